@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <quire/quire.h>
+
+const char *quire_version(void)
+{
+	return "0.1.0";
+}
