@@ -3,5 +3,5 @@
 
 const char *quire_version(void)
 {
-	return "0.1.0";
+	return QUIRE_VERSION;
 }

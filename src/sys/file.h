@@ -3,6 +3,7 @@
 #ifndef SYS_FILE_H
 #define SYS_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -27,6 +28,10 @@ int sys_memfd_secret(unsigned int flags);
 int sys_shm_open(const char *name, int flags, mode_t mode);
 int sys_add_seals(int fd, unsigned int seals);
 int sys_get_seals(int fd);
+
+/* Does the kernel tell this process the truth about which pages of the file are cached? It does to the owner, to who could
+ * write it, and to CAP_FOWNER (mm/mincore.c); to others mincore says "resident". */
+bool sys_may_know_cache(int fd);
 
 /* Reads a small file of numbers or text (as under /proc/sys) whole; the result is NUL-terminated. */
 ssize_t sys_read_small(const char *path, char *text, size_t text_bytes);

@@ -41,6 +41,9 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 
+#ifndef MFD_HUGE_SHIFT
+#define MFD_HUGE_SHIFT 26
+#endif
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* 6.3 */
 #define MFD_EXEC 0x0010U

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/handle.h - what the opaque handles are made of. Known to api only. */
+#ifndef API_HANDLE_H
+#define API_HANDLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <quire/map.h>
+
+#include "pmap/guard.h"
+#include "pmap/pmap.h"
+#include "vm/as.h"
+
+struct file_object;
+
+struct quire {
+	struct pmap pmap;
+	struct as as;
+	uint32_t guard;     /* an enum quire_guard */
+	atomic_uint maps;   /* open handles */
+};
+
+/*
+ *	outer_start   start                        end         outer_end
+ *	    |-- guard --|--------- segments ----------|--- kept ---|
+ *	                ^skew: the first page may begin before the byte that was asked for
+ *
+ * Without guard pages and kept addresses outer and inner are the same.
+ */
+struct quire_map {
+	struct quire *quire;
+	struct file_object *file; /* NULL: anonymous */
+	uintptr_t start;
+	uintptr_t end;
+	uintptr_t outer_start;
+	uintptr_t outer_end;
+	size_t skew;
+	size_t length;            /* of what the caller sees, in bytes */
+	uint64_t offset;          /* of the byte at start + skew in the object */
+	uint32_t kind;
+	uint32_t sharing;
+	uint32_t flags;           /* bits of enum quire_map_flag */
+	uint32_t pmap_flags;      /* for what is attached later, when it grows */
+	size_t page_bytes;
+	bool transparent;
+	char *name;
+	struct quire_map *inside; /* the reservation it stands in */
+	atomic_uint tenants;      /* mappings that stand in it */
+	struct guard guard;       /* guard.pmap NULL: unguarded */
+};
+
+/* The process's own address space for NULL. */
+int quire_get(struct quire **quire);
+
+/* Copies an options struct of any version: a shorter one is filled up with zeros; a longer one must end in zeros. */
+int options_copy(void *to, size_t to_bytes, const void *from, const char *what);
+
+/* Opens what the options say; fd -1: none. */
+int map_open(struct quire *quire, int fd, const struct quire_map_options *options, struct quire_map **map);
+
+/* [offset, offset + length) of the handle as addresses, widened to pages. -EINVAL when it leaves the mapping. */
+int map_span(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span);
+
+/* The same where content or layout changes: the start must be a page boundary already. */
+int map_span_exact(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span);
+
+/* The sticky error, with its sentence; 0 when there is none. */
+int map_error(const struct quire_map *map);
+int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
+
+/* -EINVAL with a sentence, for bits that have no meaning. */
+int prot_check(uint32_t protection);
+unsigned int prot_bits(uint32_t protection);
+
+int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice);
+
+#endif

@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/map.c - opening and giving back a mapping.
+ *
+ *	map_open:  check -> object -> extent -> place -> guard -> bring in        what fails undoes all before it
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handle.h"
+#include "base/align.h"
+#include "base/error.h"
+#include "object/file.h"
+#include "pmap/kernel.h"
+#include "sys/uapi.h"
+
+enum { KIB = 1024, GUARD_BYTES_DEFAULT = 64 * KIB };
+
+static const uint32_t all_flags = (QUIRE_REPLACE << 1) - 1;
+
+/* opening: one quire_map in progress */
+struct opening {
+	struct quire *quire;
+	struct quire_map_options options; /* a copy with the defaults filled in */
+	int fd;                           /* -1: none given */
+	struct quire_map *map;            /* what is being made */
+	unsigned int prot;
+	uint8_t page_shift;
+	size_t below;                     /* guard pages under it, in bytes */
+};
+
+/* ---- check ---- */
+
+int prot_check(uint32_t protection)
+{
+	if ((protection & ~(uint32_t)(QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE | QUIRE_NO_ACCESS)) != 0)
+		return error_set(-EINVAL, "protection 0x%x has unknown bits", protection);
+	if ((protection & QUIRE_NO_ACCESS) != 0 && protection != QUIRE_NO_ACCESS)
+		return error_set(-EINVAL, "QUIRE_NO_ACCESS goes with no other protection");
+	if ((protection & QUIRE_WRITE) != 0 && (protection & QUIRE_EXECUTE) != 0)
+		return error_set(-EINVAL,
+			"memory is never writable and executable at once: write first, then quire_map_protect it to "
+			"QUIRE_READ | QUIRE_EXECUTE");
+	return 0;
+}
+
+unsigned int prot_bits(uint32_t protection)
+{
+	_Static_assert((int)QUIRE_READ == (int)PMAP_READ, "the same bits");
+	_Static_assert((int)QUIRE_WRITE == (int)PMAP_WRITE, "the same bits");
+	_Static_assert((int)QUIRE_EXECUTE == (int)PMAP_EXECUTE, "the same bits");
+	return protection & (PMAP_READ | PMAP_WRITE | PMAP_EXECUTE);
+}
+
+static int check_enums(const struct quire_map_options *o)
+{
+	if (o->kind > QUIRE_RESERVED)
+		return error_set(-EINVAL, ".kind is %u", o->kind);
+	if (o->sharing > QUIRE_SHARED)
+		return error_set(-EINVAL, ".sharing is %u", o->sharing);
+	if ((o->flags & ~all_flags) != 0 || (o->flags & QUIRE_MAY_MOVE) != 0)
+		return error_set(-EINVAL, ".flags 0x%x has bits that mean nothing here", o->flags);
+	if (o->placement > QUIRE_PLACE_EXACT)
+		return error_set(-EINVAL, ".placement is %u", o->placement);
+	if (o->huge > QUIRE_HUGE_OR_SMALL)
+		return error_set(-EINVAL, ".huge is %u", o->huge);
+	if (o->guard > QUIRE_GUARD_TRY || (o->guard == QUIRE_GUARD_CALLBACK) != (o->on_fault != NULL))
+		return error_set(-EINVAL, ".guard is %u; QUIRE_GUARD_CALLBACK and .on_fault go together", o->guard);
+	if (o->fork > QUIRE_FORK_WIPE)
+		return error_set(-EINVAL, ".fork is %u", o->fork);
+	if (o->advice > QUIRE_REMOVE || o->advice == QUIRE_REMOVE || o->advice == QUIRE_DONTNEED)
+		return error_set(-EINVAL, ".advice is %u", o->advice);
+	if (o->numa > QUIRE_NUMA_PREFERRED)
+		return error_set(-EINVAL, ".numa is %u", o->numa);
+	if (o->reserved != 0)
+		return error_set(-EINVAL, ".reserved is not 0");
+	return prot_check(o->protection);
+}
+
+static int check_place(const struct quire_map_options *o)
+{
+	uintptr_t address = (uintptr_t)o->address;
+
+	if (o->placement == QUIRE_PLACE_EXACT && (address == 0 || !is_aligned(address, PAGE_BYTES)))
+		return error_set(-EINVAL, ".address %p is not a page boundary", o->address);
+	if (o->placement != QUIRE_PLACE_ANYWHERE && o->inside != NULL)
+		return error_set(-EINVAL, ".inside already says where: leave .placement alone");
+	if (o->inside != NULL && o->inside->kind != QUIRE_RESERVED)
+		return error_set(-EINVAL, ".inside is not a reservation (quire_reserve)");
+	if (o->inside != NULL && o->reserve_bytes != 0)
+		return error_set(-EINVAL, "what stands in a reservation cannot keep addresses of its own");
+	if (o->inside == NULL && (o->inside_offset != 0 || (o->flags & QUIRE_REPLACE) != 0))
+		return error_set(-EINVAL, ".inside_offset and QUIRE_REPLACE need .inside");
+	if (!is_aligned(o->inside_offset, PAGE_BYTES))
+		return error_set(-EINVAL, ".inside_offset %zu is not a page multiple", o->inside_offset);
+	return 0;
+}
+
+static int check_sense(const struct quire_map_options *o, int fd)
+{
+	bool file_like = o->kind == QUIRE_FILE || o->kind == QUIRE_SHM || o->kind == QUIRE_DEVICE;
+	bool anonymous = o->kind == QUIRE_ANON || o->kind == QUIRE_RESERVED;
+
+	if (file_like && fd < 0 && o->path == NULL)
+		return error_set(-EINVAL, "a file needs .path, or quire_map_fd");
+	if (!file_like && o->length == 0)
+		return error_set(-EINVAL, ".length is 0");
+	if (anonymous && o->offset != 0)
+		return error_set(-EINVAL, "anonymous memory has no .offset");
+	if (o->kind == QUIRE_SECRET && o->sharing == QUIRE_PRIVATE)
+		return error_set(-EINVAL, "secret memory is shared only");
+	if ((o->flags & QUIRE_SYNC) != 0 && (o->sharing != QUIRE_SHARED || anonymous))
+		return error_set(-EINVAL, "QUIRE_SYNC needs a shared file");
+	if ((o->flags & QUIRE_STACK) != 0 && (o->kind != QUIRE_ANON || o->sharing != QUIRE_PRIVATE))
+		return error_set(-EINVAL, "a stack is private anonymous memory");
+	if (o->fork == QUIRE_FORK_WIPE && (!anonymous || o->sharing != QUIRE_PRIVATE))
+		return error_set(-EINVAL, "only private anonymous memory can be wiped on fork");
+	if (o->page_bytes != 0 && o->page_bytes != (size_t)1 << 21 && o->page_bytes != (size_t)1 << 30)
+		return error_set(-EINVAL, ".page_bytes is %zu: 2 MiB and 1 GiB are known", o->page_bytes);
+	if (o->page_bytes != 0 && o->kind != QUIRE_ANON && o->kind != QUIRE_MEMFD)
+		return error_set(-EINVAL, "huge pages are for anonymous memory and memfds");
+	return 0;
+}
+
+static void fill_defaults(struct quire_map_options *o, int fd)
+{
+	bool file_like;
+
+	if (o->kind == QUIRE_KIND_AUTO)
+		o->kind = o->path != NULL || fd >= 0 ? QUIRE_FILE : QUIRE_ANON;
+	file_like = o->kind == QUIRE_FILE || o->kind == QUIRE_SHM || o->kind == QUIRE_DEVICE;
+	if (o->sharing == QUIRE_SHARING_DEFAULT)
+		o->sharing = o->kind == QUIRE_ANON || o->kind == QUIRE_RESERVED ? QUIRE_PRIVATE : QUIRE_SHARED;
+	if (o->protection == QUIRE_PROTECTION_DEFAULT)
+		o->protection = file_like && (o->flags & QUIRE_CREATE) == 0 ? QUIRE_READ : QUIRE_READ | QUIRE_WRITE;
+	if (o->mode == 0)
+		o->mode = 0600;
+	if (o->guard_bytes == 0)
+		o->guard_bytes = GUARD_BYTES_DEFAULT;
+}
+
+static int open_check(struct opening *op, const struct quire_map_options *options)
+{
+	struct quire_map_options *o = &op->options;
+	int r;
+
+	r = options_copy(o, sizeof(*o), options, "quire_map");
+	if (r == 0)
+		r = check_enums(o);
+	if (r < 0)
+		return r;
+
+	fill_defaults(o, op->fd);
+	r = check_place(o);
+	if (r == 0)
+		r = check_sense(o, op->fd);
+	if (r == 0 && op->fd >= 0 && (o->kind != QUIRE_FILE || o->path != NULL))
+		r = error_set(-EINVAL, "a descriptor was given: .path and .kind do not go with it");
+	if (o->guard == QUIRE_GUARD_DEFAULT)
+		o->guard = op->quire->guard == QUIRE_GUARD_DEFAULT ? QUIRE_GUARD_OFF : op->quire->guard;
+	op->prot = prot_bits(o->protection);
+	op->page_shift = o->page_bytes == 0 ? 0 : (uint8_t)__builtin_ctzl(o->page_bytes);
+	return r;
+}
+
+/* ---- object ---- */
+
+static int open_memfd(struct opening *op)
+{
+	const struct quire_map_options *o = &op->options;
+	const char *name = o->path != NULL ? o->path : "quire";
+	bool sealable = (o->flags & QUIRE_SEALABLE) != 0;
+	uint64_t bytes;
+	int r;
+
+	if (!add_fits(o->offset, o->length, &bytes))
+		return error_set(-EOVERFLOW, ".offset and .length do not fit together");
+	r = memfd_open(name, bytes, sealable, op->page_shift, &op->map->file);
+	if (r < 0 && op->page_shift != 0 && o->huge != QUIRE_HUGE_OR_FAIL) {
+		op->page_shift = 0;
+		op->map->transparent = true;
+		r = memfd_open(name, bytes, sealable, 0, &op->map->file);
+	}
+	return r;
+}
+
+static int open_object(struct opening *op)
+{
+	const struct quire_map_options *o = &op->options;
+	const struct file_request request = {
+		.path = o->path,
+		.write = (o->protection & QUIRE_WRITE) != 0 && o->sharing == QUIRE_SHARED,
+		.create = (o->flags & QUIRE_CREATE) != 0,
+		.exclusive = (o->flags & QUIRE_EXCLUSIVE) != 0,
+		.truncate = (o->flags & QUIRE_TRUNCATE) != 0,
+		.mode = o->mode,
+	};
+
+	switch ((enum quire_kind)o->kind) {
+	case QUIRE_FILE:
+	case QUIRE_DEVICE:
+		return op->fd >= 0 ? file_from_fd(op->fd, &op->map->file) : file_open(&request, &op->map->file);
+	case QUIRE_SHM:
+		return shm_open_object(&request, &op->map->file);
+	case QUIRE_MEMFD:
+		return open_memfd(op);
+	case QUIRE_SECRET:
+		return secret_open(o->length, &op->map->file);
+	case QUIRE_KIND_AUTO:
+	case QUIRE_ANON:
+	case QUIRE_RESERVED:
+	default:
+		return 0;
+	}
+}
+
+static int open_name(struct opening *op)
+{
+	const char *name = op->options.path;
+
+	if (name == NULL)
+		return 0;
+	op->map->name = strdup(name);
+	return op->map->name == NULL ? error_set(-ENOMEM, "no memory for a handle") : 0;
+}
+
+/* ---- extent: which bytes ---- */
+
+/* A file that is to be written is made long enough now; a hole is filled now when asked. */
+static int make_long_enough(struct opening *op, uint64_t end)
+{
+	struct object *object = &op->map->file->object;
+	const struct quire_map_options *o = &op->options;
+	bool preallocate = (o->flags & QUIRE_PREALLOCATE) != 0;
+	uint64_t size;
+	int r;
+
+	if (op->map->file->secret || (o->flags & (QUIRE_CREATE | QUIRE_PREALLOCATE)) == 0)
+		return 0;
+	if (preallocate)
+		return file_preallocate(op->map->file, o->offset, o->length);
+	r = object_size(object, &size);
+	return r == 0 && end > size && op->map->file->regular ? object->ops->grow(object, end, false) : r;
+}
+
+static int extent_of_file(struct opening *op)
+{
+	struct quire_map_options *o = &op->options;
+	uint64_t size;
+	uint64_t end;
+	int r;
+
+	r = object_size(&op->map->file->object, &size);
+	if (r < 0)
+		return error_set(r, "cannot ask for the size: %s", strerror(-r));
+	if (o->length == 0 && !op->map->file->regular && op->options.kind == QUIRE_DEVICE)
+		return error_set(-EINVAL, "a device has no size: give .length");
+	if (o->length == 0)
+		o->length = size > o->offset ? size - o->offset : 0;
+	if (!add_fits(o->offset, o->length, &end) || end > INT64_MAX - PAGE_BYTES)
+		return error_set(-EOVERFLOW, ".offset %" PRIu64 " and .length %zu do not fit together", o->offset, o->length);
+	return o->length == 0 ? 0 : make_long_enough(op, end);
+}
+
+static int open_extent(struct opening *op)
+{
+	struct quire_map_options *o = &op->options;
+	struct quire_map *map = op->map;
+	size_t unit = op->page_shift == 0 ? PAGE_BYTES : (size_t)1 << op->page_shift;
+	uint64_t span;
+	int r = 0;
+
+	if (map->file != NULL)
+		r = extent_of_file(op);
+	if (r < 0)
+		return r;
+
+	map->offset = o->offset;
+	map->skew = o->offset & (unit - 1);
+	map->length = o->length;
+	if (!add_fits(o->length, map->skew + unit - 1, &span) || span > (uint64_t)1 << 62)
+		return error_set(-ENOMEM, "%zu bytes are more than an address space holds", o->length);
+	map->end = align_down(span, unit); /* as a length, until it is placed */
+	op->below = (o->flags & QUIRE_STACK) != 0 ? align_up(o->guard_bytes, PAGE_BYTES) : 0;
+	if (o->reserve_bytes > (uint64_t)1 << 62)
+		return error_set(-ENOMEM, "%zu bytes are more than an address space holds", o->reserve_bytes);
+	return 0;
+}
+
+/* ---- place ---- */
+
+static uint32_t pmap_flags(const struct opening *op)
+{
+	static const struct {
+		uint32_t flag;
+		uint32_t pmap_flag;
+	} table[] = {
+		{ QUIRE_NO_RESERVE, PMAP_NORESERVE },
+		{ QUIRE_STACK, PMAP_STACK | PMAP_NORESERVE },
+		{ QUIRE_SYNC, PMAP_SYNC },
+		{ QUIRE_LOCKED, PMAP_LOCKED },
+		{ QUIRE_LOCK_ON_FAULT, PMAP_LOCK_ONFAULT },
+		{ QUIRE_NO_DUMP, PMAP_DONTDUMP },
+	};
+	const struct quire_map_options *o = &op->options;
+	uint32_t flags = o->sharing == QUIRE_SHARED ? PMAP_SHARED : 0;
+
+	for (size_t i = 0; i < ARRAY_COUNT(table); i++)
+		if ((o->flags & table[i].flag) != 0)
+			flags |= table[i].pmap_flag;
+	if (o->fork == QUIRE_FORK_NOT)
+		flags |= PMAP_DONTFORK;
+	if (o->fork == QUIRE_FORK_WIPE)
+		flags |= PMAP_WIPEONFORK;
+	if (op->map->transparent)
+		flags |= PMAP_HUGEPAGE;
+	if (o->kind == QUIRE_RESERVED)
+		flags |= PMAP_RESERVED;
+	return flags;
+}
+
+static void request_for(const struct opening *op, struct map_request *request)
+{
+	const struct quire_map *map = op->map;
+
+	*request = (struct map_request){
+		.range = {
+			.offset = map->offset - map->skew,
+			.flags = pmap_flags(op),
+			.prot = op->options.kind == QUIRE_RESERVED ? 0 : (uint8_t)op->prot,
+			.page_shift = map->file == NULL ? op->page_shift : 0,
+		},
+		.object = map->file == NULL ? NULL : &map->file->object,
+	};
+}
+
+/* Keeps `length` addresses at the place that was asked for. */
+static int keep_addresses(const struct opening *op, size_t length, uintptr_t *start)
+{
+	const struct quire_map_options *o = &op->options;
+	struct map_request request = {
+		.how = (enum pmap_how)o->placement,
+		.range = { .flags = PMAP_RESERVED },
+	};
+
+	_Static_assert((int)QUIRE_PLACE_HINT == (int)PMAP_HINT, "the same numbers");
+	_Static_assert((int)QUIRE_PLACE_EXACT == (int)PMAP_EXACT, "the same numbers");
+	request.range.start = o->placement == QUIRE_PLACE_ANYWHERE ? 0 : (uintptr_t)o->address;
+	request.range.end = request.range.start + length;
+	return as_map(&op->quire->as, &request, start);
+}
+
+static int map_exactly(const struct opening *op, uintptr_t start, size_t length, bool over_reserved)
+{
+	struct map_request request;
+
+	request_for(op, &request);
+	request.how = PMAP_REPLACE;
+	request.over_reserved = over_reserved;
+	request.range.start = start;
+	request.range.end = start + length;
+	return as_map(&op->quire->as, &request, &start);
+}
+
+/* Within addresses kept first: for guard pages, room to grow, and alignment. */
+static int place_in_kept(struct opening *op, size_t length)
+{
+	struct quire_map *map = op->map;
+	size_t inner = max_u64(align_up(op->options.reserve_bytes, PAGE_BYTES), length);
+	size_t align = map->transparent ? (size_t)1 << 21 : PAGE_BYTES;
+	size_t outer = op->below + max_u64(inner, PAGE_BYTES) + align - PAGE_BYTES;
+	int r;
+
+	r = keep_addresses(op, outer, &map->outer_start);
+	if (r < 0)
+		return r;
+
+	map->outer_end = map->outer_start + outer;
+	map->start = align_up(map->outer_start + op->below, align);
+	map->end = map->start + length;
+	if (length > 0)
+		r = map_exactly(op, map->start, length, true);
+	if (r < 0)
+		(void)as_unmap(&op->quire->as, map->outer_start, map->outer_end);
+	return r;
+}
+
+static int place_inside(struct opening *op, size_t length)
+{
+	const struct quire_map_options *o = &op->options;
+	struct quire_map *map = op->map;
+	struct quire_map *host = o->inside;
+	uint64_t end;
+	int r;
+
+	if (host->quire != op->quire)
+		return error_set(-EINVAL, ".inside belongs to another address space");
+	if (length == 0 || !add_fits(o->inside_offset, length, &end) || end > host->end - host->start)
+		return error_set(-EINVAL, "%zu bytes at %zu do not lie in a reservation of %zu bytes", length,
+			o->inside_offset, (size_t)(host->end - host->start));
+
+	map->start = map->outer_start = host->start + o->inside_offset;
+	map->end = map->outer_end = map->start + length;
+	r = map_exactly(op, map->start, length, (o->flags & QUIRE_REPLACE) == 0);
+	if (r == -EEXIST)
+		return error_set(r, "something stands there in the reservation: QUIRE_REPLACE would take its place");
+	if (r < 0)
+		return r;
+	map->inside = host;
+	atomic_fetch_add(&host->tenants, 1);
+	return 0;
+}
+
+static int place_alone(struct opening *op, size_t length)
+{
+	const struct quire_map_options *o = &op->options;
+	struct quire_map *map = op->map;
+	struct map_request request;
+	int r;
+
+	request_for(op, &request);
+	request.how = (enum pmap_how)o->placement;
+	request.range.start = o->placement == QUIRE_PLACE_ANYWHERE ? 0 : (uintptr_t)o->address;
+	request.range.end = request.range.start + length;
+	if (request.range.end < request.range.start)
+		return error_set(-ENOMEM, ".address and .length go beyond the address space");
+	r = as_map(&op->quire->as, &request, &map->start);
+	if (r < 0)
+		return r;
+	map->end = map->outer_end = map->start + length;
+	map->outer_start = map->start;
+	return 0;
+}
+
+static int place_once(struct opening *op, size_t length)
+{
+	if (op->options.inside != NULL)
+		return place_inside(op, length);
+	if (op->below > 0 || op->options.reserve_bytes > length || op->map->transparent || length == 0)
+		return place_in_kept(op, length);
+	return place_alone(op, length);
+}
+
+static int open_place(struct opening *op)
+{
+	size_t length = op->map->end;
+	int r;
+
+	r = place_once(op, length);
+	if (r == -ENOMEM && op->page_shift != 0 && op->map->file == NULL && op->options.huge != QUIRE_HUGE_OR_FAIL) {
+		op->page_shift = 0; /* the pool is empty: ordinary memory, and the promise that the handle says so */
+		op->map->transparent = true;
+		op->options.placement = op->options.address == NULL ? QUIRE_PLACE_ANYWHERE : op->options.placement;
+		r = place_once(op, length);
+	}
+	return r;
+}
+
+/* ---- guard ---- */
+
+static int open_guard(struct opening *op)
+{
+	struct quire_map *map = op->map;
+	struct guard *guard = &map->guard;
+
+	if (op->options.guard == QUIRE_GUARD_OFF || map->kind == QUIRE_RESERVED || map->start == map->end)
+		return 0;
+	guard->trap.start = map->start;
+	guard->trap.end = map->end;
+	guard->pmap = &op->quire->pmap;
+	guard->fd = map->file == NULL ? -1 : map->file->window.fd;
+	guard->offset = map->offset - map->skew;
+	guard->page_bytes = map->page_bytes;
+	guard->policy = op->options.guard;
+	guard->on_fault = op->options.on_fault;
+	guard->user = op->options.user;
+	return guard_open(guard);
+}
+
+/* ---- bring in ---- */
+
+static int populate(struct quire_map *map, unsigned int advice)
+{
+	size_t length = map->length;
+
+	return length == 0 ? 0 : quire_map_advise(map, 0, length, advice);
+}
+
+static int open_bring_in(struct opening *op)
+{
+	const struct quire_map_options *o = &op->options;
+	struct quire_map *map = op->map;
+	int r = 0;
+
+	if (o->numa != QUIRE_NUMA_DEFAULT)
+		r = quire_map_place(map, 0, map->length, o->numa, o->numa_nodes);
+	if (r == 0 && o->advice != QUIRE_NORMAL)
+		r = quire_map_advise(map, 0, map->length, o->advice);
+	if (r == 0 && (o->flags & QUIRE_POPULATE_READ) != 0)
+		r = populate(map, QUIRE_POPULATE);
+	if (r == 0 && (o->flags & QUIRE_POPULATE_WRITE) != 0)
+		r = populate(map, QUIRE_POPULATE_FOR_WRITE);
+	return r;
+}
+
+/* ---- the whole ---- */
+
+static void map_free(struct quire_map *map)
+{
+	if (map->file != NULL)
+		object_unref(&map->file->object);
+	free(map->name);
+	free(map);
+}
+
+static int open_steps(struct opening *op)
+{
+	struct quire_map *map = op->map;
+	int r;
+
+	r = open_object(op);
+	if (r == 0)
+		r = open_name(op);
+	if (r == 0)
+		r = open_extent(op);
+	if (r == 0)
+		r = open_place(op);
+	if (r < 0) {
+		map_free(map);
+		return r;
+	}
+
+	map->page_bytes = op->page_shift == 0 ? PAGE_BYTES : (size_t)1 << op->page_shift;
+	map->pmap_flags = pmap_flags(op);
+	atomic_fetch_add(&op->quire->maps, 1);
+	r = open_guard(op);
+	if (r == 0)
+		r = open_bring_in(op);
+	if (r < 0)
+		(void)quire_unmap(map); /* complete enough to be given back in the ordinary way */
+	return r;
+}
+
+int map_open(struct quire *quire, int fd, const struct quire_map_options *options, struct quire_map **out)
+{
+	struct opening op = { .quire = quire, .fd = fd };
+	int r;
+
+	error_clear();
+	if (out == NULL)
+		return error_set(-EINVAL, "nowhere to put the handle");
+	r = quire_get(&op.quire);
+	if (r == 0)
+		r = open_check(&op, options);
+	if (r < 0)
+		return r;
+
+	op.map = calloc(1, sizeof(*op.map));
+	if (op.map == NULL)
+		return error_set(-ENOMEM, "no memory for a handle");
+	op.map->quire = op.quire;
+	op.map->kind = op.options.kind;
+	op.map->sharing = op.options.sharing;
+	op.map->flags = op.options.flags;
+	r = open_steps(&op);
+	if (r < 0)
+		return error_default(r, "cannot map %s: %s", op.options.path == NULL ? "memory" : op.options.path,
+			strerror(-r));
+	*out = op.map;
+	return 0;
+}
+
+int quire_map(struct quire *quire, const struct quire_map_options *options, struct quire_map **map)
+{
+	return map_open(quire, -1, options, map);
+}
+
+/* Where it stood in a reservation, addresses are kept again. */
+static int give_addresses_back(struct quire_map *map)
+{
+	struct map_request request = {
+		.how = PMAP_REPLACE,
+		.range = { .start = map->start, .end = map->end, .flags = PMAP_RESERVED },
+	};
+	uintptr_t start;
+	int r;
+
+	if (map->inside == NULL)
+		return as_unmap(&map->quire->as, map->outer_start, map->outer_end);
+	r = as_map(&map->quire->as, &request, &start);
+	if (r == 0)
+		atomic_fetch_sub(&map->inside->tenants, 1);
+	return r;
+}
+
+int quire_unmap(struct quire_map *map)
+{
+	unsigned int tenants;
+	int r;
+
+	if (map == NULL)
+		return 0;
+	tenants = atomic_load(&map->tenants);
+	if (tenants > 0)
+		return error_set(-EBUSY, "%u mappings stand in this reservation: quire_unmap them first", tenants);
+
+	guard_close(&map->guard); /* first: the addresses may be somebody else's a moment later */
+	r = give_addresses_back(map);
+	if (r < 0)
+		return r;
+	atomic_fetch_sub(&map->quire->maps, 1);
+	map_free(map);
+	return 0;
+}

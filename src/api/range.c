@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/range.c - operations on ranges of a mapping. */
+#include <errno.h>
+#include <string.h>
+
+#include "api/handle.h"
+#include "base/align.h"
+#include "base/error.h"
+#include "object/file.h"
+#include "pmap/kernel.h"
+#include "sys/uapi.h"
+
+/* ---- ranges as addresses ---- */
+
+static int outside(const struct quire_map *map, size_t offset, size_t length)
+{
+	return error_set(-EINVAL, "%zu bytes at offset %zu do not lie in a mapping of %zu bytes", length, offset,
+		map->length);
+}
+
+int map_span(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span)
+{
+	uintptr_t first = map->start + map->skew;
+
+	if (map == NULL)
+		return error_set(-EINVAL, "no mapping was given");
+	if (offset > map->length)
+		return outside(map, offset, length);
+	if (length == QUIRE_TO_END)
+		length = map->length - offset;
+	if (length > map->length - offset)
+		return outside(map, offset, length);
+	span->start = align_down(first + offset, map->page_bytes);
+	span->end = align_up(first + offset + length, map->page_bytes);
+	if (length == 0)
+		span->end = span->start;
+	return 0;
+}
+
+int map_span_exact(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span)
+{
+	int r = map_span(map, offset, length, span);
+
+	if (r < 0)
+		return r;
+	if (map->start + map->skew + offset != span->start)
+		return error_set(-EINVAL, "offset %zu is not at a page boundary (%zu bytes)", offset, map->page_bytes);
+	if (span->start == span->end)
+		return error_set(-EINVAL, "the range is empty");
+	return 0;
+}
+
+static int need_whole(const struct quire_map *map, const struct pmap_span *span)
+{
+	if (as_covers(&map->quire->as, span->start, span->end))
+		return 0;
+	return error_set(-ENOMEM, "part of the range was unmapped; nothing was done");
+}
+
+/* ---- layout ---- */
+
+int quire_map_unmap(struct quire_map *map, size_t offset, size_t length)
+{
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span_exact(map, offset, length, &span);
+	if (r < 0)
+		return r;
+	if (map->inside != NULL)
+		return error_set(-EINVAL, "what stands in a reservation is given back whole: quire_unmap");
+	return as_unmap(&map->quire->as, span.start, span.end);
+}
+
+int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsigned int protection)
+{
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span_exact(map, offset, length, &span);
+	if (r == 0 && protection == QUIRE_PROTECTION_DEFAULT)
+		r = error_set(-EINVAL, "0 is no protection: QUIRE_NO_ACCESS forbids everything");
+	if (r == 0)
+		r = prot_check(protection);
+	if (r == 0 && map->kind == QUIRE_RESERVED)
+		r = error_set(-EINVAL, "a reservation has no memory to protect: place a mapping inside");
+	if (r == 0)
+		r = need_whole(map, &span);
+	if (r < 0)
+		return r;
+	return as_protect(&map->quire->as, span.start, span.end, prot_bits(protection));
+}
+
+/* ---- size ---- */
+
+/* What grows or shrinks: the request for more of the same. */
+static void request_more(const struct quire_map *map, uintptr_t start, uintptr_t end, struct map_request *request)
+{
+	struct seg last;
+
+	*request = (struct map_request){
+		.how = PMAP_REPLACE,
+		.over_reserved = true,
+		.range = { .start = start, .end = end, .flags = map->pmap_flags },
+		.object = map->file == NULL ? NULL : &map->file->object,
+	};
+	request->range.offset = map->offset - map->skew + (start - map->start);
+	request->range.prot = PMAP_READ;
+	if (map->file == NULL || map->file->window.writable)
+		request->range.prot = PMAP_READ | PMAP_WRITE;
+	/* The protection of the last page goes on. */
+	if (start > map->start && as_find(&map->quire->as, start - PAGE_BYTES, &last))
+		request->range.prot = last.range.prot;
+}
+
+static int grow_in_kept(struct quire_map *map, uintptr_t end)
+{
+	struct map_request request;
+	uintptr_t start;
+
+	request_more(map, map->end, end, &request);
+	return as_map(&map->quire->as, &request, &start);
+}
+
+static int shrink_to_kept(struct quire_map *map, uintptr_t end)
+{
+	struct map_request request = {
+		.how = PMAP_REPLACE,
+		.range = { .start = end, .end = map->end, .flags = PMAP_RESERVED },
+	};
+	uintptr_t start;
+
+	return as_map(&map->quire->as, &request, &start);
+}
+
+static int resize_by_kernel(struct quire_map *map, size_t span, bool may_move)
+{
+	const struct map_target target = {
+		.how = PMAP_ANYWHERE,
+		.start = may_move ? 0 : map->start,
+		.length = span,
+	};
+	uintptr_t start;
+	int r;
+
+	/* In place first, also where moving is allowed: pointers that stay valid are worth a try. */
+	if (may_move) {
+		r = resize_by_kernel(map, span, false);
+		if (r != -ENOMEM)
+			return r;
+	}
+	r = as_move(&map->quire->as, map->start, map->end, &target, &start);
+	if (r < 0)
+		return r;
+	map->start = map->outer_start = start;
+	map->outer_end = start + span;
+	return 0;
+}
+
+static int resize_addresses(struct quire_map *map, uintptr_t end, bool may_move)
+{
+	size_t span = end - map->start;
+
+	if (end == map->end)
+		return 0;
+	if (end <= map->outer_end && map->outer_end > map->end && end > map->end)
+		return grow_in_kept(map, end);
+	if (end < map->end && map->outer_end - map->outer_start > map->end - map->start)
+		return shrink_to_kept(map, end);
+	if (end < map->end)
+		return as_unmap(&map->quire->as, end, map->end);
+	if (map->inside != NULL || map->outer_end - map->outer_start > map->end - map->start)
+		return error_set(-ENOMEM, "%zu bytes are kept for this mapping, %zu are wanted: use a larger .reserve_bytes",
+			(size_t)(map->outer_end - map->start), span);
+	return resize_by_kernel(map, span, may_move);
+}
+
+static int resize_object(struct quire_map *map, size_t length, bool preallocate)
+{
+	uint64_t end;
+	uint64_t size;
+	int r;
+
+	if (map->file == NULL || map->sharing != QUIRE_SHARED || !map->file->window.writable || map->file->secret)
+		return 0;
+	if (!add_fits(map->offset, length, &end) || end > INT64_MAX)
+		return error_set(-EFBIG, "no file can be that long");
+	r = object_size(&map->file->object, &size);
+	if (r < 0 || end <= size)
+		return r;
+	return map->file->object.ops->grow(&map->file->object, end, preallocate);
+}
+
+static int guard_resized(struct quire_map *map)
+{
+	if (map->guard.pmap == NULL || (map->guard.trap.start == map->start && map->guard.trap.end == map->end))
+		return 0;
+	return guard_follow(&map->guard, map->start, map->end);
+}
+
+int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
+{
+	uint64_t span;
+	int r;
+
+	error_clear();
+	if (map == NULL || length == 0 || (flags & ~(unsigned int)(QUIRE_MAY_MOVE | QUIRE_PREALLOCATE)) != 0)
+		return error_set(-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
+	if (map->kind == QUIRE_RESERVED || (map->flags & QUIRE_STACK) != 0)
+		return error_set(-EINVAL, "reservations and stacks have a fixed size");
+	if (!add_fits(length, map->skew + map->page_bytes - 1, &span) || span > (uint64_t)1 << 62)
+		return error_set(-ENOMEM, "%zu bytes are more than an address space holds", length);
+	r = map_error(map);
+	if (r < 0)
+		return r;
+
+	span = align_down(span, map->page_bytes);
+	r = resize_object(map, length, (flags & QUIRE_PREALLOCATE) != 0);
+	if (r == 0)
+		r = resize_addresses(map, map->start + span, (flags & QUIRE_MAY_MOVE) != 0);
+	if (r < 0)
+		return error_default(r, "cannot resize to %zu bytes: %s", length, strerror(-r));
+	map->end = map->start + span;
+	if (map->outer_end < map->end || map->outer_start == map->start)
+		map->outer_end = max_u64(map->outer_end, map->end);
+	map->length = length;
+	return guard_resized(map);
+}
+
+int quire_map_move(struct quire_map *map, void *address)
+{
+	uintptr_t to = (uintptr_t)address;
+	struct map_target target;
+	int r;
+
+	error_clear();
+	if (map == NULL || !is_aligned(to, map->page_bytes))
+		return error_set(-EINVAL, "%p is not at a page boundary", address);
+	if (map->inside != NULL || map->outer_end - map->outer_start != map->end - map->start)
+		return error_set(-EBUSY, "a mapping with addresses kept around it cannot be moved");
+
+	target = (struct map_target){
+		.how = to == 0 ? PMAP_ANYWHERE : PMAP_EXACT,
+		.start = to,
+		.length = map->end - map->start,
+	};
+	r = as_move(&map->quire->as, map->start, map->end, &target, &to);
+	if (r < 0)
+		return error_default(r, "the mapping consists of several pieces and cannot be moved as one");
+	map->start = map->outer_start = to;
+	map->end = map->outer_end = to + target.length;
+	return guard_resized(map);
+}
+
+/* ---- advice ---- */
+
+/* MADV_ numbers, and what a segment remembers of it. */
+static const struct {
+	int advice;
+	uint32_t set;
+	uint32_t clear;
+	bool destroys;
+} advices[] = {
+	[QUIRE_NORMAL] = { MADV_NORMAL, 0, PMAP_RANDOM | PMAP_SEQUENTIAL, false },
+	[QUIRE_RANDOM] = { MADV_RANDOM, PMAP_RANDOM, PMAP_SEQUENTIAL, false },
+	[QUIRE_SEQUENTIAL] = { MADV_SEQUENTIAL, PMAP_SEQUENTIAL, PMAP_RANDOM, false },
+	[QUIRE_WILLNEED] = { MADV_WILLNEED, 0, 0, false },
+	[QUIRE_DONTNEED] = { MADV_DONTNEED, 0, 0, true },
+	[QUIRE_FREE] = { MADV_FREE, 0, 0, true },
+	[QUIRE_COLD] = { MADV_COLD, 0, 0, false },
+	[QUIRE_PAGEOUT] = { MADV_PAGEOUT, 0, 0, false },
+	[QUIRE_HUGEPAGE] = { MADV_HUGEPAGE, PMAP_HUGEPAGE, PMAP_NOHUGEPAGE, false },
+	[QUIRE_NOHUGEPAGE] = { MADV_NOHUGEPAGE, PMAP_NOHUGEPAGE, PMAP_HUGEPAGE, false },
+	[QUIRE_COLLAPSE] = { MADV_COLLAPSE, 0, 0, false },
+	[QUIRE_DONTFORK] = { MADV_DONTFORK, PMAP_DONTFORK, 0, false },
+	[QUIRE_DOFORK] = { MADV_DOFORK, 0, PMAP_DONTFORK, false },
+	[QUIRE_WIPEONFORK] = { MADV_WIPEONFORK, PMAP_WIPEONFORK, 0, false },
+	[QUIRE_KEEPONFORK] = { MADV_KEEPONFORK, 0, PMAP_WIPEONFORK, false },
+	[QUIRE_DONTDUMP] = { MADV_DONTDUMP, PMAP_DONTDUMP, 0, false },
+	[QUIRE_DODUMP] = { MADV_DODUMP, 0, PMAP_DONTDUMP, false },
+	[QUIRE_POPULATE] = { MADV_POPULATE_READ, 0, 0, false },
+	[QUIRE_POPULATE_FOR_WRITE] = { MADV_POPULATE_WRITE, 0, 0, false },
+	[QUIRE_REMOVE] = { MADV_REMOVE, 0, 0, true },
+};
+
+int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice)
+{
+	int r;
+
+	r = kernel_advise(span, advices[advice].advice);
+	if (r == 0 && (advices[advice].set | advices[advice].clear) != 0)
+		r = as_mark(&map->quire->as, span->start, span->end, advices[advice].set, advices[advice].clear);
+	return r;
+}
+
+/* EFAULT says that a page is dead; the guard's questions say why. */
+static int explain_populate(const struct quire_map *map, const struct pmap_span *span, bool store, int error)
+{
+	struct guard guard = {
+		.trap = { .start = map->start, .end = map->end },
+		.fd = map->file == NULL ? -1 : map->file->window.fd,
+		.offset = map->offset - map->skew,
+		.page_bytes = map->page_bytes,
+	};
+	struct quire_fault fault = { .size = sizeof(fault), .write = store };
+
+	for (uintptr_t page = span->start; page < span->end; page += map->page_bytes) {
+		fault.error = guard_classify(&guard, page, store, 0, &fault.cause);
+		if (fault.error == 0)
+			continue;
+		fault.offset = guard.offset + (page - map->start);
+		(void)fault_explain(map, &fault);
+		return error; /* as documented; the sentence says the cause */
+	}
+	return error;
+}
+
+int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsigned int advice)
+{
+	bool store = advice == QUIRE_POPULATE_FOR_WRITE;
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	if (advice >= ARRAY_COUNT(advices))
+		return error_set(-EINVAL, "advice %u is unknown", advice);
+	r = map_span(map, offset, length, &span);
+	if (r == 0 && advices[advice].destroys)
+		r = map_span_exact(map, offset, length, &span);
+	if (r < 0 || span.start == span.end)
+		return r;
+
+	r = advise_span(map, &span, advice);
+	if (r == -EFAULT)
+		return explain_populate(map, &span, store, r);
+	if (r == -EINVAL)
+		return error_set(r, "this advice is not for this kind of memory, or this kernel does not know it");
+	return r;
+}
+
+/* ---- to the device ---- */
+
+int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigned int how)
+{
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span(map, offset, length, &span);
+	if (r == 0 && (how < QUIRE_FLUSH_ASYNC || how > QUIRE_FLUSH_DURABLE))
+		r = error_set(-EINVAL, "%u is not a way to flush", how);
+	if (r == 0)
+		r = map_error(map);
+	if (r < 0 || map->file == NULL || map->sharing != QUIRE_SHARED)
+		return r;
+
+	r = kernel_sync(&span, how != QUIRE_FLUSH_ASYNC);
+	/* msync writes the pages and, on most filesystems, syncs the file; DURABLE does not rely on "most". */
+	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->file->regular)
+		r = file_sync(map->file, true);
+	if (r < 0)
+		return error_set(r, "cannot flush %zu bytes at offset %zu of %s: %s", (size_t)(span.end - span.start),
+			offset, map->name == NULL ? "the mapping" : map->name, strerror(-r));
+	return 0;
+}
+
+/* ---- in memory ---- */
+
+int quire_map_lock(struct quire_map *map, size_t offset, size_t length, unsigned int flags)
+{
+	bool on_fault = flags == QUIRE_LOCK_ON_FAULT;
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span(map, offset, length, &span);
+	if (r == 0 && flags != 0 && !on_fault)
+		r = error_set(-EINVAL, "flags 0x%x: only QUIRE_LOCK_ON_FAULT is known", flags);
+	if (r == 0)
+		r = map_error(map);
+	if (r == 0)
+		r = need_whole(map, &span);
+	if (r < 0 || span.start == span.end)
+		return r;
+	r = kernel_lock(&span, on_fault);
+	if (r < 0)
+		return r;
+	return as_mark(&map->quire->as, span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED, 0);
+}
+
+int quire_map_unlock(struct quire_map *map, size_t offset, size_t length)
+{
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span(map, offset, length, &span);
+	if (r == 0)
+		r = need_whole(map, &span);
+	if (r < 0 || span.start == span.end)
+		return r;
+	r = kernel_unlock(&span);
+	if (r < 0)
+		return r;
+	return as_mark(&map->quire->as, span.start, span.end, 0, PMAP_LOCKED | PMAP_LOCK_ONFAULT);
+}
+
+int64_t quire_map_residency(
+	struct quire_map *map, size_t offset, size_t length, unsigned char *pages, uint64_t *resident)
+{
+	enum { CHUNK = 4096 };
+	unsigned char chunk[CHUNK];
+	struct pmap_span span;
+	uint64_t in_memory = 0;
+	int r;
+
+	error_clear();
+	r = map_span(map, offset, length, &span);
+	if (r == 0 && map->file != NULL && map->file->regular && !file_tells_residency(map->file))
+		r = error_set(-EACCES,
+			"the kernel calls every page of a file resident for who neither owns nor may write it: ask as the owner");
+	if (r < 0)
+		return r;
+
+	for (uintptr_t at = span.start; at < span.end; at += CHUNK * PAGE_BYTES) {
+		const struct pmap_span part = { at, min_u64(span.end, at + CHUNK * PAGE_BYTES) };
+		size_t count = (part.end - part.start) / PAGE_BYTES;
+
+		r = kernel_resident(&part, chunk);
+		if (r < 0)
+			return error_set(r, "part of the range was unmapped");
+		for (size_t i = 0; i < count; i++)
+			in_memory += chunk[i] & 1U;
+		if (pages != NULL)
+			memcpy(pages + (at - span.start) / PAGE_BYTES, chunk, count);
+	}
+	if (resident != NULL)
+		*resident = in_memory;
+	return (int64_t)((span.end - span.start) / PAGE_BYTES);
+}
+
+int quire_map_preallocate(struct quire_map *map, size_t offset, size_t length)
+{
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span(map, offset, length, &span);
+	if (r == 0 && map->file == NULL)
+		r = error_set(-EINVAL, "anonymous memory has no blocks; QUIRE_POPULATE_FOR_WRITE makes its pages present");
+	if (r < 0)
+		return r;
+	if (length == QUIRE_TO_END)
+		length = map->length - offset;
+	return length == 0 ? 0 : file_preallocate(map->file, map->offset + offset, length);
+}
+
+int quire_map_place(struct quire_map *map, size_t offset, size_t length, unsigned int numa, uint64_t nodes)
+{
+	/* MPOL_ numbers are ABI: default, preferred, bind, interleave. */
+	static const int modes[] = { 0, 2, 3, 1 };
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span(map, offset, length, &span);
+	if (r == 0 && (numa > QUIRE_NUMA_PREFERRED || (numa == QUIRE_NUMA_DEFAULT) != (nodes == 0)))
+		r = error_set(-EINVAL, "NUMA policy %u with nodes 0x%llx", numa, (unsigned long long)nodes);
+	if (r < 0 || span.start == span.end)
+		return r;
+
+	r = kernel_place(&span, modes[numa], nodes, true);
+	if (r == -ENOSYS)
+		return error_set(-ENOTSUP, "this kernel was built without NUMA policies");
+	if (r == -EINVAL)
+		return error_set(r, "nodes 0x%llx: not all of them exist; see /sys/devices/system/node/online",
+			(unsigned long long)nodes);
+	return r < 0 ? error_set(r, "pages could not be placed: %s", strerror(-r)) : 0;
+}
+
+int quire_map_name(struct quire_map *map, const char *name)
+{
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span(map, 0, QUIRE_TO_END, &span);
+	if (r == 0 && (map->file != NULL || name == NULL))
+		r = error_set(-EINVAL, "only anonymous memory can be named; a memfd is named when it is made (.path)");
+	if (r < 0)
+		return r;
+
+	r = kernel_name(&span, name);
+	if (r == -EINVAL)
+		return error_set(-ENOTSUP,
+			"\"%s\" was refused: at most 79 printable characters without [ ] \\ $ `, and the kernel needs "
+			"CONFIG_ANON_VMA_NAME",
+			name);
+	return r;
+}

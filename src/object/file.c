@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "base/error.h"
+#include "sys/file.h"
+#include "sys/uapi.h"
+
+static struct file_object *of(struct object *object)
+{
+	return CONTAINER_OF(object, struct file_object, object);
+}
+
+/* ---- as an object ---- */
+
+static int file_size(struct object *object, uint64_t *bytes)
+{
+	struct stat stat;
+	int r;
+
+	if (!of(object)->regular) {
+		*bytes = 0; /* a device has no size to ask for */
+		return 0;
+	}
+	r = sys_fstat(of(object)->window.fd, &stat);
+	if (r < 0)
+		return r;
+	*bytes = (uint64_t)stat.st_size;
+	return 0;
+}
+
+static int file_grow(struct object *object, uint64_t bytes, bool preallocate)
+{
+	struct file_object *file = of(object);
+	uint64_t now;
+	int r;
+
+	r = file_size(object, &now);
+	if (r < 0 || bytes <= now)
+		return r;
+	if (!file->regular)
+		return error_set(-EINVAL, "a device cannot be made longer");
+
+	if (preallocate)
+		return file_preallocate(file, now, bytes - now);
+	r = sys_truncate(file->window.fd, align_up(bytes, file->block));
+	if (r < 0)
+		return error_set(r, "cannot make the file %" PRIu64 " bytes long: %s", bytes, strerror(-r));
+	return 0;
+}
+
+static const struct pmap_window *file_window(struct object *object)
+{
+	return &of(object)->window;
+}
+
+static void file_close(struct object *object)
+{
+	sys_close(of(object)->window.fd);
+	free(of(object));
+}
+
+static const struct object_ops file_ops = {
+	.size = file_size,
+	.grow = file_grow,
+	.window = file_window,
+	.close = file_close,
+};
+
+/* ---- making one ---- */
+
+static unsigned int abilities(const struct file_object *file, int access_mode)
+{
+	unsigned int can = CAN_MAP;
+
+	if (access_mode != O_WRONLY)
+		can |= CAN_READ;
+	if (access_mode != O_RDONLY)
+		can |= CAN_WRITE;
+	if (file->regular)
+		can |= CAN_HOLE | CAN_GROW | CAN_SHRINK;
+	return can;
+}
+
+/* Takes fd over, also when it fails. */
+static int adopt(int fd, struct file_object **out)
+{
+	struct file_object *file = calloc(1, sizeof(*file));
+	struct stat stat;
+	int status;
+	int r;
+
+	if (file == NULL) {
+		sys_close(fd);
+		return error_set(-ENOMEM, "no memory for a handle");
+	}
+	status = sys_status_flags(fd);
+	r = status < 0 ? status : sys_fstat(fd, &stat);
+	if (r < 0 || (status & O_PATH) != 0) {
+		sys_close(fd);
+		free(file);
+		return error_set(r < 0 ? r : -EBADF, "the descriptor is not open for reading (O_PATH?)");
+	}
+
+	file->regular = S_ISREG(stat.st_mode);
+	file->block = 1;
+	file->device = stat.st_dev;
+	file->inode = stat.st_ino;
+	object_init(&file->object, &file_ops, abilities(file, status & O_ACCMODE));
+	file->window.fd = fd;
+	file->window.writable = (file->object.can & CAN_WRITE) != 0;
+	file->window.can_shrink = file->regular;
+	*out = file;
+	return 0;
+}
+
+static int open_flags(const struct file_request *request)
+{
+	int flags = request->write ? O_RDWR : O_RDONLY;
+
+	if (request->create)
+		flags |= O_CREAT;
+	if (request->exclusive)
+		flags |= O_EXCL;
+	if (request->truncate)
+		flags |= O_TRUNC;
+	return flags;
+}
+
+static int refuse(int error, const struct file_request *request)
+{
+	const char *hint = "";
+
+	if (error == -ENOENT && !request->create)
+		hint = "; QUIRE_CREATE would create it";
+	if (error == -EEXIST)
+		hint = "; without QUIRE_EXCLUSIVE it would be opened";
+	if (error == -EACCES && request->write)
+		hint = "; reading alone may be allowed";
+	return error_set(error, "cannot open %s: %s%s", request->path, strerror(-error), hint);
+}
+
+int file_open(const struct file_request *request, struct file_object **file)
+{
+	int flags = open_flags(request);
+	int fd;
+
+	/* A FIFO without a writer would block the open for ever; O_NONBLOCK changes nothing for what can be mapped. */
+	fd = sys_open(request->path, flags | O_NONBLOCK | O_NOCTTY, request->mode);
+	if (fd < 0)
+		return refuse(fd, request);
+	return adopt(fd, file);
+}
+
+int shm_open_object(const struct file_request *request, struct file_object **file)
+{
+	int fd = sys_shm_open(request->path, open_flags(request), request->mode);
+
+	if (fd < 0)
+		return refuse(fd, request);
+	return adopt(fd, file);
+}
+
+int file_from_fd(int fd, struct file_object **file)
+{
+	int own = sys_dup(fd);
+
+	if (own < 0)
+		return error_set(own, "descriptor %d cannot be duplicated: %s", fd, strerror(-own));
+	return adopt(own, file);
+}
+
+int memfd_open(const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file)
+{
+	unsigned int flags = MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0U);
+	int fd;
+	int r;
+
+	if (huge_shift != 0)
+		flags |= MFD_HUGETLB | huge_shift << MFD_HUGE_SHIFT;
+	/* NOEXEC_SEAL came with 6.3; where it is refused as unknown, the memfd is made as it always was. */
+	fd = sys_memfd_create(name, huge_shift == 0 && sealable ? flags | MFD_NOEXEC_SEAL : flags);
+	if (fd == -EINVAL)
+		fd = sys_memfd_create(name, flags);
+	if (fd < 0)
+		return error_set(fd, "cannot make memory file %s: %s", name, strerror(-fd));
+
+	r = adopt(fd, file);
+	if (r < 0)
+		return r;
+	(*file)->sealable = true;
+	(*file)->block = (uint64_t)1 << huge_shift;
+	r = file_grow(&(*file)->object, bytes, false);
+	if (r < 0)
+		object_unref(&(*file)->object);
+	return r;
+}
+
+int secret_open(uint64_t bytes, struct file_object **file)
+{
+	int fd = sys_memfd_secret(O_CLOEXEC);
+	int r;
+
+	if (fd == -ENOSYS)
+		return error_set(-ENOTSUP,
+			"this kernel has no secret memory: it needs Linux 5.14 with CONFIG_SECRETMEM, and before 6.5 "
+			"secretmem.enable=1 on the kernel's command line");
+	if (fd < 0)
+		return error_set(fd, "cannot make secret memory: %s", strerror(-fd));
+
+	r = adopt(fd, file);
+	if (r < 0)
+		return r;
+	(*file)->secret = true;
+	(*file)->block = PAGE_BYTES;
+	r = file_grow(&(*file)->object, bytes, false);
+	if (r < 0)
+		object_unref(&(*file)->object);
+	return r;
+}
+
+/* ---- what only files can do ---- */
+
+int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length)
+{
+	struct stat before;
+	int r;
+
+	if (!file->regular)
+		return error_set(-EINVAL, "only files have blocks to allocate");
+	r = sys_fstat(file->window.fd, &before);
+	if (r == 0)
+		r = sys_fallocate(file->window.fd, 0, offset, length);
+	if (r < 0) {
+		struct stat after;
+
+		/* A refused fallocate may have got half way. */
+		if (sys_fstat(file->window.fd, &after) == 0 && after.st_size > before.st_size)
+			(void)sys_truncate(file->window.fd, (uint64_t)before.st_size);
+		return error_set(r, "cannot allocate %" PRIu64 " bytes at offset %" PRIu64 ": %s", length, offset,
+			strerror(-r));
+	}
+	return 0;
+}
+
+int file_sync(struct file_object *file, bool data_only)
+{
+	return data_only ? sys_fdatasync(file->window.fd) : sys_fsync(file->window.fd);
+}
+
+int file_duplicate(const struct file_object *file, int *fd)
+{
+	int own = sys_dup(file->window.fd);
+
+	if (own < 0)
+		return error_set(own, "cannot duplicate the descriptor: %s", strerror(-own));
+	*fd = own;
+	return 0;
+}
+
+int file_add_seals(struct file_object *file, unsigned int seals)
+{
+	return sys_add_seals(file->window.fd, seals);
+}
+
+int file_get_seals(const struct file_object *file, unsigned int *seals)
+{
+	int r = sys_get_seals(file->window.fd);
+
+	if (r < 0)
+		return r;
+	*seals = (unsigned int)r;
+	return 0;
+}
+
+bool file_tells_residency(const struct file_object *file)
+{
+	return sys_may_know_cache(file->window.fd);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Why did a page fault end in SIGBUS?
+ *
+ * The signal does not say: truncation, I/O error, full disk and empty huge pool all carry code 2 (BUS_ADRERR); only
+ * poison has codes of its own, and not on every kernel. So the cause is looked for afterwards, cheapest question first.
+ * Every call here is async-signal-safe.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+
+#include "base/align.h"
+#include "pmap/guard.h"
+#include "sys/file.h"
+#include "sys/memory.h"
+#include "sys/uapi.h"
+
+static int found(uint32_t *cause, enum quire_cause what, int error)
+{
+	*cause = what;
+	return error;
+}
+
+/* Does the file have a byte for this page? The page that holds the end is alive. */
+static bool behind_end(const struct guard *guard, uint64_t offset)
+{
+	struct stat stat;
+
+	return sys_fstat(guard->fd, &stat) == 0 && S_ISREG(stat.st_mode) && offset >= (uint64_t)stat.st_size;
+}
+
+/* A store to a hole allocates; so does a load on tmpfs. Allocating on the program's behalf does no more than its store
+ * would have done; a load must not allocate, so there the filesystem is asked how much is left. */
+static bool no_space(const struct guard *guard, uint64_t offset, bool store)
+{
+	struct statfs statfs;
+	int r;
+
+	if (store) {
+		r = sys_fallocate(guard->fd, FALLOC_FL_KEEP_SIZE, offset, guard->page_bytes);
+		if (r == -ENOSPC || r == -EDQUOT)
+			return true;
+		if (r == 0)
+			return false;
+	}
+	return sys_fstatfs(guard->fd, &statfs) == 0 && statfs.f_bavail == 0 && statfs.f_blocks != 0;
+}
+
+static int ask_file(const struct guard *guard, uint64_t offset, bool store, uint32_t *cause)
+{
+	char byte;
+	ssize_t n;
+
+	n = sys_pread(guard->fd, &byte, 1, offset);
+	if (n < 0 && n != -EINVAL && n != -EISDIR && n != -EBADF && n != -ESPIPE)
+		return found(cause, QUIRE_CAUSE_IO, -EIO);
+	if (no_space(guard, offset, store))
+		return found(cause, QUIRE_CAUSE_NO_SPACE, -ENOSPC);
+	return 0;
+}
+
+int guard_classify(const struct guard *guard, uintptr_t va, bool store, int code, uint32_t *cause)
+{
+	uintptr_t page = align_down(va, guard->page_bytes);
+	uint64_t offset = guard->offset + (page - guard->trap.start);
+	int r;
+
+	if (code == BUS_MCEERR_AR || code == BUS_MCEERR_AO)
+		return found(cause, QUIRE_CAUSE_POISON, -EHWPOISON);
+	if (guard->fd >= 0 && behind_end(guard, offset))
+		return found(cause, QUIRE_CAUSE_TRUNCATED, -ENODATA);
+
+	/* Populating is the same fault without the signal: it tells whether the page is still dead. */
+	r = sys_madvise(page, guard->page_bytes, store ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	if (r == 0)
+		return 0;
+	if (r == -EHWPOISON)
+		return found(cause, QUIRE_CAUSE_POISON, -EHWPOISON);
+	if (guard->page_bytes > PAGE_BYTES)
+		return found(cause, QUIRE_CAUSE_NO_HUGE_PAGE, -ENOMEM);
+	if (guard->fd >= 0) {
+		r = ask_file(guard, offset, store, cause);
+		if (r < 0)
+			return r;
+	}
+	return found(cause, QUIRE_CAUSE_UNKNOWN, -EFAULT);
+}

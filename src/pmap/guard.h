@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pmap/guard.h - dead pages of native ranges: an error instead of a signal.
+ *
+ *	SIGBUS at va
+ *	  '-> classify   where is the end of the file? does a read fail? is the disk full? is the pool empty?
+ *	      record     the first fault stays on the handle; all are counted
+ *	      decide     policy: zeros | callback | leave to QUIRE_TRY or the guarded copy
+ *	      patch      under the claim: the whole dead tail at once, or one page; never a page twice
+ *
+ * Two threads that touch the same dead page both come here. Mapping fresh memory over it twice would wipe the store that
+ * the faster thread made in between (measured: 28 of 40,000), so a page is patched once, by whoever holds the claim, and
+ * what is patched is remembered:
+ *
+ *	trap.start                       patched_from                    trap.end
+ *	   |--file data--|P|--file data--|PPPPPPPP one patch PPPPPPPPPPPPPPPP|
+ *	                  ^ a bit in `patched`: a page that failed alone
+ *
+ * Roads not taken: MAP_FIXED_NOREPLACE cannot patch (the dead mapping is still there); patching page by page costs a
+ * kernel mapping a page (vm.max_map_count) and is why the tail is one patch.
+ *
+ * Invariants
+ *	G1  no page is patched twice between two repairs
+ *	G2  a patch has the protection its segment has at that moment, and never stands where no segment is
+ *	G3  after repair no stand-in shows where the file has bytes
+ */
+#ifndef PMAP_GUARD_H
+#define PMAP_GUARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <quire/map.h>
+
+#include "pmap/pmap.h"
+#include "trap/trap.h"
+
+/* guard: what a mapping does about pages that cannot be served, and which it has patched */
+struct guard {
+	struct trap_range trap; /* the addresses; first */
+	struct pmap *pmap;
+	int fd;                 /* of the object, -1 for memory without one */
+	uint64_t offset;        /* of trap.start in the object, in bytes */
+	size_t page_bytes;
+	uint32_t policy;        /* an enum quire_guard: ZEROS, CALLBACK or TRY */
+	quire_fault_fn *on_fault;
+	void *user;
+
+	/* Under the claim. */
+	uintptr_t patched_from; /* the patched tail; trap.end when there is none */
+	uint64_t *patched;      /* one bit a page below patched_from; NULL until the first */
+	uint64_t patched_pages; /* bits set */
+
+	/* The sticky error. Written by the first fault, which moves `state` from 0 over 1 to 2. */
+	atomic_uint state;
+	struct quire_fault first;
+	atomic_uint_fast64_t count;
+
+	/* Retries of one address in a row: a page that seems well and faults again is patched after RETRIES_MAX. */
+	_Atomic uintptr_t retry_va;
+	atomic_uint retries;
+};
+
+/* Fields up to `user` are set by the caller. Ranges attached to pmap within [trap.start, trap.end) are guarded from now
+ * on. -ENOMEM, -ENOTSUP: see trap_add(). */
+int guard_open(struct guard *guard);
+void guard_close(struct guard *guard); /* accepts a guard that was not opened: pmap NULL */
+
+/* Moves the guard to a range that grew, shrank or moved; what was patched beyond it is forgotten. */
+int guard_follow(struct guard *guard, uintptr_t start, uintptr_t end);
+
+/* 0, or the sticky error; fault may be NULL. */
+int guard_error(const struct guard *guard, struct quire_fault *fault);
+
+int guard_repair(struct guard *guard);
+
+/* Asks the kernel why [va, va + page) of a guard's object cannot be served. Async-signal-safe. Returns a negative errno,
+ * or 0 when nothing seems wrong. */
+int guard_classify(const struct guard *guard, uintptr_t va, bool store, int code, uint32_t *cause);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pmap/kernel.h"
+
+#include "pmap/limits.h"
+#include "sys/memory.h"
+#include "sys/uapi.h"
+
+/* MPOL_MF_MOVE; <numaif.h> is libnuma's, and the number is ABI. */
+enum { MOVE_PAGES = 1 << 1 };
+
+static int explain(int r, const struct pmap_span *span)
+{
+	struct pmap_range range = { .start = span->start, .end = span->end };
+
+	return r < 0 ? limits_explain(r, &range) : r;
+}
+
+int kernel_advise(const struct pmap_span *span, int advice)
+{
+	return explain(sys_madvise(span->start, span->end - span->start, advice), span);
+}
+
+int kernel_sync(const struct pmap_span *span, bool wait)
+{
+	return sys_msync(span->start, span->end - span->start, wait ? MS_SYNC : MS_ASYNC);
+}
+
+int kernel_lock(const struct pmap_span *span, bool on_fault)
+{
+	struct pmap_range range = { .start = span->start, .end = span->end, .flags = PMAP_LOCKED };
+	int r = sys_mlock(span->start, span->end - span->start, on_fault ? MLOCK_ONFAULT : 0);
+
+	return r < 0 ? limits_explain(r, &range) : r;
+}
+
+int kernel_unlock(const struct pmap_span *span)
+{
+	return explain(sys_munlock(span->start, span->end - span->start), span);
+}
+
+int kernel_resident(const struct pmap_span *span, unsigned char *pages)
+{
+	return sys_mincore(span->start, span->end - span->start, pages);
+}
+
+int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool move)
+{
+	return sys_mbind(
+		span->start, span->end - span->start, mode, nodes == 0 ? NULL : &nodes, move ? MOVE_PAGES : 0);
+}
+
+int kernel_name(const struct pmap_span *span, const char *name)
+{
+	return sys_name_anonymous(span->start, span->end - span->start, name);
+}
+
+/* mremap to a fixed address clobbers what is there: take the place first, so that an occupied one is an error. */
+static int take_place(uintptr_t start, size_t length)
+{
+	uintptr_t got;
+
+	return sys_mmap(start, length, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0, &got);
+}
+
+int kernel_move(struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
+{
+	bool in_place = start == range->start;
+	int flags = in_place ? 0 : MREMAP_MAYMOVE | (how == PMAP_EXACT ? MREMAP_FIXED : 0);
+	bool claimed;
+	int r = 0;
+
+	if (how == PMAP_EXACT && !in_place)
+		r = take_place(start, length);
+	if (r < 0)
+		return limits_explain(r, range);
+
+	claimed = pmap_claim(pmap);
+	r = sys_mremap(range->start, range->end - range->start, length, flags, start, &start);
+	if (claimed)
+		pmap_claim_release(pmap);
+	if (r < 0) {
+		if (how == PMAP_EXACT && !in_place)
+			(void)sys_munmap(start, length);
+		return limits_explain(r, range);
+	}
+	range->start = start;
+	range->end = start + length;
+	return 0;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pmap/limits.h - which limit a refused mapping met: the figure now, the limit, and how to raise it. */
+#ifndef PMAP_LIMITS_H
+#define PMAP_LIMITS_H
+
+struct pmap_range;
+
+/* Leaves a sentence for the error the kernel gave, and returns the error. */
+int limits_explain(int error, const struct pmap_range *range);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pmap/native.h - the engine in which the kernel faults everything in by itself. */
+#ifndef PMAP_NATIVE_H
+#define PMAP_NATIVE_H
+
+#include "pmap/pmap.h"
+
+void native_init(struct pmap *pmap, pmap_up_fn *up, void *above);
+
+/* Maps a range over whatever is at its place, with all its flags: for attach, and for showing file data again. */
+int native_show(const struct pmap_range *range);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pmap/pmap.h"
+
+#include <assert.h>
+
+#include "base/lock.h"
+#include "pmap/kernel.h"
+#include "sys/thread.h"
+
+void pmap_init(struct pmap *pmap, const struct pmap_ops *ops, unsigned int can, pmap_up_fn *up, void *above)
+{
+	assert(ops->attach != NULL);
+	assert(ops->detach != NULL);
+	pmap->ops = ops;
+	pmap->can = can;
+	pmap->up = up;
+	pmap->above = above;
+	atomic_init(&pmap->claim, 0);
+}
+
+bool pmap_claim(struct pmap *pmap)
+{
+	int self = sys_thread_id();
+	int holder = 0;
+
+	while (!atomic_compare_exchange_weak(&pmap->claim, &holder, self)) {
+		if (holder == self)
+			return false;
+		if (holder != 0)
+			lock_yield();
+		holder = 0;
+	}
+	return true;
+}
+
+void pmap_claim_release(struct pmap *pmap)
+{
+	assert(atomic_load(&pmap->claim) == sys_thread_id());
+	atomic_store(&pmap->claim, 0);
+}
+
+/* Without a kernel to carry the pages over they are dropped at the old place and found again by faults at the new one. */
+static int move_by_faults(struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
+{
+	const struct pmap_span old = { range->start, range->end };
+	struct pmap_range new = *range;
+	int r;
+
+	new.start = start;
+	new.end = start + length;
+	if (start == range->start) {
+		const struct pmap_span cut = { new.end, range->end };
+
+		r = new.end < range->end ? pmap->ops->detach(pmap, &cut) : 0;
+	} else {
+		r = pmap->ops->attach(pmap, &new, how);
+		if (r == 0)
+			r = pmap->ops->detach(pmap, &old);
+	}
+	if (r == 0)
+		*range = new;
+	return r;
+}
+
+int pmap_move(struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
+{
+	if ((pmap->can & PMAP_CAN_KERNEL) != 0)
+		return kernel_move(pmap, range, how, start, length);
+	return move_by_faults(pmap, range, how, start, length);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pmap/pmap.h - what the kernel's page tables hold for us, and the only code that changes it.
+ *
+ * An engine is a table of at most eight operations:
+ *
+ *	native   the kernel maps windows and faults them in by itself; we hear only of pages it cannot serve
+ *	uffd     we answer each fault (userfaultfd)
+ *	fake     page tables in ordinary memory, for tests: no privilege, no system call
+ *
+ * A pmap knows no segments and no objects. What it has to know about an address it asks of whoever stands above, through
+ * the one pointer given at pmap_init().
+ *
+ * Invariants
+ *	P1  a range is attached before anything else is done to it, and detached once
+ *	P2  pages of a detached or removed range cannot be reached by any thread when the call returns
+ *	P3  whoever patches a dead page, or takes a range away, holds the claim: nothing is mapped over a range that is going
+ */
+#ifndef PMAP_PMAP_H
+#define PMAP_PMAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pmap;
+struct page;
+
+/* An object as the kernel can map it by itself. Lives as long as the object. */
+struct pmap_window {
+	int fd;           /* -1: none, the range is anonymous memory */
+	bool writable;    /* the descriptor allows stores to reach the file */
+	bool can_shrink;  /* somebody may cut the file: its pages can die */
+};
+
+enum pmap_prot { PMAP_READ = 1, PMAP_WRITE = 2, PMAP_EXECUTE = 4 }; /* = PROT_*, asserted in native.c */
+
+enum pmap_flag {
+	PMAP_SHARED = 1 << 0,
+	PMAP_NORESERVE = 1 << 1,
+	PMAP_STACK = 1 << 2,
+	PMAP_GROWSDOWN = 1 << 3,
+	PMAP_SYNC = 1 << 4,
+	PMAP_LOCKED = 1 << 5,
+	PMAP_LOCK_ONFAULT = 1 << 6,
+	PMAP_DONTFORK = 1 << 7,
+	PMAP_WIPEONFORK = 1 << 8,
+	PMAP_DONTDUMP = 1 << 9,
+	PMAP_HUGEPAGE = 1 << 10,   /* transparent huge pages asked for */
+	PMAP_NOHUGEPAGE = 1 << 11,
+	PMAP_RANDOM = 1 << 12,
+	PMAP_SEQUENTIAL = 1 << 13,
+	PMAP_RESERVED = 1 << 14,   /* addresses only; others are placed over it */
+};
+
+/* One contiguous address range with everything the page tables need to know about it. */
+struct pmap_range {
+	uintptr_t start;
+	uintptr_t end;
+	uint64_t offset; /* of start in the window, in bytes */
+	const struct pmap_window *window;
+	uint32_t flags;
+	uint8_t prot;
+	uint8_t page_shift; /* of huge pages from the pool; 0: base pages */
+};
+
+enum pmap_how {
+	PMAP_ANYWHERE = 0,
+	PMAP_HINT = 1,    /* at range.start when free */
+	PMAP_EXACT = 2,   /* there, or -EEXIST */
+	PMAP_REPLACE = 3, /* there, in place of what the caller has attached before */
+};
+
+/* A range of one batch. */
+struct pmap_span {
+	uintptr_t start;
+	uintptr_t end;
+};
+
+/* What is asked upwards. */
+enum pmap_question_kind {
+	PMAP_WHAT, /* which range holds va, or is the next above it? */
+	PMAP_FILL, /* make va accessible: the whole fault path */
+};
+
+struct pmap_question {
+	enum pmap_question_kind kind;
+	uintptr_t va;
+	unsigned int access;     /* PMAP_READ or PMAP_WRITE */
+	struct pmap_range range; /* out, of PMAP_WHAT */
+};
+
+/* Async-signal-safe. 0, -ENOENT when there is no such range, or the error of the fault path. */
+typedef int pmap_up_fn(void *above, struct pmap_question *question);
+
+enum pmap_can {
+	PMAP_CAN_PLACE = 1 << 0,   /* chooses addresses; otherwise vm does */
+	PMAP_CAN_WINDOW = 1 << 1,  /* the kernel fills windows by itself */
+	PMAP_CAN_KERNEL = 1 << 2,  /* ranges are kernel mappings: pmap/kernel.h applies */
+	PMAP_CAN_HARVEST = 1 << 3, /* tells which pages were written */
+	PMAP_CAN_POISON = 1 << 4,
+};
+
+/* At most eight. None may be called from a signal handler but stage, enter and poison. */
+struct pmap_ops {
+	/* Make [start, end) ours; start and end are set when the pmap chose. NULL: not allowed. */
+	int (*attach)(struct pmap *pmap, struct pmap_range *range, enum pmap_how how);
+	/* The memory a fill of this page reads into; kept until enter or release. NULL: pages are never entered. */
+	int (*stage)(struct pmap *pmap, struct page *page, void **memory);
+	/* Make the staged page reachable at va with prot, and wake who waits there. NULL: as stage. */
+	int (*enter)(struct pmap *pmap, uintptr_t va, struct page *page, unsigned int prot);
+	/* Change protection of what is reachable. NULL: remove does it too. */
+	int (*protect)(struct pmap *pmap, const struct pmap_range *range);
+	/* Make the pages of these ranges unreachable; ranges stay attached. NULL: the kernel holds the pages. */
+	int (*remove)(struct pmap *pmap, const struct pmap_span *spans, size_t span_count);
+	/* Call back for every page written since the last harvest; re-arm. NULL: cannot tell. */
+	int (*harvest)(struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t), void *user);
+	/* From now on touching va is an error. NULL: cannot. */
+	int (*poison)(struct pmap *pmap, uintptr_t va);
+	/* Give [start, end) back (P2). NULL: not allowed. */
+	int (*detach)(struct pmap *pmap, const struct pmap_span *span);
+};
+
+/* pmap: what the kernel's page tables hold for us, and the only code that changes it */
+struct pmap {
+	const struct pmap_ops *ops;
+	unsigned int can;
+	pmap_up_fn *up;
+	void *above;
+	atomic_int claim; /* thread id of who patches or detaches, 0 when nobody (P3) */
+};
+
+void pmap_init(struct pmap *pmap, const struct pmap_ops *ops, unsigned int can, pmap_up_fn *up, void *above);
+
+/* Gives a range another place (PMAP_ANYWHERE, PMAP_EXACT; its own start means in place) and length, its pages kept; sets
+ * range->start and end. -ENOMEM no room, -EEXIST occupied. */
+int pmap_move(struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length);
+
+/* Waits for the claim. False when this very thread holds it already: a signal handler broke into the holder. */
+bool pmap_claim(struct pmap *pmap);
+void pmap_claim_release(struct pmap *pmap);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sys/thread.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static _Thread_local __attribute__((tls_model("initial-exec"))) int thread_id;
+
+static void forget(void)
+{
+	thread_id = 0;
+}
+
+static void at_fork(void)
+{
+	(void)pthread_atfork(NULL, NULL, forget); /* fails without memory only; then the id of the parent is kept */
+}
+
+int sys_thread_id(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	if (thread_id == 0) {
+		(void)pthread_once(&once, at_fork);
+		thread_id = (int)syscall(SYS_gettid);
+	}
+	return thread_id;
+}

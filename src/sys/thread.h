@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sys/thread.h - who is running. */
+#ifndef SYS_THREAD_H
+#define SYS_THREAD_H
+
+/* The kernel's id of the calling thread; remembered, so it costs a load. Async-signal-safe; right in fork children. */
+int sys_thread_id(void);
+
+#endif

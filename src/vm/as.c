@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/as.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "vm/object.h"
+
+struct seglist {
+	struct seglist *next;
+	unsigned int count;
+	unsigned int room;
+	struct seg *segs[];
+};
+
+/* A change leaves at most two segments more than there were (a split at each end), and the new one. */
+enum { MORE_AT_MOST = 3, ROOM_MIN = 14 };
+
+static void lock_space(struct as *as) acquires(lock_as) lock_check_off
+{
+	lock_take(&as->lock);
+}
+
+static void unlock_space(struct as *as) releases(lock_as) lock_check_off
+{
+	lock_give(&as->lock);
+}
+
+/* ---- searching ---- */
+
+/* Index of the first segment that ends above va. */
+static unsigned int list_search(const struct seglist *list, uintptr_t va)
+{
+	unsigned int low = 0;
+	unsigned int high = list->count;
+
+	while (low < high) {
+		unsigned int middle = low + (high - low) / 2;
+
+		if (list->segs[middle]->range.end <= va)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool as_find(struct as *as, uintptr_t va, struct seg *seg)
+{
+	const struct seglist *list;
+	unsigned int i;
+	bool found;
+
+	atomic_fetch_add(&as->readers, 1);
+	list = atomic_load(&as->list);
+	i = list_search(list, va);
+	found = i < list->count;
+	if (found)
+		*seg = *list->segs[i];
+	atomic_fetch_sub(&as->readers, 1);
+	return found;
+}
+
+bool as_covers(struct as *as, uintptr_t start, uintptr_t end)
+{
+	struct seg seg;
+
+	for (uintptr_t va = start; va < end; va = seg.range.end)
+		if (!as_find(as, va, &seg) || seg.range.start > va)
+			return false;
+	return true;
+}
+
+unsigned int as_count(struct as *as, uintptr_t start, uintptr_t end)
+{
+	struct seg seg;
+	unsigned int count = 0;
+
+	for (uintptr_t va = start; va < end && as_find(as, va, &seg) && seg.range.start < end; va = seg.range.end)
+		count++;
+	return count;
+}
+
+int as_up(void *above, struct pmap_question *question)
+{
+	struct as *as = above;
+	struct seg seg;
+
+	assert(question->kind == PMAP_WHAT); /* no engine that fills from here yet */
+	if (!as_find(as, question->va, &seg))
+		return -ENOENT;
+	question->range = seg.range;
+	return 0;
+}
+
+/* ---- memory of segments and lists (A2) ---- */
+
+/* Makes sure that the next edits find what they need: so many segments, and so many lists. All that can fail is here. */
+static int reserve(struct as *as, unsigned int segs, unsigned int lists) must_hold(lock_as)
+{
+	unsigned int need = atomic_load(&as->list)->count + MORE_AT_MOST;
+	struct seglist **at = &as->spare_lists;
+
+	for (; as->spare_seg_count < segs; as->spare_seg_count++) {
+		struct seg *seg = malloc(sizeof(*seg));
+
+		if (seg == NULL)
+			return -ENOMEM;
+		seg->next = as->spare_segs;
+		as->spare_segs = seg;
+	}
+	for (; lists > 0; lists--, at = &(*at)->next) {
+		unsigned int room = ROOM_MIN;
+		struct seglist *list;
+
+		while (*at != NULL && (*at)->room < need) {
+			list = *at;
+			*at = list->next;
+			free(list);
+		}
+		if (*at != NULL)
+			continue;
+		while (room < need)
+			room *= 2;
+		list = malloc(sizeof(*list) + room * sizeof(list->segs[0]));
+		if (list == NULL)
+			return -ENOMEM;
+		list->room = room;
+		list->next = NULL;
+		*at = list;
+	}
+	return 0;
+}
+
+static struct seg *take_seg(struct as *as) must_hold(lock_as)
+{
+	struct seg *seg = as->spare_segs;
+
+	assert(seg != NULL);
+	as->spare_segs = seg->next;
+	as->spare_seg_count--;
+	return seg;
+}
+
+static struct seglist *take_list(struct as *as) must_hold(lock_as)
+{
+	struct seglist *list = as->spare_lists;
+
+	assert(list != NULL);
+	as->spare_lists = list->next;
+	return list;
+}
+
+static void retire_seg(struct as *as, struct seg *seg) must_hold(lock_as)
+{
+	object_unref(seg->object);
+	seg->next = as->retired_segs;
+	as->retired_segs = seg;
+}
+
+static void retire_list(struct as *as, struct seglist *list) must_hold(lock_as)
+{
+	list->next = as->retired_lists;
+	as->retired_lists = list;
+}
+
+/* What no reader can hold any more may be used again. */
+static void reclaim(struct as *as) must_hold(lock_as)
+{
+	if (atomic_load(&as->readers) != 0)
+		return;
+	while (as->retired_segs != NULL) {
+		struct seg *seg = as->retired_segs;
+
+		as->retired_segs = seg->next;
+		seg->next = as->spare_segs;
+		as->spare_segs = seg;
+		as->spare_seg_count++;
+	}
+	while (as->retired_lists != NULL) {
+		struct seglist *list = as->retired_lists;
+
+		as->retired_lists = list->next;
+		list->next = as->spare_lists;
+		as->spare_lists = list;
+	}
+}
+
+/* ---- a change ---- */
+
+/* edit: one change in progress: the segments first..last of the old list become those put into the new one */
+struct edit {
+	struct as *as;
+	struct seglist *old;
+	struct seglist *new;
+	unsigned int first;
+	unsigned int last;
+	unsigned int put_end; /* new->segs[first..put_end] are the ones put */
+};
+
+/* Segments in [start, end) will be replaced. The memory was reserved. */
+static void edit_begin(struct edit *edit, struct as *as, uintptr_t start, uintptr_t end) must_hold(lock_as)
+{
+	struct seglist *old = atomic_load(&as->list);
+
+	*edit = (struct edit){ .as = as, .old = old, .new = take_list(as), .first = list_search(old, start) };
+	edit->last = edit->first;
+	while (edit->last < old->count && old->segs[edit->last]->range.start < end)
+		edit->last++;
+	edit->put_end = edit->first;
+	memcpy(edit->new->segs, old->segs, edit->first * sizeof(old->segs[0]));
+}
+
+/* Adds a copy of `like`, cut to [start, end); NULL when that is empty. */
+static struct seg *edit_put(struct edit *edit, const struct seg *like, uintptr_t start, uintptr_t end)
+	must_hold(lock_as)
+{
+	struct seg *seg;
+
+	start = max_u64(start, like->range.start);
+	end = min_u64(end, like->range.end);
+	if (start >= end)
+		return NULL;
+
+	seg = take_seg(edit->as);
+	*seg = *like;
+	seg->range.offset += start - like->range.start;
+	seg->amap_first += (start - like->range.start) >> PAGE_SHIFT;
+	seg->range.start = start;
+	seg->range.end = end;
+	if (seg->object != NULL)
+		object_ref(seg->object);
+	edit->new->segs[edit->put_end++] = seg;
+	return seg;
+}
+
+/* The part of the first replaced segment below start, and of the last one from end on, stay. */
+static void edit_put_below(struct edit *edit, uintptr_t start) must_hold(lock_as)
+{
+	if (edit->first < edit->last)
+		(void)edit_put(edit, edit->old->segs[edit->first], 0, start);
+}
+
+static void edit_put_above(struct edit *edit, uintptr_t end) must_hold(lock_as)
+{
+	if (edit->first < edit->last)
+		(void)edit_put(edit, edit->old->segs[edit->last - 1], end, UINTPTR_MAX);
+}
+
+static void edit_publish(struct edit *edit) must_hold(lock_as)
+{
+	struct seglist *old = edit->old;
+	struct seglist *new = edit->new;
+	unsigned int rest = old->count - edit->last;
+
+	memcpy(new->segs + edit->put_end, old->segs + edit->last, rest * sizeof(old->segs[0]));
+	new->count = edit->put_end + rest;
+	assert(new->count <= new->room);
+	atomic_store(&edit->as->list, new);
+	atomic_fetch_add(&edit->as->version, 1);
+}
+
+static void edit_finish(struct edit *edit) must_hold(lock_as)
+{
+	for (unsigned int i = edit->first; i < edit->last; i++)
+		retire_seg(edit->as, edit->old->segs[i]);
+	retire_list(edit->as, edit->old);
+	reclaim(edit->as);
+}
+
+/* Forgets the new segments; a published change is taken back: the old list is still whole. */
+static void edit_revert(struct edit *edit) must_hold(lock_as)
+{
+	if (atomic_load(&edit->as->list) != edit->old) {
+		atomic_store(&edit->as->list, edit->old);
+		atomic_fetch_add(&edit->as->version, 1);
+	}
+	for (unsigned int i = edit->first; i < edit->put_end; i++)
+		retire_seg(edit->as, edit->new->segs[i]);
+	retire_list(edit->as, edit->new);
+	reclaim(edit->as);
+}
+
+/* ---- the operations ---- */
+
+/* Does [start, end) hold nothing but kept addresses? */
+static bool only_reserved(struct as *as, uintptr_t start, uintptr_t end)
+{
+	struct seg seg;
+
+	for (uintptr_t va = start; va < end; va = seg.range.end)
+		if (!as_find(as, va, &seg) || seg.range.start > va || (seg.range.flags & PMAP_RESERVED) == 0)
+			return false;
+	return true;
+}
+
+static int map_locked(struct as *as, const struct map_request *request, uintptr_t *address) must_hold(lock_as)
+{
+	struct seg seg = { .range = request->range, .object = request->object };
+	struct edit edit;
+	int r;
+
+	if (request->over_reserved && !only_reserved(as, seg.range.start, seg.range.end))
+		return -EEXIST;
+	r = reserve(as, MORE_AT_MOST, 1);
+	if (r < 0)
+		return r;
+
+	seg.range.window = object_window(request->object);
+	r = as->pmap->ops->attach(as->pmap, &seg.range, request->how);
+	if (r < 0)
+		return r;
+
+	edit_begin(&edit, as, seg.range.start, seg.range.end);
+	edit_put_below(&edit, seg.range.start);
+	(void)edit_put(&edit, &seg, seg.range.start, seg.range.end);
+	edit_put_above(&edit, seg.range.end);
+	edit_publish(&edit);
+	edit_finish(&edit);
+	*address = seg.range.start;
+	return 0;
+}
+
+int as_map(struct as *as, const struct map_request *request, uintptr_t *address)
+{
+	int r;
+
+	lock_space(as);
+	r = map_locked(as, request, address);
+	unlock_space(as);
+	return r;
+}
+
+static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold(lock_as)
+{
+	struct pmap_span span = { start, end };
+	struct edit edit;
+	int r;
+
+	r = reserve(as, MORE_AT_MOST, 1);
+	if (r < 0)
+		return r;
+
+	edit_begin(&edit, as, start, end);
+	edit_put_below(&edit, start);
+	edit_put_above(&edit, end);
+	edit_publish(&edit); /* A3 */
+	r = as->pmap->ops->detach(as->pmap, &span);
+	if (r < 0)
+		edit_revert(&edit);
+	else
+		edit_finish(&edit);
+	return r;
+}
+
+int as_unmap(struct as *as, uintptr_t start, uintptr_t end)
+{
+	int r;
+
+	lock_space(as);
+	r = unmap_locked(as, start, end);
+	unlock_space(as);
+	return r;
+}
+
+/* What a change of properties does to each segment; prot NULL: leave it. */
+struct change {
+	const unsigned int *prot;
+	uint32_t set;
+	uint32_t clear;
+};
+
+static int change_segment(struct edit *edit, struct seg *seg, const struct change *change) must_hold(lock_as)
+{
+	struct pmap *pmap = edit->as->pmap;
+
+	seg->range.flags = (seg->range.flags & ~change->clear) | change->set;
+	if (change->prot == NULL)
+		return 0;
+	seg->range.prot = (uint8_t)*change->prot;
+	return pmap->ops->protect(pmap, &seg->range);
+}
+
+/* The segments of [start, end) with other properties. As with mprotect, what was done before an error stays done: the
+ * segment that failed and those behind it are put back as they were. */
+static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const struct change *change) must_hold(lock_as)
+{
+	struct edit edit;
+	int r;
+
+	r = reserve(as, as_count(as, start, end) + MORE_AT_MOST, 1);
+	if (r < 0)
+		return r;
+
+	edit_begin(&edit, as, start, end);
+	edit_put_below(&edit, start);
+	for (unsigned int i = edit.first; i < edit.last; i++) {
+		const struct seg *old = edit.old->segs[i];
+		struct seg *seg = edit_put(&edit, old, start, end);
+
+		if (r == 0)
+			r = change_segment(&edit, seg, change);
+		if (r < 0) {
+			seg->range.prot = old->range.prot;
+			seg->range.flags = old->range.flags;
+		}
+	}
+	edit_put_above(&edit, end);
+	edit_publish(&edit);
+	edit_finish(&edit);
+	return r;
+}
+
+int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot)
+{
+	const struct change change = { .prot = &prot };
+	int r;
+
+	lock_space(as);
+	r = change_locked(as, start, end, &change);
+	unlock_space(as);
+	return r;
+}
+
+int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_t clear)
+{
+	const struct change change = { .set = set, .clear = clear };
+	int r;
+
+	lock_space(as);
+	r = change_locked(as, start, end, &change);
+	unlock_space(as);
+	return r;
+}
+
+static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target,
+	uintptr_t *address) must_hold(lock_as)
+{
+	struct edit leave;
+	struct edit arrive;
+	struct seg seg;
+	int r;
+
+	if (!as_find(as, start, &seg) || seg.range.start != start || seg.range.end != end)
+		return -EFAULT;
+	r = reserve(as, MORE_AT_MOST, 2);
+	if (r < 0)
+		return r;
+
+	/* Two changes, as the places are two runs: the old one goes first (A3). */
+	edit_begin(&leave, as, start, end);
+	edit_publish(&leave);
+	r = pmap_move(as->pmap, &seg.range, target->how, target->start, target->length);
+	if (r < 0) {
+		edit_revert(&leave);
+		return r;
+	}
+	edit_begin(&arrive, as, seg.range.start, seg.range.end);
+	(void)edit_put(&arrive, &seg, seg.range.start, seg.range.end);
+	edit_publish(&arrive);
+	edit_finish(&leave);
+	edit_finish(&arrive);
+	*address = seg.range.start;
+	return 0;
+}
+
+int as_move(struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target, uintptr_t *address)
+{
+	int r;
+
+	lock_space(as);
+	r = move_locked(as, start, end, target, address);
+	unlock_space(as);
+	return r;
+}
+
+/* ---- begin and end ---- */
+
+int as_init(struct as *as, struct pmap *pmap)
+{
+	struct seglist *empty;
+
+	*as = (struct as){ .pmap = pmap };
+	lock_init(&as->lock);
+	empty = malloc(sizeof(*empty) + ROOM_MIN * sizeof(empty->segs[0]));
+	if (empty == NULL)
+		return -ENOMEM;
+	empty->count = 0;
+	empty->room = ROOM_MIN;
+	atomic_store(&as->list, empty);
+	return 0;
+}
+
+static void free_segs(struct seg *seg)
+{
+	while (seg != NULL) {
+		struct seg *next = seg->next;
+
+		free(seg);
+		seg = next;
+	}
+}
+
+static void free_lists(struct seglist *list)
+{
+	while (list != NULL) {
+		struct seglist *next = list->next;
+
+		free(list);
+		list = next;
+	}
+}
+
+void as_done(struct as *as)
+{
+	struct seg seg;
+
+	while (as_find(as, 0, &seg))
+		(void)as_unmap(as, seg.range.start, seg.range.end); /* a whole segment: nothing is split, so it cannot fail */
+	free(atomic_load(&as->list));
+	free_segs(as->retired_segs);
+	free_segs(as->spare_segs);
+	free_lists(as->retired_lists);
+	free_lists(as->spare_lists);
+	lock_done(&as->lock);
+}
+
+void as_check(struct as *as)
+{
+	const struct seglist *list;
+	uintptr_t end = 0;
+
+	lock_space(as);
+	list = atomic_load(&as->list);
+	for (unsigned int i = 0; i < list->count; i++) {
+		const struct pmap_range *range = &list->segs[i]->range;
+
+		assert(range->start >= end);
+		assert(range->start < range->end);
+		assert(is_aligned(range->start | range->end, PAGE_BYTES));
+		end = range->end;
+	}
+	unlock_space(as);
+}
