@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/error.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+static _Thread_local char text[ERROR_TEXT_BYTES];
+static _Thread_local bool said;
+
+static void set(const char *format, va_list arguments)
+{
+	(void)vsnprintf(text, sizeof(text), format, arguments); /* a sentence that is too long is cut */
+	said = true;
+}
+
+int error_set(int error, const char *format, ...)
+{
+	va_list arguments;
+
+	assert(error < 0);
+	va_start(arguments, format);
+	set(format, arguments);
+	va_end(arguments);
+	return error;
+}
+
+int error_default(int error, const char *format, ...)
+{
+	va_list arguments;
+
+	assert(error < 0);
+	if (said)
+		return error;
+
+	va_start(arguments, format);
+	set(format, arguments);
+	va_end(arguments);
+	return error;
+}
+
+void error_clear(void)
+{
+	said = false;
+}
+
+const char *error_text(void)
+{
+	return text;
+}

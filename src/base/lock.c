@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/lock.h"
+
+struct lock_class lock_quire;
+struct lock_class lock_as;
+struct lock_class lock_object;
+struct lock_class lock_pool;

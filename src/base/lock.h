@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base/lock.h - locks, and lock classes that clang checks.
+ *
+ * C17 and clang 14 cannot name a struct's member in an attribute, so what is named is the class: one global variable
+ * for all locks of one kind. A function that takes a lock of class lock_as says acquires(lock_as); one that needs it
+ * held says must_hold(lock_as). gcc sees nothing. The order is declared here, in one place:
+ *
+ *	lock_quire  ->  lock_as  ->  lock_object  ->  lock_pool
+ *
+ * This is the only place in base that parks a thread.
+ */
+#ifndef BASE_LOCK_H
+#define BASE_LOCK_H
+
+#include <pthread.h>
+#include <sched.h>
+
+#if defined(__clang__)
+#define LOCK_ATTRIBUTE(x) __attribute__((x))
+#else
+#define LOCK_ATTRIBUTE(x)
+#endif
+
+#define acquires(class) LOCK_ATTRIBUTE(acquire_capability(class))
+#define releases(class) LOCK_ATTRIBUTE(release_capability(class))
+#define must_hold(class) LOCK_ATTRIBUTE(requires_capability(class))
+#define must_not_hold(class) LOCK_ATTRIBUTE(locks_excluded(class))
+#define guarded_by(class) LOCK_ATTRIBUTE(guarded_by(class))
+#define acquired_after(class) LOCK_ATTRIBUTE(acquired_after(class))
+#define lock_check_off LOCK_ATTRIBUTE(no_thread_safety_analysis)
+
+struct LOCK_ATTRIBUTE(capability("lock")) lock_class {
+	char unused;
+};
+
+extern struct lock_class lock_quire;
+extern struct lock_class lock_as acquired_after(lock_quire);
+extern struct lock_class lock_object acquired_after(lock_as);
+extern struct lock_class lock_pool acquired_after(lock_object);
+
+struct lock {
+	pthread_mutex_t mutex;
+};
+
+#define LOCK_INIT { .mutex = PTHREAD_MUTEX_INITIALIZER }
+
+static inline void lock_init(struct lock *lock)
+{
+	(void)pthread_mutex_init(&lock->mutex, NULL); /* cannot fail with default attributes */
+}
+
+static inline void lock_done(struct lock *lock)
+{
+	(void)pthread_mutex_destroy(&lock->mutex);
+}
+
+/* The two functions below are wrapped by one pair for each class, which carries the attributes. */
+static inline void lock_take(struct lock *lock)
+{
+	(void)pthread_mutex_lock(&lock->mutex);
+}
+
+static inline void lock_give(struct lock *lock)
+{
+	(void)pthread_mutex_unlock(&lock->mutex);
+}
+
+/* Let others run while waiting for something that is about to happen. Async-signal-safe. */
+static inline void lock_yield(void)
+{
+	(void)sched_yield();
+}
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/uapi.h"
+
+static int result(long r)
+{
+	return r < 0 ? -errno : (int)r;
+}
+
+int sys_open(const char *path, int flags, mode_t mode)
+{
+	int r;
+
+	do
+		r = result(open(path, flags | O_CLOEXEC, mode));
+	while (r == -EINTR);
+	return r;
+}
+
+void sys_close(int fd)
+{
+	(void)close(fd); /* write errors were for fsync to report; the descriptor is gone in any case */
+}
+
+int sys_dup(int fd)
+{
+	return result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+int sys_status_flags(int fd)
+{
+	return result(fcntl(fd, F_GETFL));
+}
+
+int sys_fstat(int fd, struct stat *stat)
+{
+	return result(fstat(fd, stat));
+}
+
+int sys_fstatfs(int fd, struct statfs *statfs)
+{
+	return result(fstatfs(fd, statfs));
+}
+
+int sys_unlink(const char *path)
+{
+	return result(unlink(path));
+}
+
+int sys_truncate(int fd, uint64_t length)
+{
+	int r;
+
+	if (length > INT64_MAX)
+		return -EFBIG;
+
+	do
+		r = result(ftruncate(fd, (off_t)length));
+	while (r == -EINTR);
+	return r;
+}
+
+int sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length)
+{
+	int r;
+
+	if (offset > INT64_MAX || length > INT64_MAX)
+		return -EFBIG;
+
+	do
+		r = result(fallocate(fd, mode, (off_t)offset, (off_t)length));
+	while (r == -EINTR);
+	return r;
+}
+
+ssize_t sys_pread(int fd, void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t r;
+
+	do
+		r = pread(fd, buffer, length, (off_t)offset);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+ssize_t sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t r;
+
+	do
+		r = pwrite(fd, buffer, length, (off_t)offset);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+int sys_fsync(int fd)
+{
+	return result(fsync(fd));
+}
+
+int sys_fdatasync(int fd)
+{
+	return result(fdatasync(fd));
+}
+
+int sys_memfd_create(const char *name, unsigned int flags)
+{
+	return result(syscall(SYS_memfd_create, name, flags));
+}
+
+int sys_memfd_secret(unsigned int flags)
+{
+	return result(syscall(SYS_memfd_secret, flags));
+}
+
+int sys_shm_open(const char *name, int flags, mode_t mode)
+{
+	int r;
+
+	do
+		r = result(shm_open(name, flags | O_CLOEXEC, mode));
+	while (r == -EINTR);
+	return r;
+}
+
+int sys_add_seals(int fd, unsigned int seals)
+{
+	return result(fcntl(fd, F_ADD_SEALS, seals));
+}
+
+int sys_get_seals(int fd)
+{
+	return result(fcntl(fd, F_GET_SEALS));
+}
+
+ssize_t sys_read_small(const char *path, char *text, size_t text_bytes)
+{
+	size_t done = 0;
+	int fd = sys_open(path, O_RDONLY, 0);
+
+	if (fd < 0)
+		return fd;
+
+	while (done < text_bytes - 1) {
+		ssize_t n = read(fd, text + done, text_bytes - 1 - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			n = -errno;
+			sys_close(fd);
+			return n;
+		}
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	text[done] = '\0';
+	sys_close(fd);
+	return (ssize_t)done;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sys/file.h - the system calls about files, as -errno; EINTR is retried where nothing is lost by it. */
+#ifndef SYS_FILE_H
+#define SYS_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/types.h>
+
+int sys_open(const char *path, int flags, mode_t mode);
+void sys_close(int fd);
+int sys_dup(int fd); /* close-on-exec */
+int sys_status_flags(int fd); /* O_ACCMODE and friends */
+int sys_fstat(int fd, struct stat *stat); /* async-signal-safe */
+int sys_fstatfs(int fd, struct statfs *statfs);
+int sys_unlink(const char *path);
+int sys_truncate(int fd, uint64_t length);
+int sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
+ssize_t sys_pread(int fd, void *buffer, size_t length, uint64_t offset);
+ssize_t sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset);
+int sys_fsync(int fd);
+int sys_fdatasync(int fd);
+int sys_memfd_create(const char *name, unsigned int flags);
+int sys_memfd_secret(unsigned int flags);
+int sys_shm_open(const char *name, int flags, mode_t mode);
+int sys_add_seals(int fd, unsigned int seals);
+int sys_get_seals(int fd);
+
+/* Reads a small file of numbers or text (as under /proc/sys) whole; the result is NUL-terminated. */
+ssize_t sys_read_small(const char *path, char *text, size_t text_bytes);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sys/memory.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/uapi.h"
+
+static int result(long r)
+{
+	return r < 0 ? -errno : (int)r;
+}
+
+int sys_mmap(uintptr_t hint, size_t length, int prot, int flags, int fd, uint64_t offset, uintptr_t *address)
+{
+	long r = syscall(SYS_mmap, hint, length, prot, flags, fd, offset);
+
+	if (r == -1)
+		return -errno;
+	*address = (uintptr_t)r;
+	return 0;
+}
+
+int sys_munmap(uintptr_t address, size_t length)
+{
+	return result(syscall(SYS_munmap, address, length));
+}
+
+int sys_mprotect(uintptr_t address, size_t length, int prot)
+{
+	return result(syscall(SYS_mprotect, address, length, prot));
+}
+
+int sys_mremap(
+	uintptr_t address, size_t length, size_t new_length, int flags, uintptr_t new_address, uintptr_t *result)
+{
+	long r = syscall(SYS_mremap, address, length, new_length, flags, new_address);
+
+	if (r == -1)
+		return -errno;
+	*result = (uintptr_t)r;
+	return 0;
+}
+
+int sys_madvise(uintptr_t address, size_t length, int advice)
+{
+	return result(syscall(SYS_madvise, address, length, advice));
+}
+
+int sys_msync(uintptr_t address, size_t length, int flags)
+{
+	return result(syscall(SYS_msync, address, length, flags));
+}
+
+int sys_mincore(uintptr_t address, size_t length, unsigned char *pages)
+{
+	return result(syscall(SYS_mincore, address, length, pages));
+}
+
+int sys_mlock(uintptr_t address, size_t length, unsigned int flags)
+{
+	return result(syscall(SYS_mlock2, address, length, flags));
+}
+
+int sys_munlock(uintptr_t address, size_t length)
+{
+	return result(syscall(SYS_munlock, address, length));
+}
+
+int sys_mbind(uintptr_t address, size_t length, int mode, const uint64_t *nodes, unsigned int flags)
+{
+	/* The kernel reads maxnode - 1 bits. */
+	return result(syscall(SYS_mbind, address, length, mode, nodes, nodes == NULL ? 0UL : 65UL, flags));
+}
+
+int sys_name_anonymous(uintptr_t address, size_t length, const char *name)
+{
+	return result(prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, address, length, name));
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sys/socket.h - messages with descriptors over Unix sockets, as -errno. Never raises SIGPIPE. */
+#ifndef SYS_SOCKET_H
+#define SYS_SOCKET_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+ssize_t sys_send_fds(int socket, const void *bytes, size_t length, const int *fds, unsigned int fd_count);
+
+/* Received descriptors are close-on-exec. fd_count: in: room; out: how many came. Descriptors beyond it are closed. */
+ssize_t sys_receive_fds(int socket, void *bytes, size_t length, int *fds, unsigned int *fd_count);
+
+#endif
