@@ -8,6 +8,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# What the kernel knows and Python does not.
+ERRORS = {*dir(errno), 'EHWPOISON', 'ERFKILL'}
+TYPES = ('struct', 'union', 'enum', 'typedef')
+# Words before a declaration that say nothing to the reader of a page.
+NOISE = re.compile(r'\bQUIRE_API\b\s*|\b__attribute__\s*\(\(.*?\)\)\s*')
+
 BLOCK = re.compile(r'/\*\*\n(.*?)\*/[ \t]*\n', re.S)
 HEAD = re.compile(r'(?:(struct|enum|union|typedef) )?(\w+)(?:\(\))? - (.+)')
 PARAM = re.compile(r'@(\w+(?:\.\w+)*|\.\.\.):\s*(.*)')
@@ -36,6 +42,16 @@ class Docstring:
     @property
     def returns_value(self):
         return self.kind == 'function' and not re.match(r'void\s+quire', self.declaration)
+
+    @property
+    def key(self):
+        """A struct and a function may share a name."""
+        return (self.kind if self.kind in TYPES else 'function', self.name)
+
+    @property
+    def page(self):
+        """quire_map_stat(3) is the function, quire_map_stat(3type) the struct."""
+        return self.name, '3type' if self.kind in TYPES else '3'
 
     @property
     def see(self):
@@ -96,7 +112,7 @@ def fold_returns(doc, lines, first_line):
             codes = [c.strip() for c in found.group(1).split(',')]
             doc.errors.append([codes, found.group(2)])
             for code in codes:
-                if not hasattr(errno, code[1:]):
+                if code[1:] not in ERRORS:
                     doc.problems.append((first_line + offset, f'{code} is no error number'))
             if not found.group(2).strip():
                 doc.problems.append((first_line + offset, f'{codes[0]} has no cause'))
@@ -156,7 +172,7 @@ def declaration_at(text, at):
     for index, char in enumerate(rest):
         depth += {'{': 1, '}': -1}.get(char, 0)
         if char == ';' and depth == 0:
-            return ' '.join(rest[:index + 1].split())
+            return NOISE.sub('', ' '.join(rest[:index + 1].split()))
     return ''
 
 
@@ -182,7 +198,7 @@ def parse_header(path, include):
 
 
 def declared(path):
-    """What a header declares: {name: (kind, line, [parameters, fields or constants])}."""
+    """What a header declares: {(kind, name): (line, [parameters, fields or constants])}."""
     text = Path(path).read_text()
     text = re.sub(r'/\*.*?\*/|//[^\n]*', lambda m: re.sub(r'[^\n]', ' ', m.group()), text, flags=re.S)
     text = re.sub(r'^[ \t]*#(?:.*\\\n)*.*$', lambda m: re.sub(r'[^\n]', ' ', m.group()), text, flags=re.M)
@@ -197,7 +213,7 @@ def declared(path):
             inside = [re.match(r'\s*(\w+)', part).group(1) for part in m.group(3).split(',') if part.strip()]
         else:
             inside = re.findall(r'(\w+)\s*(?:\[[^\]]*\]\s*)*(?::\s*\d+\s*)?;', re.sub(r'\(\*\s*(\w+)\)\s*\([^)]*\)', r'\1', m.group(3)))
-        found[m.group(2)] = (m.group(1), line_of(m.start()), inside)
+        found[m.group(1), m.group(2)] = (line_of(m.start()), inside)
     flat = re.sub(r'\{[^{}]*\}', lambda m: re.sub(r'[^\n]', ' ', m.group()), text)
     for m in re.finditer(r'\b(quire_\w+)\s*\(', flat):
         before = re.split(r'[;{}]', flat[:m.start()])[-1]
@@ -208,7 +224,7 @@ def declared(path):
             depth += {'(': 1, ')': -1}.get(flat[end], 0)
             if depth == 0:
                 break
-        found[m.group(1)] = ('function', line_of(m.start()), parameter_names(flat[m.end():end]))
+        found['function', m.group(1)] = (line_of(m.start()), parameter_names(flat[m.end():end]))
     return found
 
 
@@ -239,11 +255,12 @@ def problems_of(doc, known, root):
     if doc.name == '?':
         return
     here = doc.line
-    kind, _, inside = known.get(doc.name, (doc.kind, 0, None))
+    kind = doc.kind
+    _, inside = known.get(doc.key, (0, None))
     documented = [name for name, _ in doc.params]
     if inside is not None:
         for name in inside:
-            if name not in documented:
+            if name not in documented and not re.match(r'reserved\d*$', name):
                 yield here, f'{doc.name}: no line "@{name}:"'
         for name in documented:
             if name.split('.')[0] not in inside:
@@ -264,15 +281,24 @@ def problems_of(doc, known, root):
             yield here, f'{doc.name}: no "{key}:"'
     for key in ('Example', 'Source'):
         value = doc.footer.get(key)
-        if value and not (root / value).is_file():
+        # A source may also be somebody else's page, as madvise(2).
+        if value and (key == 'Example' or '/' in value) and not (root / value).is_file():
             yield here, f'{doc.name}: {key}: there is no {value}'
     for page in doc.see:
-        if not re.fullmatch(r'[\w.-]+\(\d\)', page):
+        if not re.fullmatch(r'[\w.-]+\(\d\w*\)', page):
             yield here, f'{doc.name}: See: "{page}" is not "page(7)"'
+
+
+def pages_of(root):
+    """Every page of ours: name(section)."""
+    docs = [d for h in (root / 'include/quire').glob('*.h') for d in parse_header(h, '')]
+    pages = {f'{d.page[0]}({d.page[1]})' for d in docs}
+    return pages | {f'{p.name.split(".")[0]}(7)' for p in (root / 'docs/man').glob('*.7.scd')}
 
 
 def check_headers(root):
     """'path:line: problem' for all public headers of a tree."""
+    pages = pages_of(root)
     for path in sorted((root / 'include/quire').glob('*.h')):
         name = path.relative_to(root)
         known = declared(path)
@@ -280,7 +306,11 @@ def check_headers(root):
         for doc in docs:
             for line, text in problems_of(doc, known, root):
                 yield f'{name}:{line}: {text}'
-        have = {doc.name for doc in docs}
-        for thing, (kind, line, _) in known.items():
-            if thing not in have:
+            for page in doc.see:
+                # The pages of the command come from the command; tests/lint/manual does not know them here.
+                if page.startswith('quire') and not page.endswith('(1)') and page not in pages:
+                    yield f'{name}:{doc.line}: {doc.name}: See: there is no page {page}'
+        have = {doc.key for doc in docs}
+        for (kind, thing), (line, _) in known.items():
+            if (kind, thing) not in have:
                 yield f'{name}:{line}: {kind} {thing} has no docstring'

@@ -1,6 +1,7 @@
 """man(3): one page a function, options struct, enum or macro, from the docstrings."""
 import re
 
+from docstrings import TYPES
 from scdoc import bold, code, definitions, escape, page, rich
 
 HEADING = {'function': 'PARAMETERS', 'macro': 'PARAMETERS', 'enum': 'VALUES'}
@@ -38,11 +39,10 @@ def see_also(doc, docs):
     for other in docs:
         if other is doc or other.name == '?':
             continue
-        types = doc.kind in ('struct', 'enum', 'union'), other.kind in ('struct', 'enum', 'union')
-        if types[0] != types[1] and (re.search(rf'\b{other.name}\b', doc.declaration) if types[1]
-                                     else re.search(rf'\b{doc.name}\b', other.declaration)):
-            pages.add(f'{other.name}(3)')
-    return ', '.join(bold(p) for p in sorted(pages, key=lambda p: (p[-2], p)))
+        kind, text = (other, doc) if other.kind in TYPES else (doc, other)
+        if kind.kind in TYPES and re.search(rf'\b{kind.kind} {kind.name}\b', text.declaration):
+            pages.add('{}({})'.format(*other.page))
+    return ', '.join(bold(p) for p in sorted(pages, key=lambda p: (p.split('(')[1], p)))
 
 
 def describe(doc):
@@ -52,7 +52,7 @@ def describe(doc):
 def man3(doc, docs, version):
     footer = doc.footer
     example = footer.get('Example')
-    return page(doc.name, '3', version, [
+    return page(*doc.page, version, [
         ('NAME', f'{doc.name} - {escape(doc.summary)}'),
         ('SYNOPSIS', synopsis(doc)),
         ('DESCRIPTION', describe(doc)),

@@ -1,7 +1,7 @@
 """Write scdoc, which writes the pages."""
 import re
 
-VOLUME = {'1': 'Quire commands', '3': 'Quire library', '7': 'Quire manual'}
+VOLUME = {'1': 'Quire commands', '3': 'Quire library', '3type': 'Quire library', '7': 'Quire manual'}
 
 
 def escape(text):
@@ -16,7 +16,7 @@ def bold(text):
 
 def rich(text):
     """Escape, but set `code` and page(3) in bold."""
-    parts = re.split(r'(`[^`]+`|\b[\w.-]+\(\d\))', text)
+    parts = re.split(r'(`[^`]+`|\b[\w.-]+\(\d\w*\))', text)
     return ''.join(bold(p.strip('`')) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
