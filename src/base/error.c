@@ -9,7 +9,7 @@
 static _Thread_local char text[ERROR_TEXT_BYTES];
 static _Thread_local bool said;
 
-static void set(const char *format, va_list arguments)
+static void __attribute__((format(printf, 1, 0))) set(const char *format, va_list arguments)
 {
 	(void)vsnprintf(text, sizeof(text), format, arguments); /* a sentence that is too long is cut */
 	said = true;
