@@ -51,7 +51,7 @@ int options_copy(void *to, size_t to_bytes, const void *from, const char *what)
 	for (size_t i = to_bytes; i < from_bytes; i++)
 		if (((const unsigned char *)from)[i] != 0)
 			return error_set(-E2BIG,
-				"%s: the program uses options this library (" QUIRE_VERSION ") does not know", what);
+				"%s: the program uses options this library (%s) does not know", what, QUIRE_VERSION);
 	memset(to, 0, to_bytes);
 	memcpy(to, from, min_u64(from_bytes, to_bytes));
 	return 0;
