@@ -21,11 +21,11 @@ struct quire;
 struct quire_map;
 
 #ifndef __cplusplus
-/**
+/*
  * Options on the spot: quire_map(q, QUIRE_OPTIONS(map, .length = 4096), &map). Sets .size; what is not named is 0,
  * which means the default. Lives until the end of the enclosing block.
  */
-#define QUIRE_OPTIONS(noun, ...)                                                                                    \
+#define QUIRE_OPTIONS(noun, ...) \
 	(&(struct quire_##noun##_options){ .size = sizeof(struct quire_##noun##_options), __VA_ARGS__ })
 #endif
 

@@ -5,8 +5,8 @@
 #ifndef QUIRE_GUARD_H
 #define QUIRE_GUARD_H
 
-#include <setjmp.h>
 #include <quire/base.h>
+#include <setjmp.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,7 +48,7 @@ QUIRE_API int quire_copy_out(void *destination, const void *source, size_t lengt
  */
 QUIRE_API int quire_copy_in(void *destination, const void *source, size_t length);
 
-/** Where a thread goes on when a page of a QUIRE_GUARD_TRY mapping cannot be served. Made by QUIRE_TRY. */
+/* Where a thread goes on when a page of a QUIRE_GUARD_TRY mapping cannot be served. Made by QUIRE_TRY. */
 struct quire_landing {
 	jmp_buf place;
 	struct quire_landing *outer;
@@ -80,7 +80,7 @@ QUIRE_API int quire_try_enter(struct quire_landing *landing);
  */
 QUIRE_API void quire_try_leave(struct quire_landing *landing);
 
-/**
+/*
  * A block that is left when a page of a QUIRE_GUARD_TRY mapping cannot be served:
  *
  *	QUIRE_TRY(error) {
@@ -92,11 +92,12 @@ QUIRE_API void quire_try_leave(struct quire_landing *landing);
  * error is declared by the macro: an int, 0 or a negative errno. Do not leave the block with return, break or goto:
  * the landing place would stay behind. Variables changed in the block and read after it must be volatile (setjmp's rule).
  */
-#define QUIRE_TRY(name)                                                                                             \
-	struct quire_landing name##_landing = { .error = 0, .entered = 0 };                                         \
-	int name = 0;                                                                                               \
-	if (_setjmp(name##_landing.place) == 0)                                                                     \
-		for (quire_try_enter(&name##_landing); name##_landing.entered; quire_try_leave(&name##_landing))
+#define QUIRE_TRY(name)                                                        \
+	struct quire_landing name##_landing = { .error = 0, .entered = 0 };    \
+	int name = 0;                                                          \
+	if (_setjmp(name##_landing.place) == 0)                                \
+		for (quire_try_enter(&name##_landing); name##_landing.entered; \
+			quire_try_leave(&name##_landing))
 
 #define QUIRE_CATCH(name) if ((name = name##_landing.error) != 0)
 

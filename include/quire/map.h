@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-/** The rest of the mapping, from the given offset. */
+/* The rest of the mapping, from the given offset. */
 #define QUIRE_TO_END ((size_t)-1)
 
 /**
@@ -336,7 +336,7 @@ enum quire_fault_action {
 	QUIRE_FAULT_SIGNAL = 3,
 };
 
-/** Called inside a signal handler: async-signal-safe functions only. Returns an enum quire_fault_action. */
+/* Called inside a signal handler: async-signal-safe functions only. Returns an enum quire_fault_action. */
 typedef int quire_fault_fn(const struct quire_fault *fault, void *user);
 
 /**
@@ -412,8 +412,7 @@ struct quire_map_options {
  *   -EACCES     the file's permissions or its open mode do not allow this protection
  *   -EPERM      a seal, a limit of 0 on locked memory, or a security module forbids it
  *   -ENODEV     the file cannot be mapped (a directory, a pipe, a filesystem without mmap)
- *   -EOPNOTSUPP QUIRE_SYNC without DAX, or this kernel lacks the kind
- *   -ENOTSUP    this kernel or user lacks a needed feature; see quire features
+ *   -EOPNOTSUPP QUIRE_SYNC without DAX, or this kernel or user lacks a needed feature; see quire features
  *   -ENOMEM     a limit was reached; the error text says which, the figure, and how to raise it
  *   -EAGAIN     over the limit of locked memory
  *   -ENOSPC     QUIRE_PREALLOCATE on a full filesystem, or NUMA nodes without room

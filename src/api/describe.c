@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "object/file.h"
 
-static const char *const kind_names[] = { "?", "anonymous memory", "file", "memfd", "secret memory", "shared memory",
-	"device", "reserved addresses" };
+static const char *const kind_names[] = { "?", "anonymous memory", "file", "memfd", "secret memory",
+	"shared memory", "device", "reserved addresses" };
 
 static void stat_object(struct quire_map *map, struct quire_map_stat *stat)
 {
@@ -86,7 +86,8 @@ static const char *size_text(uint64_t bytes, char *text, size_t text_bytes)
 
 static const char *protection_text(uint32_t protection)
 {
-	static const char *const names[] = { "no access", "read", "write", "read+write", "execute", "read+execute" };
+	static const char *const names[] = { "no access", "read", "write", "read+write", "execute",
+		"read+execute" };
 
 	return protection < ARRAY_COUNT(names) ? names[protection] : "no access";
 }
@@ -97,8 +98,8 @@ static const char *resident_text(const struct quire_map_stat *stat, char *text, 
 		return "nothing placed";
 	if (stat->resident_bytes == UINT64_MAX)
 		return "residency not told to this user";
-	(void)snprintf(text, text_bytes, "%" PRIu64 " of %" PRIu64 " pages resident", stat->resident_bytes / PAGE_BYTES,
-		(stat->length + PAGE_BYTES - 1) / PAGE_BYTES);
+	(void)snprintf(text, text_bytes, "%" PRIu64 " of %" PRIu64 " pages resident",
+		stat->resident_bytes / PAGE_BYTES, (stat->length + PAGE_BYTES - 1) / PAGE_BYTES);
 	return text;
 }
 
@@ -121,8 +122,8 @@ int quire_map_describe(struct quire_map *map, char *text, size_t text_bytes)
 		(void)snprintf(faults, sizeof(faults), "%" PRIu64 " pages could not be served", stat.faults);
 
 	return snprintf(text, text_bytes, "%s of %s%s%s, %s, %s, at %p, %s engine, %s, %s",
-		size_text(stat.length, size, sizeof(size)), kind_names[stat.kind], stat.name == NULL ? "" : " ",
-		stat.name == NULL ? "" : stat.name, stat.sharing == QUIRE_SHARED ? "shared" : "private",
-		protection_text(stat.protection), stat.address, stat.engine,
-		resident_text(&stat, resident, sizeof(resident)), faults);
+		size_text(stat.length, size, sizeof(size)), kind_names[stat.kind],
+		stat.name == NULL ? "" : " ", stat.name == NULL ? "" : stat.name,
+		stat.sharing == QUIRE_SHARED ? "shared" : "private", protection_text(stat.protection),
+		stat.address, stat.engine, resident_text(&stat, resident, sizeof(resident)), faults);
 }

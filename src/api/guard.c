@@ -20,25 +20,23 @@ static const char *cause_text(uint32_t cause)
 	case QUIRE_CAUSE_TRUNCATED:
 		return "the file was truncated: the offset lies behind its end; when it has grown back, quire_map_repair "
 		       "shows it again";
-	case QUIRE_CAUSE_IO:
-		return "the device or the filesystem could not read the block (see dmesg)";
+	case QUIRE_CAUSE_IO: return "the device or the filesystem could not read the block (see dmesg)";
 	case QUIRE_CAUSE_NO_SPACE:
 		return "the filesystem is full and the page was a hole: free space and quire_map_repair, or preallocate";
 	case QUIRE_CAUSE_NO_HUGE_PAGE:
 		return "the pool of huge pages is empty: raise nr_hugepages and quire_map_repair";
-	case QUIRE_CAUSE_POISON:
-		return "the memory is broken or was poisoned";
+	case QUIRE_CAUSE_POISON: return "the memory is broken or was poisoned";
 	case QUIRE_CAUSE_NONE:
 	case QUIRE_CAUSE_UNKNOWN:
-	default:
-		return "the kernel refused the page, and neither size, reads nor free space say why";
+	default: return "the kernel refused the page, and neither size, reads nor free space say why";
 	}
 }
 
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault)
 {
-	return error_set(fault->error, "%s: %s at offset %" PRIu64 ": %s", map->name == NULL ? "mapping" : map->name,
-		fault->write ? "store" : "load", fault->offset, cause_text(fault->cause));
+	return error_set(fault->error, "%s: %s at offset %" PRIu64 ": %s",
+		map->name == NULL ? "mapping" : map->name, fault->write ? "store" : "load", fault->offset,
+		cause_text(fault->cause));
 }
 
 int map_error(const struct quire_map *map)

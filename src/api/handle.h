@@ -18,8 +18,8 @@ struct file_object;
 struct quire {
 	struct pmap pmap;
 	struct as as;
-	uint32_t guard;     /* an enum quire_guard */
-	atomic_uint maps;   /* open handles */
+	uint32_t guard;   /* an enum quire_guard */
+	atomic_uint maps; /* open handles */
 };
 
 /*
@@ -37,12 +37,12 @@ struct quire_map {
 	uintptr_t outer_start;
 	uintptr_t outer_end;
 	size_t skew;
-	size_t length;            /* of what the caller sees, in bytes */
-	uint64_t offset;          /* of the byte at start + skew in the object */
+	size_t length;   /* of what the caller sees, in bytes */
+	uint64_t offset; /* of the byte at start + skew in the object */
 	uint32_t kind;
 	uint32_t sharing;
-	uint32_t flags;           /* bits of enum quire_map_flag */
-	uint32_t pmap_flags;      /* for what is attached later, when it grows */
+	uint32_t flags;      /* bits of enum quire_map_flag */
+	uint32_t pmap_flags; /* for what is attached later, when it grows */
 	size_t page_bytes;
 	bool transparent;
 	char *name;

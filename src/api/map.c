@@ -28,7 +28,7 @@ struct opening {
 	struct quire_map *map;            /* what is being made */
 	unsigned int prot;
 	uint8_t page_shift;
-	size_t below;                     /* guard pages under it, in bytes */
+	size_t below; /* guard pages under it, in bytes */
 };
 
 /* ---- check ---- */
@@ -67,7 +67,8 @@ static int check_enums(const struct quire_map_options *o)
 	if (o->huge > QUIRE_HUGE_OR_SMALL)
 		return error_set(-EINVAL, ".huge is %u", o->huge);
 	if (o->guard > QUIRE_GUARD_TRY || (o->guard == QUIRE_GUARD_CALLBACK) != (o->on_fault != NULL))
-		return error_set(-EINVAL, ".guard is %u; QUIRE_GUARD_CALLBACK and .on_fault go together", o->guard);
+		return error_set(
+			-EINVAL, ".guard is %u; QUIRE_GUARD_CALLBACK and .on_fault go together", o->guard);
 	if (o->fork > QUIRE_FORK_WIPE)
 		return error_set(-EINVAL, ".fork is %u", o->fork);
 	if (o->advice > QUIRE_REMOVE || o->advice == QUIRE_REMOVE || o->advice == QUIRE_DONTNEED)
@@ -132,9 +133,11 @@ static void fill_defaults(struct quire_map_options *o, int fd)
 		o->kind = o->path != NULL || fd >= 0 ? QUIRE_FILE : QUIRE_ANON;
 	file_like = o->kind == QUIRE_FILE || o->kind == QUIRE_SHM || o->kind == QUIRE_DEVICE;
 	if (o->sharing == QUIRE_SHARING_DEFAULT)
-		o->sharing = o->kind == QUIRE_ANON || o->kind == QUIRE_RESERVED ? QUIRE_PRIVATE : QUIRE_SHARED;
+		o->sharing = o->kind == QUIRE_ANON || o->kind == QUIRE_RESERVED ? QUIRE_PRIVATE
+										: QUIRE_SHARED;
 	if (o->protection == QUIRE_PROTECTION_DEFAULT)
-		o->protection = file_like && (o->flags & QUIRE_CREATE) == 0 ? QUIRE_READ : QUIRE_READ | QUIRE_WRITE;
+		o->protection = file_like && (o->flags & QUIRE_CREATE) == 0 ? QUIRE_READ
+									    : QUIRE_READ | QUIRE_WRITE;
 	if (o->mode == 0)
 		o->mode = 0600;
 	if (o->guard_bytes == 0)
@@ -201,18 +204,15 @@ static int open_object(struct opening *op)
 	switch ((enum quire_kind)o->kind) {
 	case QUIRE_FILE:
 	case QUIRE_DEVICE:
-		return op->fd >= 0 ? file_from_fd(op->fd, &op->map->file) : file_open(&request, &op->map->file);
-	case QUIRE_SHM:
-		return shm_open_object(&request, &op->map->file);
-	case QUIRE_MEMFD:
-		return open_memfd(op);
-	case QUIRE_SECRET:
-		return secret_open(o->length, &op->map->file);
+		return op->fd >= 0 ? file_from_fd(op->fd, &op->map->file)
+				   : file_open(&request, &op->map->file);
+	case QUIRE_SHM: return shm_open_object(&request, &op->map->file);
+	case QUIRE_MEMFD: return open_memfd(op);
+	case QUIRE_SECRET: return secret_open(o->length, &op->map->file);
 	case QUIRE_KIND_AUTO:
 	case QUIRE_ANON:
 	case QUIRE_RESERVED:
-	default:
-		return 0;
+	default: return 0;
 	}
 }
 
@@ -260,7 +260,8 @@ static int extent_of_file(struct opening *op)
 	if (o->length == 0)
 		o->length = size > o->offset ? size - o->offset : 0;
 	if (!add_fits(o->offset, o->length, &end) || end > INT64_MAX - PAGE_BYTES)
-		return error_set(-EOVERFLOW, ".offset %" PRIu64 " and .length %zu do not fit together", o->offset, o->length);
+		return error_set(-EOVERFLOW, ".offset %" PRIu64 " and .length %zu do not fit together",
+			o->offset, o->length);
 	return o->length == 0 ? 0 : make_long_enough(op, end);
 }
 
@@ -405,7 +406,8 @@ static int place_inside(struct opening *op, size_t length)
 	map->end = map->outer_end = map->start + length;
 	r = map_exactly(op, map->start, length, (o->flags & QUIRE_REPLACE) == 0);
 	if (r == -EEXIST)
-		return error_set(r, "something stands there in the reservation: QUIRE_REPLACE would take its place");
+		return error_set(
+			r, "something stands there in the reservation: QUIRE_REPLACE would take its place");
 	if (r < 0)
 		return r;
 	map->inside = host;
@@ -449,10 +451,13 @@ static int open_place(struct opening *op)
 	int r;
 
 	r = place_once(op, length);
-	if (r == -ENOMEM && op->page_shift != 0 && op->map->file == NULL && op->options.huge != QUIRE_HUGE_OR_FAIL) {
-		op->page_shift = 0; /* the pool is empty: ordinary memory, and the promise that the handle says so */
+	if (r == -ENOMEM && op->page_shift != 0 && op->map->file == NULL &&
+		op->options.huge != QUIRE_HUGE_OR_FAIL) {
+		op->page_shift =
+			0; /* the pool is empty: ordinary memory, and the promise that the handle says so */
 		op->map->transparent = true;
-		op->options.placement = op->options.address == NULL ? QUIRE_PLACE_ANYWHERE : op->options.placement;
+		op->options.placement = op->options.address == NULL ? QUIRE_PLACE_ANYWHERE
+								    : op->options.placement;
 		r = place_once(op, length);
 	}
 	return r;
@@ -566,8 +571,8 @@ int map_open(struct quire *quire, int fd, const struct quire_map_options *option
 	op.map->flags = op.options.flags;
 	r = open_steps(&op);
 	if (r < 0)
-		return error_default(r, "cannot map %s: %s", op.options.path == NULL ? "memory" : op.options.path,
-			strerror(-r));
+		return error_default(r, "cannot map %s: %s",
+			op.options.path == NULL ? "memory" : op.options.path, strerror(-r));
 	*out = op.map;
 	return 0;
 }
@@ -604,7 +609,8 @@ int quire_unmap(struct quire_map *map)
 		return 0;
 	tenants = atomic_load(&map->tenants);
 	if (tenants > 0)
-		return error_set(-EBUSY, "%u mappings stand in this reservation: quire_unmap them first", tenants);
+		return error_set(
+			-EBUSY, "%u mappings stand in this reservation: quire_unmap them first", tenants);
 
 	guard_close(&map->guard); /* first: the addresses may be somebody else's a moment later */
 	r = give_addresses_back(map);

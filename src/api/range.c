@@ -14,8 +14,8 @@
 
 static int outside(const struct quire_map *map, size_t offset, size_t length)
 {
-	return error_set(-EINVAL, "%zu bytes at offset %zu do not lie in a mapping of %zu bytes", length, offset,
-		map->length);
+	return error_set(-EINVAL, "%zu bytes at offset %zu do not lie in a mapping of %zu bytes", length,
+		offset, map->length);
 }
 
 int map_span(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span)
@@ -44,7 +44,8 @@ int map_span_exact(const struct quire_map *map, size_t offset, size_t length, st
 	if (r < 0)
 		return r;
 	if (map->start + map->skew + offset != span->start)
-		return error_set(-EINVAL, "offset %zu is not at a page boundary (%zu bytes)", offset, map->page_bytes);
+		return error_set(
+			-EINVAL, "offset %zu is not at a page boundary (%zu bytes)", offset, map->page_bytes);
 	if (span->start == span->end)
 		return error_set(-EINVAL, "the range is empty");
 	return 0;
@@ -96,7 +97,8 @@ int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsig
 /* ---- size ---- */
 
 /* What grows or shrinks: the request for more of the same. */
-static void request_more(const struct quire_map *map, uintptr_t start, uintptr_t end, struct map_request *request)
+static void request_more(
+	const struct quire_map *map, uintptr_t start, uintptr_t end, struct map_request *request)
 {
 	struct seg last;
 
@@ -172,7 +174,8 @@ static int resize_addresses(struct quire_map *map, uintptr_t end, bool may_move)
 	if (end < map->end)
 		return as_unmap(&map->quire->as, end, map->end);
 	if (map->inside != NULL || map->outer_end - map->outer_start > map->end - map->start)
-		return error_set(-ENOMEM, "%zu bytes are kept for this mapping, %zu are wanted: use a larger .reserve_bytes",
+		return error_set(-ENOMEM,
+			"%zu bytes are kept for this mapping, %zu are wanted: use a larger .reserve_bytes",
 			(size_t)(map->outer_end - map->start), span);
 	return resize_by_kernel(map, span, may_move);
 }
@@ -183,7 +186,8 @@ static int resize_object(struct quire_map *map, size_t length, bool preallocate)
 	uint64_t size;
 	int r;
 
-	if (map->file == NULL || map->sharing != QUIRE_SHARED || !map->file->window.writable || map->file->secret)
+	if (map->file == NULL || map->sharing != QUIRE_SHARED || !map->file->window.writable ||
+		map->file->secret)
 		return 0;
 	if (!add_fits(map->offset, length, &end) || end > INT64_MAX)
 		return error_set(-EFBIG, "no file can be that long");
@@ -195,7 +199,8 @@ static int resize_object(struct quire_map *map, size_t length, bool preallocate)
 
 static int guard_resized(struct quire_map *map)
 {
-	if (map->guard.pmap == NULL || (map->guard.trap.start == map->start && map->guard.trap.end == map->end))
+	if (map->guard.pmap == NULL ||
+		(map->guard.trap.start == map->start && map->guard.trap.end == map->end))
 		return 0;
 	return guard_follow(&map->guard, map->start, map->end);
 }
@@ -207,7 +212,8 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 
 	error_clear();
 	if (map == NULL || length == 0 || (flags & ~(unsigned int)(QUIRE_MAY_MOVE | QUIRE_PREALLOCATE)) != 0)
-		return error_set(-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
+		return error_set(
+			-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
 	if (map->kind == QUIRE_RESERVED || (map->flags & QUIRE_STACK) != 0)
 		return error_set(-EINVAL, "reservations and stacks have a fixed size");
 	if (!add_fits(length, map->skew + map->page_bytes - 1, &span) || span > (uint64_t)1 << 62)
@@ -291,7 +297,8 @@ int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned in
 
 	r = kernel_advise(span, advices[advice].advice);
 	if (r == 0 && (advices[advice].set | advices[advice].clear) != 0)
-		r = as_mark(&map->quire->as, span->start, span->end, advices[advice].set, advices[advice].clear);
+		r = as_mark(
+			&map->quire->as, span->start, span->end, advices[advice].set, advices[advice].clear);
 	return r;
 }
 
@@ -336,7 +343,8 @@ int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsign
 	if (r == -EFAULT)
 		return explain_populate(map, &span, store, r);
 	if (r == -EINVAL)
-		return error_set(r, "this advice is not for this kind of memory, or this kernel does not know it");
+		return error_set(
+			r, "this advice is not for this kind of memory, or this kernel does not know it");
 	return r;
 }
 
@@ -361,8 +369,9 @@ int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigne
 	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->file->regular)
 		r = file_sync(map->file, true);
 	if (r < 0)
-		return error_set(r, "cannot flush %zu bytes at offset %zu of %s: %s", (size_t)(span.end - span.start),
-			offset, map->name == NULL ? "the mapping" : map->name, strerror(-r));
+		return error_set(r, "cannot flush %zu bytes at offset %zu of %s: %s",
+			(size_t)(span.end - span.start), offset,
+			map->name == NULL ? "the mapping" : map->name, strerror(-r));
 	return 0;
 }
 
@@ -449,7 +458,8 @@ int quire_map_preallocate(struct quire_map *map, size_t offset, size_t length)
 	error_clear();
 	r = map_span(map, offset, length, &span);
 	if (r == 0 && map->file == NULL)
-		r = error_set(-EINVAL, "anonymous memory has no blocks; QUIRE_POPULATE_FOR_WRITE makes its pages present");
+		r = error_set(-EINVAL,
+			"anonymous memory has no blocks; QUIRE_POPULATE_FOR_WRITE makes its pages present");
 	if (r < 0)
 		return r;
 	if (length == QUIRE_TO_END)
@@ -475,7 +485,8 @@ int quire_map_place(struct quire_map *map, size_t offset, size_t length, unsigne
 	if (r == -ENOSYS)
 		return error_set(-ENOTSUP, "this kernel was built without NUMA policies");
 	if (r == -EINVAL)
-		return error_set(r, "nodes 0x%llx: not all of them exist; see /sys/devices/system/node/online",
+		return error_set(r,
+			"nodes 0x%llx: not all of them exist; see /sys/devices/system/node/online",
 			(unsigned long long)nodes);
 	return r < 0 ? error_set(r, "pages could not be placed: %s", strerror(-r)) : 0;
 }
@@ -488,7 +499,8 @@ int quire_map_name(struct quire_map *map, const char *name)
 	error_clear();
 	r = map_span(map, 0, QUIRE_TO_END, &span);
 	if (r == 0 && (map->file != NULL || name == NULL))
-		r = error_set(-EINVAL, "only anonymous memory can be named; a memfd is named when it is made (.path)");
+		r = error_set(-EINVAL,
+			"only anonymous memory can be named; a memfd is named when it is made (.path)");
 	if (r < 0)
 		return r;
 

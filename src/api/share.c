@@ -43,7 +43,8 @@ static int need_file(const struct quire_map *map)
 	if (map == NULL)
 		return error_set(-EINVAL, "no mapping was given");
 	if (map->file == NULL)
-		return error_set(-EINVAL, "anonymous memory has no descriptor: use QUIRE_MEMFD (quire_map_shared)");
+		return error_set(
+			-EINVAL, "anonymous memory has no descriptor: use QUIRE_MEMFD (quire_map_shared)");
 	return 0;
 }
 
@@ -94,7 +95,9 @@ int quire_map_send(const struct quire_map *map, int socket)
 		return error_set(-EINVAL, "descriptor %d is not a Unix socket", socket);
 	if (n < 0)
 		return error_set((int)n, "cannot send the mapping: %s", strerror((int)-n));
-	return n == sizeof(message) ? 0 : error_set(-EAGAIN, "the socket took %zd of %zu bytes", n, sizeof(message));
+	return n == sizeof(message)
+		? 0
+		: error_set(-EAGAIN, "the socket took %zd of %zu bytes", n, sizeof(message));
 }
 
 /* Everything a peer can get wrong. */
@@ -103,11 +106,13 @@ static int message_check(const struct message *message, ssize_t n, unsigned int 
 	if (n == 0)
 		return error_set(-EPIPE, "the sender closed the socket without sending a mapping");
 	if (n != sizeof(*message) || fd_count != 1)
-		return error_set(-EBADMSG, "%zd bytes and %u descriptors came: not a message of quire_map_send", n, fd_count);
+		return error_set(-EBADMSG,
+			"%zd bytes and %u descriptors came: not a message of quire_map_send", n, fd_count);
 	if (memcmp(message->magic, magic, sizeof(magic)) != 0 || message->zero != 0)
 		return error_set(-EBADMSG, "the message is not one of quire_map_send");
 	if (message->version != MESSAGE_VERSION)
-		return error_set(-EBADMSG, "the message has version %u, this library knows 1", message->version);
+		return error_set(
+			-EBADMSG, "the message has version %u, this library knows 1", message->version);
 	return 0;
 }
 
@@ -142,7 +147,8 @@ static int map_received(struct quire *quire, int fd, const struct message *messa
 	if (r < 0 || flags < 0)
 		return error_set(-EBADMSG, "the descriptor that came cannot be asked about");
 	if (!add_fits(message->offset, message->length, &end) || end > (uint64_t)stat.st_size)
-		return error_set(-ERANGE, "the sender speaks of %" PRIu64 " bytes at %" PRIu64 ", the file has %" PRIu64,
+		return error_set(-ERANGE,
+			"the sender speaks of %" PRIu64 " bytes at %" PRIu64 ", the file has %" PRIu64,
 			message->length, message->offset, (uint64_t)stat.st_size);
 
 	o.size = sizeof(o);
@@ -153,15 +159,16 @@ static int map_received(struct quire *quire, int fd, const struct message *messa
 	if (o.protection == QUIRE_PROTECTION_DEFAULT) {
 		bool read_only = seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
 
-		o.protection = (flags & O_ACCMODE) == O_RDWR && !read_only ? QUIRE_READ | QUIRE_WRITE : QUIRE_READ;
+		o.protection = (flags & O_ACCMODE) == O_RDWR && !read_only ? QUIRE_READ | QUIRE_WRITE
+									   : QUIRE_READ;
 	}
 	if (o.guard == QUIRE_GUARD_DEFAULT && (seals < 0 || (seals & F_SEAL_SHRINK) == 0))
 		o.guard = QUIRE_GUARD_ZEROS; /* a stranger can cut it under us */
 	return map_open(quire, fd, &o, map);
 }
 
-int quire_map_receive(struct quire *quire, int socket, unsigned int seals, const struct quire_map_options *options,
-	struct quire_map **map)
+int quire_map_receive(struct quire *quire, int socket, unsigned int seals,
+	const struct quire_map_options *options, struct quire_map **map)
 {
 	struct message message = { .version = 0 };
 	unsigned int fd_count = 1;
@@ -219,7 +226,8 @@ int quire_map_seal(struct quire_map *map, unsigned int seals)
 		return error_set(-EINVAL, "seals 0x%x", seals);
 	r = file_add_seals(map->file, seals_to_kernel(seals));
 	if (r == -EPERM)
-		return error_set(r, "not sealable: make it with QUIRE_SEALABLE, before QUIRE_SEAL_SEAL is set");
+		return error_set(
+			r, "not sealable: make it with QUIRE_SEALABLE, before QUIRE_SEAL_SEAL is set");
 	if (r == -EBUSY)
 		return error_set(r,
 			"QUIRE_SEAL_WRITE while writable shared mappings exist (this one?): unmap them, or use "

@@ -28,7 +28,9 @@ int quire_map_anon(struct quire *quire, size_t length, struct quire_map **map)
 int quire_map_shared(struct quire *quire, const char *name, size_t length, struct quire_map **map)
 {
 	return quire_map(quire,
-		QUIRE_OPTIONS(map, .kind = QUIRE_MEMFD, .path = name, .length = length, .flags = QUIRE_SEALABLE), map);
+		QUIRE_OPTIONS(
+			map, .kind = QUIRE_MEMFD, .path = name, .length = length, .flags = QUIRE_SEALABLE),
+		map);
 }
 
 int quire_reserve(struct quire *quire, size_t length, struct quire_map **map)

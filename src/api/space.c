@@ -45,13 +45,15 @@ int options_copy(void *to, size_t to_bytes, const void *from, const char *what)
 		return error_set(-EINVAL, "%s needs options: use QUIRE_OPTIONS", what);
 	memcpy(&from_bytes, from, sizeof(from_bytes));
 	if (from_bytes < sizeof(from_bytes))
-		return error_set(-EINVAL, "%s: options.size is %zu: set it with QUIRE_OPTIONS", what, from_bytes);
+		return error_set(
+			-EINVAL, "%s: options.size is %zu: set it with QUIRE_OPTIONS", what, from_bytes);
 
 	/* The openat2 rule: what this library does not know must be zero. */
 	for (size_t i = to_bytes; i < from_bytes; i++)
 		if (((const unsigned char *)from)[i] != 0)
 			return error_set(-E2BIG,
-				"%s: the program uses options this library (%s) does not know", what, QUIRE_VERSION);
+				"%s: the program uses options this library (%s) does not know", what,
+				QUIRE_VERSION);
 	memset(to, 0, to_bytes);
 	memcpy(to, from, min_u64(from_bytes, to_bytes));
 	return 0;
@@ -70,7 +72,8 @@ int quire_open(const struct quire_options *options, struct quire **out)
 	if (r < 0)
 		return r;
 	if (given.guard > QUIRE_GUARD_TRY || given.guard == QUIRE_GUARD_CALLBACK || given.reserved != 0)
-		return error_set(-EINVAL, "quire_open: .guard is %u; a callback is named by each mapping", given.guard);
+		return error_set(-EINVAL, "quire_open: .guard is %u; a callback is named by each mapping",
+			given.guard);
 
 	quire = calloc(1, sizeof(*quire));
 	if (quire == NULL)

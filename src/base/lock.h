@@ -43,7 +43,10 @@ struct lock {
 	pthread_mutex_t mutex;
 };
 
-#define LOCK_INIT { .mutex = PTHREAD_MUTEX_INITIALIZER }
+#define LOCK_INIT                                  \
+	{                                          \
+		.mutex = PTHREAD_MUTEX_INITIALIZER \
+	}
 
 static inline void lock_init(struct lock *lock)
 {

@@ -102,10 +102,16 @@ static int adopt(int fd, struct file_object **out)
 	}
 	status = sys_status_flags(fd);
 	r = status < 0 ? status : sys_fstat(fd, &stat);
-	if (r < 0 || (status & O_PATH) != 0) {
+	if (r == 0 && (status & O_PATH) != 0)
+		r = -EBADF;
+	if (r == 0 && !S_ISREG(stat.st_mode) && !S_ISCHR(stat.st_mode) && !S_ISBLK(stat.st_mode))
+		r = -ENODEV;
+	if (r < 0) {
 		sys_close(fd);
 		free(file);
-		return error_set(r < 0 ? r : -EBADF, "the descriptor is not open for reading (O_PATH?)");
+		return error_set(r,
+			r == -ENODEV ? "a directory, pipe or socket cannot be mapped: read it instead"
+				     : "the descriptor is not open, or was opened with O_PATH");
 	}
 
 	file->regular = S_ISREG(stat.st_mode);
@@ -176,7 +182,8 @@ int file_from_fd(int fd, struct file_object **file)
 	return adopt(own, file);
 }
 
-int memfd_open(const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file)
+int memfd_open(
+	const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file)
 {
 	unsigned int flags = MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0U);
 	int fd;
@@ -243,8 +250,8 @@ int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length)
 		/* A refused fallocate may have got half way. */
 		if (sys_fstat(file->window.fd, &after) == 0 && after.st_size > before.st_size)
 			(void)sys_truncate(file->window.fd, (uint64_t)before.st_size);
-		return error_set(r, "cannot allocate %" PRIu64 " bytes at offset %" PRIu64 ": %s", length, offset,
-			strerror(-r));
+		return error_set(r, "cannot allocate %" PRIu64 " bytes at offset %" PRIu64 ": %s", length,
+			offset, strerror(-r));
 	}
 	return 0;
 }

@@ -15,10 +15,10 @@
 struct file_object {
 	struct object object;
 	struct pmap_window window;
-	bool regular;      /* has a size of its own */
-	bool secret;       /* its size can be set once only */
-	bool sealable;     /* a memfd: F_ADD_SEALS applies */
-	uint64_t block;    /* smallest unit of its size: the huge page size of a huge memfd, else 1 */
+	bool regular;   /* has a size of its own */
+	bool secret;    /* its size can be set once only */
+	bool sealable;  /* a memfd: F_ADD_SEALS applies */
+	uint64_t block; /* smallest unit of its size: the huge page size of a huge memfd, else 1 */
 	dev_t device;
 	ino_t inode;
 };
@@ -40,7 +40,8 @@ int shm_open_object(const struct file_request *request, struct file_object **fil
 int file_from_fd(int fd, struct file_object **file);
 
 /* huge_shift 0: base pages. The file is `bytes` long. */
-int memfd_open(const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file);
+int memfd_open(
+	const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file);
 int secret_open(uint64_t bytes, struct file_object **file);
 
 /* Allocates blocks; -EOPNOTSUPP where the filesystem cannot. Never leaves the file longer after an error. */

@@ -186,7 +186,8 @@ static bool try_again(struct guard *guard, uintptr_t page)
 	return atomic_fetch_add(&guard->retries, 1) < RETRIES_MAX;
 }
 
-static enum quire_fault_action decide(const struct guard *guard, const struct trap_fault *at, struct quire_fault *fault)
+static enum quire_fault_action decide(
+	const struct guard *guard, const struct trap_fault *at, struct quire_fault *fault)
 {
 	if (at->copying)
 		return QUIRE_FAULT_UNWIND; /* who asks for an errno gets it, whatever the policy */
@@ -206,13 +207,16 @@ static enum trap_verdict stand_in(struct guard *guard, uintptr_t page, uint32_t 
 		r = patch_for(guard, page, cause);
 	if (claimed)
 		pmap_claim_release(guard->pmap);
-	return r < 0 ? TRAP_REFUSE : TRAP_RESUME; /* without memory for a stand-in nothing is left but the signal */
+	return r < 0 ? TRAP_REFUSE
+		     : TRAP_RESUME; /* without memory for a stand-in nothing is left but the signal */
 }
 
 static enum trap_verdict guard_fix(struct trap_range *trap, struct trap_fault *at)
 {
 	struct guard *guard = CONTAINER_OF(trap, struct guard, trap);
-	struct quire_fault fault = { .size = sizeof(fault), .address = (const void *)at->va, .write = at->store };
+	struct quire_fault fault = {
+		.size = sizeof(fault), .address = (const void *)at->va, .write = at->store
+	};
 	uintptr_t page = align_down(at->va, guard->page_bytes);
 	struct pmap_range range;
 
@@ -236,11 +240,9 @@ static enum trap_verdict guard_fix(struct trap_range *trap, struct trap_fault *a
 	case QUIRE_FAULT_UNWIND:
 		at->error = fault.error;
 		return at->can_leave ? TRAP_LEAVE : stand_in(guard, page, fault.cause);
-	case QUIRE_FAULT_SIGNAL:
-		return TRAP_REFUSE;
+	case QUIRE_FAULT_SIGNAL: return TRAP_REFUSE;
 	case QUIRE_FAULT_ZEROS:
-	default:
-		return stand_in(guard, page, fault.cause);
+	default: return stand_in(guard, page, fault.cause);
 	}
 }
 

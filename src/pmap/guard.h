@@ -40,10 +40,10 @@
 struct guard {
 	struct trap_range trap; /* the addresses; first */
 	struct pmap *pmap;
-	int fd;                 /* of the object, -1 for memory without one */
-	uint64_t offset;        /* of trap.start in the object, in bytes */
+	int fd;          /* of the object, -1 for memory without one */
+	uint64_t offset; /* of trap.start in the object, in bytes */
 	size_t page_bytes;
-	uint32_t policy;        /* an enum quire_guard: ZEROS, CALLBACK or TRY */
+	uint32_t policy; /* an enum quire_guard: ZEROS, CALLBACK or TRY */
 	quire_fault_fn *on_fault;
 	void *user;
 

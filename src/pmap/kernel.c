@@ -45,8 +45,8 @@ int kernel_resident(const struct pmap_span *span, unsigned char *pages)
 
 int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool move)
 {
-	return sys_mbind(
-		span->start, span->end - span->start, mode, nodes == 0 ? NULL : &nodes, move ? MOVE_PAGES : 0);
+	return sys_mbind(span->start, span->end - span->start, mode, nodes == 0 ? NULL : &nodes,
+		move ? MOVE_PAGES : 0);
 }
 
 int kernel_name(const struct pmap_span *span, const char *name)
@@ -63,7 +63,8 @@ static int take_place(uintptr_t start, size_t length)
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0, &got);
 }
 
-int kernel_move(struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
+int kernel_move(
+	struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
 {
 	bool in_place = start == range->start;
 	int flags = in_place ? 0 : MREMAP_MAYMOVE | (how == PMAP_EXACT ? MREMAP_FIXED : 0);

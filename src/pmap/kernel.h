@@ -22,6 +22,7 @@ int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool mo
 int kernel_name(const struct pmap_span *span, const char *name);
 
 /* As pmap_move(): mremap, which carries private pages along, and never over a mapping of somebody else. */
-int kernel_move(struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length);
+int kernel_move(
+	struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length);
 
 #endif

@@ -64,7 +64,8 @@ static int explain_map_count(int error)
 		now, limit, limit * 4);
 }
 
-static int explain_size(int error, uint64_t length, int resource, const char *name, const char *key, const char *letter)
+static int explain_size(
+	int error, uint64_t length, int resource, const char *name, const char *key, const char *letter)
 {
 	uint64_t limit;
 	uint64_t now = figure("/proc/self/status", key, 0) << 10;
@@ -84,13 +85,15 @@ static int explain_huge(int error, const struct pmap_range *range)
 	uint64_t total;
 	uint64_t free_pages;
 
-	(void)snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages", page_kib);
+	(void)snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
+		page_kib);
 	total = figure(path, "", 0);
-	(void)snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/free_hugepages", page_kib);
+	(void)snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/free_hugepages",
+		page_kib);
 	free_pages = figure(path, "", 0);
 	return error_set(error,
-		"%" PRIu64 " huge pages of %" PRIu64 " KiB are needed, the pool has %" PRIu64 " free of %" PRIu64
-		": write a larger number to /sys/kernel/mm/hugepages/hugepages-%" PRIu64
+		"%" PRIu64 " huge pages of %" PRIu64 " KiB are needed, the pool has %" PRIu64
+		" free of %" PRIu64 ": write a larger number to /sys/kernel/mm/hugepages/hugepages-%" PRIu64
 		"kB/nr_hugepages, or allow a fallback with .huge",
 		(range->end - range->start) >> range->page_shift, page_kib, free_pages, total, page_kib);
 }
@@ -146,7 +149,8 @@ static int explain_no_memory(int error, const struct pmap_range *range)
 		r = explain_overcommit(error, length);
 	if (r == 0)
 		r = error_set(error,
-			"no free range of %" PRIu64 " KiB in the address space, or the kernel is out of memory",
+			"no free range of %" PRIu64
+			" KiB in the address space, or the kernel is out of memory",
 			length >> 10);
 	return r;
 }
@@ -160,7 +164,8 @@ static int explain_not_permitted(int error, const struct pmap_range *range)
 			"this user may lock no memory: RLIMIT_MEMLOCK is 0; raise it with ulimit -l or LimitMEMLOCK=");
 	if (range->start != 0 && range->start < lowest)
 		return error_set(error,
-			"address 0x%" PRIxPTR " lies below vm.mmap_min_addr (%" PRIu64 "): choose a higher one",
+			"address 0x%" PRIxPTR " lies below vm.mmap_min_addr (%" PRIu64
+			"): choose a higher one",
 			range->start, lowest);
 	return error_set(error,
 		"refused: the file carries a seal, or its filesystem is mounted noexec, or a security module "
@@ -170,13 +175,9 @@ static int explain_not_permitted(int error, const struct pmap_range *range)
 int limits_explain(int error, const struct pmap_range *range)
 {
 	switch (error) {
-	case -ENOMEM:
-		return explain_no_memory(error, range);
-	case -EAGAIN:
-		(void)explain_locked(error, range->end - range->start);
-		return error;
-	case -EPERM:
-		return explain_not_permitted(error, range);
+	case -ENOMEM: return explain_no_memory(error, range);
+	case -EAGAIN: (void)explain_locked(error, range->end - range->start); return error;
+	case -EPERM: return explain_not_permitted(error, range);
 	case -EACCES:
 		return error_set(error,
 			"the descriptor's open mode, or a security module, does not allow this protection: a shared "
@@ -185,14 +186,13 @@ int limits_explain(int error, const struct pmap_range *range)
 		return error_set(error, "something is mapped already between 0x%" PRIxPTR " and 0x%" PRIxPTR,
 			range->start, range->end);
 	case -ENODEV:
-		return error_set(error, "this kind of file, or its filesystem, cannot be mapped: read it instead");
+		return error_set(
+			error, "this kind of file, or its filesystem, cannot be mapped: read it instead");
 	case -EOPNOTSUPP:
 		return error_set(error,
 			"the filesystem gives no direct access (DAX), so QUIRE_SYNC cannot hold: flush with "
 			"QUIRE_FLUSH_DURABLE instead");
-	case -EOVERFLOW:
-		return error_set(error, "offset and length go beyond what a file offset can say");
-	default:
-		return error_default(error, "the kernel refused the mapping: %s", strerror(-error));
+	case -EOVERFLOW: return error_set(error, "offset and length go beyond what a file offset can say");
+	default: return error_default(error, "the kernel refused the mapping: %s", strerror(-error));
 	}
 }

@@ -40,7 +40,8 @@ void pmap_claim_release(struct pmap *pmap)
 }
 
 /* Without a kernel to carry the pages over they are dropped at the old place and found again by faults at the new one. */
-static int move_by_faults(struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
+static int move_by_faults(
+	struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
 {
 	const struct pmap_span old = { range->start, range->end };
 	struct pmap_range new = *range;

@@ -29,9 +29,9 @@ struct page;
 
 /* An object as the kernel can map it by itself. Lives as long as the object. */
 struct pmap_window {
-	int fd;           /* -1: none, the range is anonymous memory */
-	bool writable;    /* the descriptor allows stores to reach the file */
-	bool can_shrink;  /* somebody may cut the file: its pages can die */
+	int fd;          /* -1: none, the range is anonymous memory */
+	bool writable;   /* the descriptor allows stores to reach the file */
+	bool can_shrink; /* somebody may cut the file: its pages can die */
 };
 
 enum pmap_prot { PMAP_READ = 1, PMAP_WRITE = 2, PMAP_EXECUTE = 4 }; /* = PROT_*, asserted in native.c */
@@ -47,11 +47,11 @@ enum pmap_flag {
 	PMAP_DONTFORK = 1 << 7,
 	PMAP_WIPEONFORK = 1 << 8,
 	PMAP_DONTDUMP = 1 << 9,
-	PMAP_HUGEPAGE = 1 << 10,   /* transparent huge pages asked for */
+	PMAP_HUGEPAGE = 1 << 10, /* transparent huge pages asked for */
 	PMAP_NOHUGEPAGE = 1 << 11,
 	PMAP_RANDOM = 1 << 12,
 	PMAP_SEQUENTIAL = 1 << 13,
-	PMAP_RESERVED = 1 << 14,   /* addresses only; others are placed over it */
+	PMAP_RESERVED = 1 << 14, /* addresses only; others are placed over it */
 };
 
 /* One contiguous address range with everything the page tables need to know about it. */
@@ -115,7 +115,8 @@ struct pmap_ops {
 	/* Make the pages of these ranges unreachable; ranges stay attached. NULL: the kernel holds the pages. */
 	int (*remove)(struct pmap *pmap, const struct pmap_span *spans, size_t span_count);
 	/* Call back for every page written since the last harvest; re-arm. NULL: cannot tell. */
-	int (*harvest)(struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t), void *user);
+	int (*harvest)(struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t),
+		void *user);
 	/* From now on touching va is an error. NULL: cannot. */
 	int (*poison)(struct pmap *pmap, uintptr_t va);
 	/* Give [start, end) back (P2). NULL: not allowed. */

@@ -34,8 +34,8 @@ int sys_mprotect(uintptr_t address, size_t length, int prot)
 	return result(syscall(SYS_mprotect, address, length, prot));
 }
 
-int sys_mremap(
-	uintptr_t address, size_t length, size_t new_length, int flags, uintptr_t new_address, uintptr_t *result)
+int sys_mremap(uintptr_t address, size_t length, size_t new_length, int flags, uintptr_t new_address,
+	uintptr_t *result)
 {
 	long r = syscall(SYS_mremap, address, length, new_length, flags, new_address);
 

@@ -14,8 +14,8 @@
 int sys_mmap(uintptr_t hint, size_t length, int prot, int flags, int fd, uint64_t offset, uintptr_t *address);
 int sys_munmap(uintptr_t address, size_t length);
 int sys_mprotect(uintptr_t address, size_t length, int prot);
-int sys_mremap(
-	uintptr_t address, size_t length, size_t new_length, int flags, uintptr_t new_address, uintptr_t *result);
+int sys_mremap(uintptr_t address, size_t length, size_t new_length, int flags, uintptr_t new_address,
+	uintptr_t *result);
 int sys_madvise(uintptr_t address, size_t length, int advice);
 int sys_msync(uintptr_t address, size_t length, int flags);
 int sys_mincore(uintptr_t address, size_t length, unsigned char *pages);

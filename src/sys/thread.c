@@ -14,7 +14,8 @@ static void forget(void)
 
 static void at_fork(void)
 {
-	(void)pthread_atfork(NULL, NULL, forget); /* fails without memory only; then the id of the parent is kept */
+	(void)pthread_atfork(
+		NULL, NULL, forget); /* fails without memory only; then the id of the parent is kept */
 }
 
 int sys_thread_id(void)

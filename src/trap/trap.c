@@ -137,7 +137,8 @@ static bool serve(const siginfo_t *info, ucontext_t *context)
 		table_release(slot);
 	}
 	if (verdict == TRAP_REFUSE && fault.copying)
-		verdict = TRAP_LEAVE; /* a guarded copy from memory that is not ours: EFAULT, as the kernel's copies */
+		verdict =
+			TRAP_LEAVE; /* a guarded copy from memory that is not ours: EFAULT, as the kernel's copies */
 	if (verdict == TRAP_LEAVE)
 		leave(&fault, context);
 	return verdict != TRAP_REFUSE;
@@ -152,10 +153,10 @@ static void trap_signal(unsigned int entry, int number, siginfo_t *info, void *c
 	sys_errno_restore(saved);
 }
 
-#define ENTRY(n)                                                                                                    \
-	static void entry_##n(int number, siginfo_t *info, void *context)                                           \
-	{                                                                                                           \
-		trap_signal(n, number, info, context);                                                              \
+#define ENTRY(n)                                                          \
+	static void entry_##n(int number, siginfo_t *info, void *context) \
+	{                                                                 \
+		trap_signal(n, number, info, context);                    \
 	}
 ENTRY(0)
 ENTRY(1)

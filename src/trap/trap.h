@@ -27,7 +27,7 @@
 struct quire_landing;
 
 struct trap_fault {
-	uintptr_t va;   /* of the byte; trust no more than its page: it may lie anywhere in a wide copy */
+	uintptr_t va; /* of the byte; trust no more than its page: it may lie anywhere in a wide copy */
 	bool store;
 	bool can_leave; /* a guarded copy, or a QUIRE_TRY block of this thread, takes errors */
 	bool copying;   /* it is a guarded copy */

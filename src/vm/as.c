@@ -79,7 +79,8 @@ unsigned int as_count(struct as *as, uintptr_t start, uintptr_t end)
 	struct seg seg;
 	unsigned int count = 0;
 
-	for (uintptr_t va = start; va < end && as_find(as, va, &seg) && seg.range.start < end; va = seg.range.end)
+	for (uintptr_t va = start; va < end && as_find(as, va, &seg) && seg.range.start < end;
+		va = seg.range.end)
 		count++;
 	return count;
 }
@@ -386,7 +387,8 @@ static int change_segment(struct edit *edit, struct seg *seg, const struct chang
 
 /* The segments of [start, end) with other properties. As with mprotect, what was done before an error stays done: the
  * segment that failed and those behind it are put back as they were. */
-static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const struct change *change) must_hold(lock_as)
+static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const struct change *change)
+	must_hold(lock_as)
 {
 	struct edit edit;
 	int r;
@@ -467,7 +469,8 @@ static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const stru
 	return 0;
 }
 
-int as_move(struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target, uintptr_t *address)
+int as_move(
+	struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target, uintptr_t *address)
 {
 	int r;
 
@@ -519,7 +522,8 @@ void as_done(struct as *as)
 	struct seg seg;
 
 	while (as_find(as, 0, &seg))
-		(void)as_unmap(as, seg.range.start, seg.range.end); /* a whole segment: nothing is split, so it cannot fail */
+		(void)as_unmap(as, seg.range.start,
+			seg.range.end); /* a whole segment: nothing is split, so it cannot fail */
 	free(atomic_load(&as->list));
 	free_segs(as->retired_segs);
 	free_segs(as->spare_segs);

@@ -51,8 +51,8 @@ struct as {
 	struct pmap *pmap;
 	_Atomic(struct seglist *) list;
 	atomic_uint readers;
-	atomic_ulong version;            /* changes at each publish */
-	struct seglist *retired_lists;   /* under lock */
+	atomic_ulong version;          /* changes at each publish */
+	struct seglist *retired_lists; /* under lock */
 	struct seglist *spare_lists;
 	struct seg *retired_segs;
 	struct seg *spare_segs;
@@ -95,7 +95,8 @@ int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot)
 int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_t clear);
 
 /* Gives the one segment [start, end) another place or length, its pages kept. -EFAULT when it is not one segment. */
-int as_move(struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target, uintptr_t *address);
+int as_move(
+	struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target, uintptr_t *address);
 
 /* Asserts A1. */
 void as_check(struct as *as);

@@ -16,10 +16,10 @@ struct object;
 struct pmap_window;
 
 enum object_can {
-	CAN_READ = 1 << 0,   /* get */
-	CAN_WRITE = 1 << 1,  /* put: shared writable mappings */
-	CAN_MAP = 1 << 2,    /* may be mapped at all */
-	CAN_HOLE = 1 << 3,   /* ranges can be freed */
+	CAN_READ = 1 << 0,  /* get */
+	CAN_WRITE = 1 << 1, /* put: shared writable mappings */
+	CAN_MAP = 1 << 2,   /* may be mapped at all */
+	CAN_HOLE = 1 << 3,  /* ranges can be freed */
 	CAN_GROW = 1 << 4,
 	CAN_SIGNAL = 1 << 5, /* start may be called in a signal handler */
 	CAN_SHRINK = 1 << 6, /* somebody else may make it smaller */
