@@ -57,6 +57,9 @@ int quire_get(struct quire **quire);
 /* Copies an options struct of any version: a shorter one is filled up with zeros; a longer one must end in zeros. */
 int options_copy(void *to, size_t to_bytes, const void *from, const char *what);
 
+/* Checks options and fills in the defaults; guard_default: what the address space was opened with. */
+int map_options_check(struct quire_map_options *options, int fd, uint32_t guard_default);
+
 /* Opens what the options say; fd -1: none. */
 int map_open(struct quire *quire, int fd, const struct quire_map_options *options, struct quire_map **map);
 

@@ -20,8 +20,9 @@ static int outside(const struct quire_map *map, size_t offset, size_t length)
 
 int map_span(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span)
 {
-	uintptr_t first = map->start + map->skew;
+	uintptr_t first;
 
+	*span = (struct pmap_span){ 0, 0 };
 	if (map == NULL)
 		return error_set(-EINVAL, "no mapping was given");
 	if (offset > map->length)
@@ -30,6 +31,7 @@ int map_span(const struct quire_map *map, size_t offset, size_t length, struct p
 		length = map->length - offset;
 	if (length > map->length - offset)
 		return outside(map, offset, length);
+	first = map->start + map->skew;
 	span->start = align_down(first + offset, map->page_bytes);
 	span->end = align_up(first + offset + length, map->page_bytes);
 	if (length == 0)

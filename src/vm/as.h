@@ -34,7 +34,8 @@
 struct amap;
 struct object;
 
-/* seg: one contiguous address range showing pages `first..` of one object, with one protection and one advice */
+/* seg: one contiguous address range showing pages `first..` of one object, with one protection and one advice (Linux:
+ * VMA; UVM: map entry) */
 struct seg {
 	struct pmap_range range; /* range.offset is the first page, in bytes */
 	struct object *object;   /* NULL: anonymous */
