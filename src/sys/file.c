@@ -40,6 +40,13 @@ int sys_status_flags(int fd)
 	return result(fcntl(fd, F_GETFL));
 }
 
+int sys_set_direct(int fd)
+{
+	int flags = sys_status_flags(fd);
+
+	return flags < 0 ? flags : result(fcntl(fd, F_SETFL, flags | O_DIRECT));
+}
+
 int sys_fstat(int fd, struct stat *stat)
 {
 	return result(fstat(fd, stat));

@@ -14,6 +14,7 @@ int sys_open(const char *path, int flags, mode_t mode);
 void sys_close(int fd);
 int sys_dup(int fd);                      /* close-on-exec */
 int sys_status_flags(int fd);             /* O_ACCMODE and friends */
+int sys_set_direct(int fd);               /* O_DIRECT from now on */
 int sys_fstat(int fd, struct stat *stat); /* async-signal-safe */
 int sys_fstatfs(int fd, struct statfs *statfs);
 int sys_unlink(const char *path);
