@@ -1,28 +1,103 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* main.c - finds the verb, reads its options, runs it, and makes sure that what it printed arrived. */
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <quire/quire.h>
 
-enum { EXIT_USAGE = 64 };
+#include "dump.h"
+#include "options.h"
+#include "overview.h"
+#include "progress.h"
 
-/* Manual pages and completion are written from this table (tools/manual/man1.py). */
-static const char verbs[] =
-	"{\"verbs\":[{\"name\":\"version\",\"summary\":\"print the version\",\"usage\":\"quire version\","
-	"\"description\":[\"Print the version of the library that is running.\"],\"options\":[],"
-	"\"examples\":[{\"cmd\":\"quire version\",\"what\":\"Which version?\"}],"
-	"\"exit\":[{\"code\":0,\"what\":\"answered\"}],\"see_also\":[]}]}";
+/* A reader that went away (quire tour | head) ends us as it ends every filter: by SIGPIPE, silently. */
+static void die_of_pipe(void)
+{
+	signal(SIGPIPE, SIG_DFL);
+	raise(SIGPIPE);
+	_exit(STATUS_SYSTEM);
+}
+
+/* Runs at exit: output that did not arrive is an error, however well everything else went. */
+static void close_output(void)
+{
+	bool failed = ferror(stdout) != 0;
+
+	errno = 0;
+	if (fclose(stdout) == 0 && !failed)
+		return;
+	if (errno == EPIPE)
+		die_of_pipe();
+	fprintf(stderr, QUIRE_PROGRAM ": cannot write the output: %s\n",
+		errno != 0 ? strerror(errno) : "write error");
+	_exit(STATUS_SYSTEM);
+}
+
+/* Started with stdout closed, the first file we open would become it, and be written to. */
+static void occupy_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY); /* writing to it is an error, as it should be */
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+static enum status run_verb(const struct verb *verb, int argc, char **argv)
+{
+	struct common_settings common = { 0 };
+	struct call call = { .verb = verb };
+
+	options_read(&call, &common, argc, argv);
+	call.json = common.json;
+	screen_open(
+		&call.screen, stdout, common.no_color ? WHEN_NEVER : (enum when)common.color, common.ascii);
+	progress_choose(common.no_progress ? -1 : common.progress ? 1 : 0, call.screen.unicode);
+	return verb->run(&call);
+}
+
+/* What is no verb: --help, --version, nothing at all. */
+static enum status run_bare(const char *word)
+{
+	struct call call = { .verb = NULL };
+
+	screen_open(&call.screen, stdout, WHEN_AUTO, false);
+	if (word == NULL) {
+		screen_open(&call.screen, stderr, WHEN_AUTO, false);
+		overview(&call.screen);
+		return STATUS_USAGE;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "-?") == 0)
+		overview(&call.screen);
+	else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+		printf(QUIRE_PROGRAM " %s\n", quire_version());
+	else if (strcmp(word, "--dump-verbs") == 0)
+		dump_verbs(&call);
+	else
+		return fail(STATUS_USAGE, "there is no option '%s' without a verb", text_name(word).s);
+	return STATUS_OK;
+}
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && strcmp(argv[1], "--dump-verbs") == 0) {
-		puts(verbs);
-		return 0;
-	}
-	if (argc == 2 && (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)) {
-		printf(QUIRE_PROGRAM " %s\n", quire_version());
-		return 0;
-	}
-	fputs("usage: " QUIRE_PROGRAM " version\n", stderr);
-	return EXIT_USAGE;
+	const struct verb *verb;
+
+	occupy_standard_files();
+	setlocale(LC_CTYPE, ""); /* characters, yes; commas in numbers that scripts read, no */
+	signal(SIGPIPE, SIG_DFL);
+	atexit(close_output);
+	if (argc < 2 || argv[1][0] == '-')
+		return (int)run_bare(argv[1]);
+	verb = verb_find(argv[1]);
+	if (verb == NULL)
+		return (int)unknown_verb(argv[1]);
+	return (int)run_verb(verb, argc - 1, argv + 1);
 }

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* screen.c - words in colour, bars and strips. */
+#include "screen.h"
+
+#include <langinfo.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* 24-bit colours of the palette; the bright sky blue stands in for its dark blue, which no dark terminal shows. */
+static const char *const ink_codes[] = {
+	[INK_PLAIN] = "",
+	[INK_STRONG] = "\033[1m",
+	[INK_FAINT] = "\033[2m",
+	[INK_PRESENT] = "\033[38;2;86;180;233m",
+	[INK_DIRTY] = "\033[38;2;230;159;0m",
+	[INK_PROBLEM] = "\033[38;2;213;94;0m",
+	[INK_GOOD] = "\033[38;2;0;158;115m",
+	[INK_SWAPPED] = "\033[38;2;204;121;167m",
+};
+
+/* Most terminals without 24-bit colour have the palette of 256. */
+static const char *const ink_codes_256[] = {
+	[INK_PLAIN] = "",
+	[INK_STRONG] = "\033[1m",
+	[INK_FAINT] = "\033[2m",
+	[INK_PRESENT] = "\033[38;5;74m",
+	[INK_DIRTY] = "\033[38;5;214m",
+	[INK_PROBLEM] = "\033[38;5;166m",
+	[INK_GOOD] = "\033[38;5;36m",
+	[INK_SWAPPED] = "\033[38;5;175m",
+};
+
+static const char *ink_code(enum ink ink)
+{
+	const char *depth = getenv("COLORTERM");
+	bool full = depth != NULL && (strcmp(depth, "truecolor") == 0 || strcmp(depth, "24bit") == 0);
+
+	return full ? ink_codes[ink] : ink_codes_256[ink];
+}
+
+static bool set_in_environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value != NULL && value[0] != '\0';
+}
+
+static unsigned int width_of(const struct screen *screen)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+
+	if (columns != NULL) {
+		unsigned long n = strtoul(columns, NULL, 10);
+
+		if (n >= 20 && n <= 1000)
+			return (unsigned int)n;
+	}
+	if (screen->terminal && ioctl(fileno(screen->out), TIOCGWINSZ, &size) == 0 && size.ws_col >= 20)
+		return size.ws_col;
+	return 80;
+}
+
+void screen_open(struct screen *screen, FILE *out, enum when color, bool ascii)
+{
+	const char *term = getenv("TERM");
+	bool dumb = term != NULL && strcmp(term, "dumb") == 0;
+
+	screen->out = out;
+	screen->terminal = isatty(fileno(out)) == 1;
+	screen->width = width_of(screen);
+	screen->unicode = !ascii && !dumb && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	screen->color = color == WHEN_ALWAYS ||
+		(color == WHEN_AUTO && screen->terminal && !dumb && !set_in_environment("NO_COLOR"));
+}
+
+static void ink_on(struct screen *screen, enum ink ink)
+{
+	if (screen->color && ink != INK_PLAIN)
+		fputs(ink_code(ink), screen->out);
+}
+
+static void ink_off(struct screen *screen, enum ink ink)
+{
+	if (screen->color && ink != INK_PLAIN)
+		fputs("\033[0m", screen->out);
+}
+
+void say(struct screen *screen, enum ink ink, const char *format, ...)
+{
+	va_list list;
+
+	ink_on(screen, ink);
+	va_start(list, format);
+	vfprintf(screen->out, format, list);
+	va_end(list);
+	ink_off(screen, ink);
+}
+
+/* Columns of UTF-8 text: its bytes without continuation bytes. Good for what we write ourselves. */
+static size_t columns_of(const char *text, size_t bytes)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return columns;
+}
+
+static void put_words(struct screen *screen, unsigned int indent, const char *text)
+{
+	size_t column = 0;
+
+	while (*(text += strspn(text, " \n")) != '\0') {
+		size_t bytes = strcspn(text, " \n");
+		size_t columns = columns_of(text, bytes);
+
+		if (column != 0 && column + 1 + columns > screen->width) {
+			fputc('\n', screen->out);
+			column = 0;
+		}
+		column += column == 0 ? indent + columns : 1 + columns;
+		fprintf(screen->out, "%*s%.*s", column == indent + columns ? (int)indent : 1, "", (int)bytes,
+			text);
+		text += bytes;
+	}
+}
+
+void say_paragraph(struct screen *screen, enum ink ink, unsigned int indent, const char *format, ...)
+{
+	va_list list;
+	char *text;
+	int length;
+
+	va_start(list, format);
+	length = vasprintf(&text, format, list);
+	va_end(list);
+	if (length < 0)
+		return;
+	ink_on(screen, ink);
+	put_words(screen, indent, text);
+	ink_off(screen, ink);
+	fputc('\n', screen->out);
+	free(text);
+}
+
+void say_next(struct screen *screen, const char *command, const char *what)
+{
+	say(screen, INK_FAINT, "  next  ");
+	say(screen, INK_STRONG, "%s", command);
+	say(screen, INK_PLAIN, "%*s%s\n", strlen(command) < 32 ? 33 - (int)strlen(command) : 1, "", what);
+}
+
+static const char *const eighths_across[] = { " ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█" };
+static const char *const eighths_up[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+static const char density[] = " .:-=+*#%@";
+
+static double clamp(double level)
+{
+	return level > 1 ? 1 : level > 0 ? level : 0; /* NaN is 0 */
+}
+
+/* A step from 0 to most; only nothing is 0, and only everything is most. */
+static unsigned int step_of(double level, unsigned int most)
+{
+	unsigned int step = (unsigned int)(clamp(level) * most + 0.5);
+
+	if (step == 0 && level > 0)
+		return 1;
+	if (step == most && level < 1)
+		return most - 1;
+	return step;
+}
+
+void draw_gauge(struct screen *screen, enum ink ink, unsigned int cells, double fraction)
+{
+	unsigned int steps = step_of(fraction, cells * 8);
+
+	fputc('|', screen->out);
+	ink_on(screen, ink);
+	for (unsigned int i = 0; i < cells; i++) {
+		unsigned int step = steps > i * 8 ? steps - i * 8 : 0;
+
+		if (step > 8)
+			step = 8;
+		fputs(screen->unicode       ? eighths_across[step]
+				: step >= 4 ? "#"
+				: step > 0  ? "-"
+					    : " ",
+			screen->out);
+	}
+	ink_off(screen, ink);
+	fputc('|', screen->out);
+}
+
+static void put_level(struct screen *screen, double level)
+{
+	if (screen->unicode)
+		fputs(eighths_up[step_of(level, 8)], screen->out);
+	else
+		fputc(density[step_of(level, sizeof(density) - 2)], screen->out);
+}
+
+void draw_strip(struct screen *screen, enum ink ink, const double *levels, size_t count)
+{
+	ink_on(screen, ink);
+	for (size_t i = 0; i < count; i++)
+		put_level(screen, levels[i]);
+	ink_off(screen, ink);
+}
+
+static double mean(const double *levels, size_t count)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += clamp(levels[i]);
+	return count == 0 ? 0 : sum / (double)count;
+}
+
+/* U+2800 and up; the dots of one cell are numbered 1 2 3 7 down the left column and 4 5 6 8 down the right. */
+static void put_braille(FILE *out, const double *levels, size_t count)
+{
+	static const unsigned char dots[] = { 0x01, 0x02, 0x04, 0x40, 0x08, 0x10, 0x20, 0x80 };
+	unsigned int cell = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (levels[i] >= 0.5)
+			cell |= dots[i];
+	fprintf(out, "%c%c%c", 0xe2, 0xa0 | (int)(cell >> 6), 0x80 | (int)(cell & 0x3f));
+}
+
+void draw_braille(struct screen *screen, enum ink ink, const double *levels, size_t count)
+{
+	ink_on(screen, ink);
+	for (size_t i = 0; i < count; i += 8) {
+		size_t n = count - i < 8 ? count - i : 8;
+
+		if (screen->unicode)
+			put_braille(screen->out, levels + i, n);
+		else
+			put_level(screen, mean(levels + i, n));
+	}
+	ink_off(screen, ink);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * screen.h - text for people: words in colour, numbers with units, bars and strips, tables.
+ *
+ * Colour is only ever said twice: what a colour means, a letter, a height or a word means too. Into a pipe goes plain
+ * text of 80 columns.
+ */
+#ifndef QUIRE_TOOL_SCREEN_H
+#define QUIRE_TOOL_SCREEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
+
+/** Where text goes and what may be written there. */
+struct screen {
+	FILE *out;
+	unsigned int width; /* columns: of the terminal, of $COLUMNS, or 80 */
+	bool terminal;
+	bool color;
+	bool unicode; /* blocks and braille; else ASCII */
+};
+
+/** What a colour stands for (the palette of Okabe and Ito, which colour-blind people can tell apart). */
+enum ink {
+	INK_PLAIN,
+	INK_STRONG,  /* bold */
+	INK_FAINT,   /* grey: absent, or less important */
+	INK_PRESENT, /* blue */
+	INK_DIRTY,   /* orange */
+	INK_PROBLEM, /* vermillion */
+	INK_GOOD,    /* bluish green: also huge pages */
+	INK_SWAPPED, /* reddish purple */
+};
+
+void screen_open(struct screen *screen, FILE *out, enum when color, bool ascii);
+
+/* printf in one ink. */
+void say(struct screen *screen, enum ink ink, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same as a paragraph: broken between words at the width, every line indented; ends the line. */
+void say_paragraph(struct screen *screen, enum ink ink, unsigned int indent, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* " next  quire sum FILE": the last line of a screen. */
+void say_next(struct screen *screen, const char *command, const char *what);
+
+/* A bar of so many cells, filled from the left: |####      |, in eighths of a cell. */
+void draw_gauge(struct screen *screen, enum ink ink, unsigned int cells, double fraction);
+
+/* One cell a level (0 to 1): height where there is Unicode, density in ASCII. A level above 0 is never blank. */
+void draw_strip(struct screen *screen, enum ink ink, const double *levels, size_t count);
+
+/* Eight bins a character (two columns of four, read down, then right); a bin is a dot when its level is >= 0.5. ASCII
+ * has no such letter and shows the mean of eight. */
+void draw_braille(struct screen *screen, enum ink ink, const double *levels, size_t count);
+
+/** A short text by value: say(s, INK_PLAIN, "%s", text_bytes(n).s); lives until the end of the full expression. */
+struct text {
+	char s[32];
+};
+
+struct text text_bytes(uint64_t bytes);          /* 213.4 MiB */
+struct text text_count(uint64_t count);          /* 1,234,567 */
+struct text text_seconds(double seconds);        /* 1.25 s, 38 ms, 4.1 us */
+struct text text_speed(double bytes_per_second); /* 1.53 GB/s */
+struct text text_percent(double fraction);       /* 64 %, <1 %, >99 % */
+
+/** A name from the world, made safe for a terminal: control characters and invalid UTF-8 as \n, \x1b ... */
+struct shown_name {
+	char s[512];
+};
+
+struct shown_name text_name(const char *name);
+
+/* Bytes of the character that text begins with; 0 when that is no UTF-8, or the end. */
+size_t utf8_length(const char *text);
+
+/** Rows and columns, laid out at the end. */
+struct table;
+
+enum { COLUMN_LEFT = 0, COLUMN_RIGHT = 1, COLUMN_WRAP = 2 };
+
+struct column {
+	const char *title;
+	unsigned int flags;
+};
+
+struct table *table_new(struct screen *screen, const struct column *columns, size_t count);
+
+/* The next cell of the current row; a row ends when it is full. */
+void table_cell(struct table *table, enum ink ink, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Prints and frees. */
+void table_print(struct table *table);
+
+#endif

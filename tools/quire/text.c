@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text.c - numbers with units, and names that are safe to show. */
+#include <math.h>
+#include <string.h>
+
+#include "screen.h"
+
+struct text text_bytes(uint64_t bytes)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double value = (double)bytes;
+	struct text text;
+	int unit = -1;
+
+	if (bytes < 1024) {
+		snprintf(text.s, sizeof(text.s), "%u B", (unsigned int)bytes);
+		return text;
+	}
+	/* 1023.95 would be printed as 1024.0 */
+	while (unit < 5 && (unit < 0 || value >= 1023.95)) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(text.s, sizeof(text.s), "%.*f %s", value < 9.995 ? 2 : 1, value, units[unit]);
+	return text;
+}
+
+struct text text_count(uint64_t count)
+{
+	struct text text;
+	char digits[24];
+	size_t length = (size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)count);
+	char *to = text.s;
+
+	for (size_t i = 0; i < length; i++) {
+		if (i != 0 && (length - i) % 3 == 0)
+			*to++ = ',';
+		*to++ = digits[i];
+	}
+	*to = '\0';
+	return text;
+}
+
+struct text text_seconds(double seconds)
+{
+	struct text text;
+
+	if (seconds >= 100)
+		snprintf(text.s, sizeof(text.s), "%.0f min %02.0f s", floor(seconds / 60),
+			floor(fmod(seconds, 60)));
+	else if (seconds >= 0.9995)
+		snprintf(text.s, sizeof(text.s), "%.2f s", seconds);
+	else if (seconds >= 0.0009995)
+		snprintf(text.s, sizeof(text.s), "%.3g ms", seconds * 1e3);
+	else
+		snprintf(text.s, sizeof(text.s), "%.3g us", seconds * 1e6);
+	return text;
+}
+
+struct text text_speed(double bytes_per_second)
+{
+	struct text text;
+
+	if (!(bytes_per_second > 0))
+		snprintf(text.s, sizeof(text.s), "-");
+	else if (bytes_per_second >= 1e9)
+		snprintf(text.s, sizeof(text.s), "%.2f GB/s", bytes_per_second / 1e9);
+	else if (bytes_per_second >= 1e6)
+		snprintf(text.s, sizeof(text.s), "%.0f MB/s", bytes_per_second / 1e6);
+	else
+		snprintf(text.s, sizeof(text.s), "%.0f kB/s", bytes_per_second / 1e3);
+	return text;
+}
+
+struct text text_percent(double fraction)
+{
+	struct text text;
+
+	if (fraction > 0 && fraction < 0.01)
+		snprintf(text.s, sizeof(text.s), "<1 %%");
+	else if (fraction > 0.99 && fraction < 1)
+		snprintf(text.s, sizeof(text.s), ">99 %%");
+	else
+		snprintf(text.s, sizeof(text.s), "%.0f %%", fraction * 100);
+	return text;
+}
+
+size_t utf8_length(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 4;
+
+	if (s[0] == '\0' || (s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* overlong forms, surrogates, and what lies above U+10FFFF */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+		(s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+static bool is_control(const char *text, size_t length)
+{
+	unsigned char first = (unsigned char)text[0];
+
+	/* C1 controls, U+0080 to U+009F, move the cursor of some terminals too */
+	return length == 1 ? first < 0x20 || first == 0x7f
+			   : length == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0;
+}
+
+static int escape(char *to, size_t room, unsigned char byte)
+{
+	static const char letters[] = "\nn\tt\rr";
+	const char *at = strchr(letters, byte);
+
+	if (at != NULL && byte < 0x20 && byte != '\0')
+		return snprintf(to, room, "\\%c", at[1]);
+	return snprintf(to, room, "\\x%02x", byte);
+}
+
+struct shown_name text_name(const char *name)
+{
+	struct shown_name shown;
+	size_t used = 0;
+
+	while (*name != '\0' && used < sizeof(shown.s) - 8) {
+		size_t length = utf8_length(name);
+
+		if (length == 0 || is_control(name, length)) {
+			used += (size_t)escape(shown.s + used, sizeof(shown.s) - used, (unsigned char)*name);
+			name++;
+			continue;
+		}
+		memcpy(shown.s + used, name, length);
+		used += length;
+		name += length;
+	}
+	strcpy(shown.s + used, *name != '\0' ? "..." : "");
+	return shown;
+}

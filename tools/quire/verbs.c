@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verbs.c - the table of verbs, and what they all share. */
+#include "verbs.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "progress.h"
+
+extern const struct verb verb_features;
+extern const struct verb verb_help;
+
+/* In the order in which a newcomer wants to read them. */
+static const struct verb *const verbs[] = {
+	&verb_features,
+	&verb_help,
+};
+
+const struct verb *verb_at(unsigned int index)
+{
+	return index < sizeof(verbs) / sizeof(verbs[0]) ? verbs[index] : NULL;
+}
+
+const struct verb *verb_find(const char *name)
+{
+	const struct verb *verb;
+
+	for (unsigned int i = 0; (verb = verb_at(i)) != NULL; i++)
+		if (strcmp(verb->name, name) == 0)
+			return verb;
+	return NULL;
+}
+
+enum { WORD_MAX = 32 };
+
+static unsigned int least(unsigned int a, unsigned int b, unsigned int c)
+{
+	unsigned int m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+/* Levenshtein's distance, row by row. */
+static unsigned int distance(const char *a, const char *b)
+{
+	unsigned int row[WORD_MAX + 1];
+	size_t width = strlen(b);
+
+	if (width > WORD_MAX)
+		return WORD_MAX;
+	for (unsigned int j = 0; j <= width; j++)
+		row[j] = j;
+	for (unsigned int i = 0; a[i] != '\0'; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < width; j++) {
+			unsigned int above = row[j + 1];
+
+			row[j + 1] = least(above + 1, row[j] + 1, diagonal + (a[i] != b[j]));
+			diagonal = above;
+		}
+	}
+	return row[width];
+}
+
+const struct verb *verb_guess(const char *name)
+{
+	const struct verb *verb, *best = NULL;
+	unsigned int best_distance = 3; /* three wrong letters are another word */
+
+	for (unsigned int i = 0; (verb = verb_at(i)) != NULL; i++) {
+		unsigned int d = distance(name, verb->name);
+
+		if (!verb->hidden && d < best_distance && d < strlen(verb->name)) {
+			best = verb;
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+__attribute__((format(printf, 1, 0))) static void complain_list(const char *format, va_list list)
+{
+	progress_clear();
+	fflush(stdout); /* so that a terminal shows both in the order in which they happened */
+	fputs(QUIRE_PROGRAM ": ", stderr);
+	vfprintf(stderr, format, list);
+	fputc('\n', stderr);
+}
+
+void complain(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	complain_list(format, list);
+	va_end(list);
+}
+
+enum status fail(enum status status, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	complain_list(format, list);
+	va_end(list);
+	return status;
+}
+
+enum status status_of(int error)
+{
+	switch (error) {
+	case 0: return STATUS_OK;
+	case -ENOENT:
+	case -ENOTDIR:
+	case -ESRCH: return STATUS_NOT_FOUND;
+	case -EACCES:
+	case -EPERM: return STATUS_FORBIDDEN;
+	case -EPIPE:
+	case -ECONNRESET: return STATUS_PEER_DIED;
+	default: return STATUS_SYSTEM;
+	}
+}
