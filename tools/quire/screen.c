@@ -149,9 +149,14 @@ void say_paragraph(struct screen *screen, enum ink ink, unsigned int indent, con
 
 void say_next(struct screen *screen, const char *command, const char *what)
 {
+	size_t column = 8 + strlen(command) < 40 ? 40 : 9 + strlen(command);
+
 	say(screen, INK_FAINT, "  next  ");
 	say(screen, INK_STRONG, "%s", command);
-	say(screen, INK_PLAIN, "%*s%s\n", strlen(command) < 32 ? 33 - (int)strlen(command) : 1, "", what);
+	if (column + columns_of(what, strlen(what)) <= screen->width)
+		say(screen, INK_PLAIN, "%*s%s\n", (int)(column - 8 - strlen(command)), "", what);
+	else
+		say(screen, INK_PLAIN, "\n%12s%s\n", "", what);
 }
 
 static const char *const eighths_across[] = { " ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█" };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* table-smartcols.c - tables laid out by util-linux's library, which knows wide characters and wraps cells. */
 #include <libsmartcols/libsmartcols.h>
+#include <string.h>
 
 #include "table.h"
 
@@ -16,16 +17,52 @@ static const char *const ink_sequences[] = {
 	[INK_SWAPPED] = "\033[38;5;175m",
 };
 
+static size_t columns_of(const char *text, size_t bytes)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return columns;
+}
+
+static size_t chunk_columns(const struct libscols_column *column, const char *text, void *nothing)
+{
+	(void)column;
+	(void)nothing;
+	return columns_of(text, strlen(text));
+}
+
+/* Cuts text behind the last word that fits into the column, and returns the rest: the library by itself cuts words. */
+static char *chunk_next(const struct libscols_column *column, char *text, void *nothing)
+{
+	size_t width = scols_column_get_width(column);
+	char *cut = NULL;
+
+	(void)nothing;
+	if (text == NULL || columns_of(text, strlen(text)) <= width)
+		return NULL;
+	for (char *space = strchr(text, ' '); space != NULL; space = strchr(space + 1, ' ')) {
+		if (cut != NULL && columns_of(text, (size_t)(space - text)) > width)
+			break;
+		cut = space;
+	}
+	if (cut == NULL)
+		return NULL;
+	*cut = '\0';
+	return cut + 1;
+}
+
 static void add_columns(struct libscols_table *to, const struct table *table)
 {
 	for (size_t c = 0; c < table->column_count; c++) {
-		unsigned int flags = table->columns[c].flags;
-		int want = (flags & COLUMN_RIGHT) != 0 ? SCOLS_FL_RIGHT : 0;
+		bool wrap = (table->columns[c].flags & COLUMN_WRAP) != 0;
+		bool right = (table->columns[c].flags & COLUMN_RIGHT) != 0;
+		struct libscols_column *column = scols_table_new_column(to, table->columns[c].title,
+			wrap ? 0.1 : 0, (right ? SCOLS_FL_RIGHT : 0) | (wrap ? SCOLS_FL_WRAP : 0));
 
-		if ((flags & COLUMN_WRAP) != 0)
-			want |= SCOLS_FL_WRAP;
-		scols_table_new_column(
-			to, table->columns[c].title, (flags & COLUMN_WRAP) != 0 ? 0.1 : 0, want);
+		if (wrap && column != NULL)
+			scols_column_set_wrapfunc(column, chunk_columns, chunk_next, NULL);
 	}
 }
 

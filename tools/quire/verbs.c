@@ -9,11 +9,13 @@
 
 #include "progress.h"
 
+extern const struct verb verb_sum;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
 
 /* In the order in which a newcomer wants to read them. */
 static const struct verb *const verbs[] = {
+	&verb_sum,
 	&verb_features,
 	&verb_help,
 };
