@@ -2,8 +2,9 @@
 /*
  * sum-auto.c - looks at the page cache first, and takes the way that is fastest for what it sees.
  *
- * Bytes in order: a part that is in the cache is read through it; a part that is not is fetched past it with many reads
- * in flight. Random blocks: through the pointers when they are cached, with many reads in flight when they are not.
+ * A part that is in the cache is taken through pointers, without the copy that read(2) makes (2 GiB: 0.26 s against
+ * 0.54 s); a part that is not is fetched past the cache with many reads in flight. A small file is simply read: to map it
+ * would cost more than to copy it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,9 +15,10 @@
 /* Looked at one by one, because a file may be half cached; large, so that looking costs nothing beside reading. */
 static const uint64_t window_bytes = 64 << 20;
 
-/* Where a quarter is cached, reading through the cache wins: a cached page costs a sixth of one from a fast disk, and
- * the device is kept nearly as busy by read-ahead. */
-static const double warm_from = 0.25;
+/* Where half is cached, the other half comes by read-ahead while we sum the first. */
+static const double warm_from = 0.5;
+
+static const uint64_t small_bytes = 128 << 10;
 
 static bool is_warm(const struct sum *sum, uint64_t first, uint64_t end)
 {
@@ -40,14 +42,13 @@ static uint64_t run_end(const struct sum *sum, uint64_t first, uint64_t end, boo
 	return at;
 }
 
-/* Many in flight; where a sandbox forbids io_uring, one at a time; where the filesystem forbids that, the cache. */
-static int cold_stream(struct sum *sum, uint64_t first, uint64_t end)
+/* The first way that this system allows. */
+static int stream_by_first(struct sum *sum, const struct sum_method *const ways[], uint64_t first, uint64_t end)
 {
-	static const struct sum_method *const ways[] = { &sum_by_uring, &sum_by_direct, &sum_by_read };
 	uint64_t summed = sum->digest.bytes;
 	int r = 0;
 
-	for (unsigned int i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+	for (unsigned int i = 0; ways[i] != NULL; i++) {
 		r = ways[i]->stream(sum, first, end);
 		if (r == 0 || sum->digest.bytes != summed)
 			break;
@@ -55,18 +56,23 @@ static int cold_stream(struct sum *sum, uint64_t first, uint64_t end)
 	return r;
 }
 
+static const struct sum_method *const warm_ways[] = { &sum_by_mmap, &sum_by_read, NULL };
+
+/* A sandbox may forbid io_uring, and a filesystem O_DIRECT. */
+static const struct sum_method *const cold_ways[] = { &sum_by_uring, &sum_by_direct, &sum_by_read, NULL };
+
 static void explain(struct sum *sum, uint64_t cold_bytes)
 {
 	uint64_t bytes = sum->digest.bytes;
 
 	if (cold_bytes == 0)
-		snprintf(sum->why, sizeof(sum->why), "it is in the page cache: read through it");
+		snprintf(sum->why, sizeof(sum->why), "it is in the page cache: through pointers, without a copy");
 	else if (cold_bytes == bytes)
 		snprintf(sum->why, sizeof(sum->why),
 			"it is not in the page cache: many reads in flight, past it");
 	else
 		snprintf(sum->why, sizeof(sum->why),
-			"%s of it were read through the page cache, the other %s with many reads in flight, past it",
+			"%s of it were in the page cache: through pointers; the other %s with many reads in flight, past it",
 			text_bytes(bytes - cold_bytes).s, text_bytes(cold_bytes).s);
 }
 
@@ -79,11 +85,15 @@ static int auto_stream(struct sum *sum, uint64_t first, uint64_t end)
 		snprintf(sum->why, sizeof(sum->why), "it has no size: it can only be read");
 		return sum_by_read.stream(sum, first, end);
 	}
+	if (end - first <= small_bytes) {
+		snprintf(sum->why, sizeof(sum->why), "it is small: to map it would cost more than to copy it");
+		return sum_by_read.stream(sum, first, end);
+	}
 	for (uint64_t at = first, next; r == 0 && at < end; at = next) {
 		bool warm = is_warm(sum, at, window_end(at, end));
 
 		next = run_end(sum, at, end, warm);
-		r = warm ? sum_by_read.stream(sum, at, next) : cold_stream(sum, at, next);
+		r = stream_by_first(sum, warm ? warm_ways : cold_ways, at, next);
 		cold_bytes += warm ? 0 : next - at;
 	}
 	explain(sum, cold_bytes);

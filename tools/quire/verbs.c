@@ -9,15 +9,19 @@
 
 #include "progress.h"
 
+extern const struct verb verb_tour;
 extern const struct verb verb_sum;
+extern const struct verb verb_stranger;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
 
 /* In the order in which a newcomer wants to read them. */
 static const struct verb *const verbs[] = {
+	&verb_tour,
 	&verb_sum,
 	&verb_features,
 	&verb_help,
+	&verb_stranger,
 };
 
 const struct verb *verb_at(unsigned int index)
