@@ -20,7 +20,7 @@
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
 /* 255 steps fit into counters of one byte; a chunk is the grain of the slow way too, so it is small. */
-enum { LANES = 16, STEPS = 64, CHUNK = LANES * STEPS };
+enum { LANES = 16, STEPS = 8, CHUNK = LANES * STEPS };
 
 static bool is_white(uint8_t c)
 {
@@ -127,7 +127,8 @@ void counts_add(struct counts *counts, const void *bytes, size_t length)
 /* Reads all that wc prints. */
 static int run_wc(char *const argv[], int input, char *text, size_t room)
 {
-	char *environment[] = { (char[]){ "LC_ALL=C" }, (char[]){ "PATH=/usr/local/bin:/usr/bin:/bin" }, NULL };
+	char *environment[] = { (char[]){ "LC_ALL=C" }, (char[]){ "PATH=/usr/local/bin:/usr/bin:/bin" },
+		NULL };
 	posix_spawn_file_actions_t actions;
 	int ends[2], r, status = 0;
 	ssize_t n;

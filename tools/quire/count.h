@@ -18,7 +18,7 @@ struct counts {
 	uint64_t words;
 	uint64_t bytes;
 	bool printable_only; /* in: the older rule */
-	bool in_word;	     /* between two calls */
+	bool in_word;        /* between two calls */
 };
 
 /* The next bytes. */

@@ -56,10 +56,13 @@ static void dump_exits(json_t *array, const struct verb_exit *exits)
 static void dump_verb(json_t *object, const struct verb *verb)
 {
 	json_t *options;
+	char usage[256];
 
+	snprintf(usage, sizeof(usage), QUIRE_PROGRAM " %s [OPTION...]%s%s", verb->name,
+		verb->usage[0] != '\0' ? " " : "", verb->usage);
 	json_put_text(object, "name", verb->name);
 	json_put_text(object, "summary", verb->summary);
-	json_put_text(object, "usage", verb->usage);
+	json_put_text(object, "usage", usage);
 	dump_texts(object, "description", verb->description);
 	options = json_put_array(object, "options");
 	dump_options(options, verb->options);
@@ -69,12 +72,31 @@ static void dump_verb(json_t *object, const struct verb *verb)
 	dump_texts(object, "see_also", verb->see_also);
 }
 
+static const char *const description[] = {
+	QUIRE_PROGRAM
+	" shows and measures what the library does with memory mappings: each VERB is a tool of its own, with "
+	"its own manual page.",
+	"Every verb answers people first: a sentence, then a picture, then figures. With --json it answers programs, "
+	"with one document whose schema is named in it and kept in docs/schema.",
+	NULL,
+};
+
+static const struct verb_option options[] = {
+	{ "help", 0, OPTION_FLAG, 0, NULL, "list the verbs", NULL },
+	{ "version", 0, OPTION_FLAG, 0, NULL, "print the version of the library that is running", NULL },
+	{ 0 },
+};
+
 void dump_verbs(struct call *call)
 {
 	json_t *document = json_object();
-	json_t *array = json_put_array(document, "verbs");
+	json_t *array;
 	const struct verb *verb;
 
+	json_put_text(document, "summary", "memory mapping as one complete system");
+	dump_texts(document, "description", description);
+	dump_options(json_put_array(document, "options"), options);
+	array = json_put_array(document, "verbs");
 	for (unsigned int i = 0; (verb = verb_at(i)) != NULL; i++)
 		if (!verb->hidden)
 			dump_verb(json_add_object(array), verb);

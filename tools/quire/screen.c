@@ -110,41 +110,61 @@ static size_t columns_of(const char *text, size_t bytes)
 	return columns;
 }
 
+/* The first line begins where the cursor is, at column `indent` already. */
 static void put_words(struct screen *screen, unsigned int indent, const char *text)
 {
-	size_t column = 0;
+	size_t column = indent;
 
 	while (*(text += strspn(text, " \n")) != '\0') {
 		size_t bytes = strcspn(text, " \n");
 		size_t columns = columns_of(text, bytes);
 
-		if (column != 0 && column + 1 + columns > screen->width) {
-			fputc('\n', screen->out);
-			column = 0;
+		if (column != indent && column + 1 + columns > screen->width) {
+			fprintf(screen->out, "\n%*s", (int)indent, "");
+			column = indent;
+		} else if (column != indent) {
+			fputc(' ', screen->out);
+			column++;
 		}
-		column += column == 0 ? indent + columns : 1 + columns;
-		fprintf(screen->out, "%*s%.*s", column == indent + columns ? (int)indent : 1, "", (int)bytes,
-			text);
+		fwrite(text, 1, bytes, screen->out);
+		column += columns;
 		text += bytes;
 	}
 }
 
-void say_paragraph(struct screen *screen, enum ink ink, unsigned int indent, const char *format, ...)
+__attribute__((format(printf, 4, 0))) static void put_paragraph(
+	struct screen *screen, enum ink ink, unsigned int indent, const char *format, va_list list)
 {
-	va_list list;
 	char *text;
-	int length;
 
-	va_start(list, format);
-	length = vasprintf(&text, format, list);
-	va_end(list);
-	if (length < 0)
+	if (vasprintf(&text, format, list) < 0)
 		return;
 	ink_on(screen, ink);
 	put_words(screen, indent, text);
 	ink_off(screen, ink);
 	fputc('\n', screen->out);
 	free(text);
+}
+
+void say_paragraph(struct screen *screen, enum ink ink, unsigned int indent, const char *format, ...)
+{
+	va_list list;
+
+	fprintf(screen->out, "%*s", (int)indent, "");
+	va_start(list, format);
+	put_paragraph(screen, ink, indent, format, list);
+	va_end(list);
+}
+
+void say_item(
+	struct screen *screen, enum ink mark_ink, const char *mark, enum ink ink, const char *format, ...)
+{
+	va_list list;
+
+	say(screen, mark_ink, "%s", mark);
+	va_start(list, format);
+	put_paragraph(screen, ink, (unsigned int)columns_of(mark, strlen(mark)), format, list);
+	va_end(list);
 }
 
 void say_next(struct screen *screen, const char *command, const char *what)

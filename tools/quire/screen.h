@@ -45,6 +45,10 @@ void say(struct screen *screen, enum ink ink, const char *format, ...) __attribu
 void say_paragraph(struct screen *screen, enum ink ink, unsigned int indent, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* A paragraph that hangs on its mark: "  ok  words and more words", with the lines below starting under "words". */
+void say_item(struct screen *screen, enum ink mark_ink, const char *mark, enum ink ink, const char *format,
+	...) __attribute__((format(printf, 5, 6)));
+
 /* " next  quire sum FILE": the last line of a screen. */
 void say_next(struct screen *screen, const char *command, const char *what);
 

@@ -43,7 +43,8 @@ static uint64_t run_end(const struct sum *sum, uint64_t first, uint64_t end, boo
 }
 
 /* The first way that this system allows. */
-static int stream_by_first(struct sum *sum, const struct sum_method *const ways[], uint64_t first, uint64_t end)
+static int stream_by_first(
+	struct sum *sum, const struct sum_method *const ways[], uint64_t first, uint64_t end)
 {
 	uint64_t summed = sum->digest.bytes;
 	int r = 0;
@@ -66,7 +67,8 @@ static void explain(struct sum *sum, uint64_t cold_bytes)
 	uint64_t bytes = sum->digest.bytes;
 
 	if (cold_bytes == 0)
-		snprintf(sum->why, sizeof(sum->why), "it is in the page cache: through pointers, without a copy");
+		snprintf(sum->why, sizeof(sum->why),
+			"it is in the page cache: through pointers, without a copy");
 	else if (cold_bytes == bytes)
 		snprintf(sum->why, sizeof(sum->why),
 			"it is not in the page cache: many reads in flight, past it");
@@ -86,7 +88,8 @@ static int auto_stream(struct sum *sum, uint64_t first, uint64_t end)
 		return sum_by_read.stream(sum, first, end);
 	}
 	if (end - first <= small_bytes) {
-		snprintf(sum->why, sizeof(sum->why), "it is small: to map it would cost more than to copy it");
+		snprintf(
+			sum->why, sizeof(sum->why), "it is small: to map it would cost more than to copy it");
 		return sum_by_read.stream(sum, first, end);
 	}
 	for (uint64_t at = first, next; r == 0 && at < end; at = next) {

@@ -130,8 +130,10 @@ static int run_count(struct tour *tour, json_t *object)
 	int r, wc_error = wc_is_printable_only(&mapped->counts.printable_only);
 
 	plain->counts.printable_only = mapped->counts.printable_only;
-	tour_say(tour, "Counting lines, words and bytes of %s: through pointers into the mapped file, and through read "
-		"with a buffer of 256 KiB.", text_bytes(tour->corpus_bytes).s);
+	tour_say(tour,
+		"Counting lines, words and bytes of %s: through pointers into the mapped file, and through read "
+		"with a buffer of 256 KiB.",
+		text_bytes(tour->corpus_bytes).s);
 	r = measure(mapped, tour->corpus, count_mapped);
 	if (r == 0)
 		r = measure(plain, tour->corpus, count_read);

@@ -19,7 +19,7 @@
 #include "tour.h"
 
 static const uint64_t corpus_wanted = 208 << 20; /* a little more than the 200 MiB that are promised */
-static const uint64_t file_most = 32 << 20;	 /* one giant shall not be all of the corpus */
+static const uint64_t file_most = 32 << 20;      /* one giant shall not be all of the corpus */
 
 enum { BUFFER = 1 << 20, SNIFF = 4096 };
 
@@ -33,7 +33,7 @@ struct gather {
 	uint64_t bytes;
 	uint64_t files;
 	uint64_t text_files;
-	bool text; /* the pass takes text files alone; the next one all others */
+	bool text;       /* the pass takes text files alone; the next one all others */
 	bool everything; /* a directory of the user's: all of it, whatever its size */
 };
 
@@ -118,7 +118,8 @@ static int walk(struct gather *gather, char *const roots[])
 	if (fts == NULL)
 		return -errno;
 	while (r == 0 && !enough(gather) && (entry = fts_read(fts)) != NULL) {
-		if (entry->fts_info == FTS_D && strncmp(entry->fts_path, gather->path, strlen(entry->fts_path)) == 0 &&
+		if (entry->fts_info == FTS_D &&
+			strncmp(entry->fts_path, gather->path, strlen(entry->fts_path)) == 0 &&
 			strcmp(entry->fts_path, scratch_directory()) == 0)
 			fts_set(fts, (FTSENT *)(uintptr_t)entry, FTS_SKIP); /* not the corpus into itself */
 		else if (is_wanted(gather, entry))
@@ -147,9 +148,10 @@ static int repeat(struct gather *gather)
 
 static int gather_all(struct gather *gather)
 {
-	static char *const system_roots[] = { (char[]){ "/usr/include" }, (char[]){ "/usr/share/doc" },
-		(char[]){ "/usr/share" }, (char[]){ "/usr/lib" }, (char[]){ "/etc" }, (char[]){ "/usr" }, NULL };
-	char *own_roots[] = { (char *)(uintptr_t)gather->tour->settings->corpus, NULL };
+	char *const system_roots[] = { (char[]){ "/usr/include" }, (char[]){ "/usr/share/doc" },
+		(char[]){ "/usr/share" }, (char[]){ "/usr/lib" }, (char[]){ "/etc" }, (char[]){ "/usr" },
+		NULL };
+	char *const own_roots[] = { (char *)(uintptr_t)gather->tour->settings->corpus, NULL };
 	int r;
 
 	gather->text = true;
@@ -214,7 +216,8 @@ static int run_gather(struct tour *tour, json_t *object)
 
 	gather.everything = tour->settings->corpus != NULL;
 	tour_say(tour, "Gathering files from %s into one corpus.",
-		gather.everything ? text_name(tour->settings->corpus).s : "/usr/include, /usr/share, /usr/lib ...");
+		gather.everything ? text_name(tour->settings->corpus).s
+				  : "/usr/include, /usr/share, /usr/lib ...");
 	r = gather_open(&gather);
 	progress_begin("gathering", gather.everything ? 0 : gather.wanted, true);
 	if (r == 0)

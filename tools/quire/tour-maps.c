@@ -15,14 +15,16 @@ struct line {
 	uintptr_t start;
 	uintptr_t end;
 	char permissions[5]; /* "rw-p" */
-	char name[256];	     /* "" for memory without one */
+	char name[256];      /* "" for memory without one */
 };
+
+enum { STACK_GUARD = 64 << 10 };
 
 /** A kind of mapping: how to make it, and what its line must say. */
 struct exhibit {
 	const char *what;
 	const char *permissions; /* of its first line */
-	const char *name;	 /* in the name of its first line; NULL: whatever it is */
+	const char *name;        /* in the name of its first line; NULL: whatever it is */
 	int (*open)(const struct tour *tour, struct quire_map **map);
 };
 
@@ -34,8 +36,8 @@ static int open_file(const struct tour *tour, struct quire_map **map)
 static int open_private(const struct tour *tour, struct quire_map **map)
 {
 	int r = quire_map(NULL,
-		QUIRE_OPTIONS(map, .kind = QUIRE_FILE, .path = tour->corpus, .protection = QUIRE_READ | QUIRE_WRITE,
-			.sharing = QUIRE_PRIVATE),
+		QUIRE_OPTIONS(map, .kind = QUIRE_FILE, .path = tour->corpus,
+			.protection = QUIRE_READ | QUIRE_WRITE, .sharing = QUIRE_PRIVATE),
 		map);
 
 	if (r == 0)
@@ -46,7 +48,9 @@ static int open_private(const struct tour *tour, struct quire_map **map)
 static int open_anon(const struct tour *tour, struct quire_map **map)
 {
 	(void)tour;
-	return quire_map(NULL, QUIRE_OPTIONS(map, .kind = QUIRE_ANON, .length = 8 << 20, .flags = QUIRE_POPULATE_WRITE),
+	return quire_map(NULL,
+		QUIRE_OPTIONS(map, .kind = QUIRE_ANON, .path = "tour-memory", .length = 8 << 20,
+			.flags = QUIRE_POPULATE_WRITE),
 		map);
 }
 
@@ -66,17 +70,18 @@ static int open_stack(const struct tour *tour, struct quire_map **map)
 {
 	(void)tour;
 	return quire_map(NULL,
-		QUIRE_OPTIONS(map, .kind = QUIRE_ANON, .length = 256 << 10, .flags = QUIRE_STACK, .guard_bytes = 64 << 10),
+		QUIRE_OPTIONS(map, .kind = QUIRE_ANON, .length = 256 << 10, .flags = QUIRE_STACK,
+			.guard_bytes = STACK_GUARD),
 		map);
 }
 
 static const struct exhibit exhibits[] = {
-	{ "a file, shared", "r--s", "", open_file },
-	{ "a file, private: stores stay here", "rw-p", "", open_private },
-	{ "memory without a file", "rw-p", NULL, open_anon },
-	{ "memory to share, with a descriptor", "rw-s", "memfd:tour-exhibit", open_shared },
-	{ "addresses kept free, to grow into", "---p", NULL, open_reserved },
-	{ "a stack with a guard below it", "rw-p", NULL, open_stack },
+	{ "a file, shared", "r--s", "", 0, open_file },
+	{ "a file, private: stores stay here", "rw-p", "", 0, open_private },
+	{ "memory without a file", "rw-p", NULL, 0, open_anon },
+	{ "memory to share, with a descriptor", "rw-s", "memfd:tour-exhibit", 0, open_shared },
+	{ "addresses kept free, to grow into", "---p", NULL, 0, open_reserved },
+	{ "a stack with a guard below it", "rw-p", NULL, STACK_GUARD, open_stack },
 };
 
 enum { EXHIBITS = sizeof(exhibits) / sizeof(exhibits[0]) };
@@ -99,20 +104,33 @@ static bool read_line(FILE *maps, struct line *line)
 	return true;
 }
 
-/* The lines that overlap a mapping, the first of them first; their number. */
-static size_t lines_of(const struct quire_map *map, struct line *lines, size_t room)
+/* The lines of a mapping, and of so many bytes below it; their number. */
+static size_t lines_of(const struct quire_map *map, size_t below, struct line *lines, size_t room)
 {
-	uintptr_t start = (uintptr_t)quire_map_address(map), end = start + quire_map_length(map);
+	uintptr_t first = (uintptr_t)quire_map_address(map), end = first + quire_map_length(map);
 	FILE *maps = fopen("/proc/self/maps", "re");
 	size_t count = 0;
 	struct line line;
 
 	while (maps != NULL && count < room && read_line(maps, &line))
-		if (line.end > start && line.start < end)
+		if (line.end > first - below && line.start < end)
 			lines[count++] = line;
 	if (maps != NULL)
 		fclose(maps);
 	return count;
+}
+
+/* Is the first byte in a line that says what it must? */
+static bool is_listed(
+	const struct exhibit *exhibit, const struct quire_map *map, const struct line *lines, size_t count)
+{
+	uintptr_t first = (uintptr_t)quire_map_address(map);
+
+	for (size_t i = 0; i < count; i++)
+		if (lines[i].start <= first && first < lines[i].end)
+			return strcmp(lines[i].permissions, exhibit->permissions) == 0 &&
+				(exhibit->name == NULL || strstr(lines[i].name, exhibit->name) != NULL);
+	return false;
 }
 
 static const char *access_words(const char *permissions)
@@ -129,8 +147,9 @@ static const char *access_words(const char *permissions)
 static const char *sharing_words(const struct line *line)
 {
 	if (line->permissions[3] == 's')
-		return strstr(line->name, "memfd:") != NULL ? "every process that has the descriptor sees the same bytes" :
-							      "what anybody writes to the file shows here at once";
+		return strstr(line->name, "memfd:") != NULL
+			? "every process that has the descriptor sees the same bytes"
+			: "what anybody writes to the file shows here at once";
 	if (line->name[0] == '/')
 		return "the first store to a page makes a copy of it for us alone";
 	return "nobody else sees it";
@@ -149,8 +168,10 @@ static void show_line(struct tour *tour, const struct line *line)
 
 	say(screen, INK_PRESENT, "     %lx-%lx %s", (unsigned long)line->start, (unsigned long)line->end,
 		line->permissions);
-	say(screen, INK_PLAIN, "  %s  %.24s\n", text_bytes(line->end - line->start).s, text_name(base_name(line->name)).s);
-	say_paragraph(screen, INK_FAINT, 5, "It %s; %s.", access_words(line->permissions), sharing_words(line));
+	say(screen, INK_PLAIN, "  %s  %.28s\n", text_bytes(line->end - line->start).s,
+		text_name(base_name(line->name)).s);
+	say_paragraph(
+		screen, INK_FAINT, 5, "It %s; %s.", access_words(line->permissions), sharing_words(line));
 }
 
 static void put_line(json_t *array, const struct line *line)
@@ -170,16 +191,15 @@ static void show_lines(struct tour *tour, const struct exhibit *exhibit, struct 
 	json_t *object = json_add_object(array);
 	json_t *lines_array;
 	struct line lines[8];
-	size_t count = lines_of(map, lines, 8);
+	size_t count = lines_of(map, exhibit->below, lines, 8);
 	char description[256];
 
 	quire_map_describe(map, description, sizeof(description));
 	json_put_text(object, "what", exhibit->what);
 	json_put_text(object, "description", description);
 	lines_array = json_put_array(object, "lines");
-	tour_check(tour, count > 0 && strcmp(lines[0].permissions, exhibit->permissions) == 0 &&
-			(exhibit->name == NULL || strstr(lines[0].name, exhibit->name) != NULL),
-		"%c%s: the kernel lists it as %s.", exhibit->what[0] & ~0x20, exhibit->what + 1, exhibit->permissions);
+	tour_check(tour, is_listed(exhibit, map, lines, count), "%c%s: the kernel lists it as %s.",
+		exhibit->what[0] & ~0x20, exhibit->what + 1, exhibit->permissions);
 	for (size_t i = 0; i < count; i++) {
 		put_line(lines_array, &lines[i]);
 		if (tour_for_people(tour))

@@ -30,7 +30,7 @@ struct finding {
 	uint64_t bytes;
 	uint64_t pid;
 	uint32_t seals;
-	int32_t error;	     /* of quire_map_receive() */
+	int32_t error;       /* of quire_map_receive() */
 	int32_t write_error; /* of asking for a writable mapping */
 	uint32_t reserved;
 };
@@ -145,9 +145,12 @@ static int share_with_stranger(struct tour *tour, json_t *object, struct quire_m
 	r = ask_stranger(map, &finding);
 	if (r < 0)
 		return r;
+	if (finding.error < 0)
+		complain("the stranger could not map what it was sent: %s", strerror(-finding.error));
 	json_put_count(object, "stranger_pid", finding.pid);
 	json_put_count(object, "stranger_seals", finding.seals);
-	tour_check(tour, finding.error == 0 && finding.checksum == checksum && finding.bytes == quire_map_length(map),
+	tour_check(tour,
+		finding.error == 0 && finding.checksum == checksum && finding.bytes == quire_map_length(map),
 		"A stranger, another program that was sent the descriptor over a Unix socket, maps the same %s: checksum "
 		"%016llx.",
 		text_bytes(finding.bytes).s, (unsigned long long)finding.checksum);
@@ -162,8 +165,8 @@ static int run_share(struct tour *tour, json_t *object)
 	struct quire_map *map;
 	uint64_t checksum;
 	size_t bytes;
-	int r = quire_map_shared(NULL, "tour-shared", tour->corpus_bytes < shared_bytes ? tour->corpus_bytes : shared_bytes,
-		&map);
+	int r = quire_map_shared(NULL, "tour-shared",
+		tour->corpus_bytes < shared_bytes ? tour->corpus_bytes : shared_bytes, &map);
 
 	if (r < 0) {
 		complain("%s", quire_error_text());
@@ -206,7 +209,9 @@ static enum status run_stranger(struct call *call)
 {
 	struct finding finding = { 0 };
 	struct quire_map *map;
-	int fd, r = quire_map_receive(NULL, 3, QUIRE_SEAL_SHRINK, NULL, &map);
+	int fd,
+		r = quire_map_receive(
+			NULL, 3, QUIRE_SEAL_SHRINK, QUIRE_OPTIONS(map, .protection = QUIRE_READ), &map);
 
 	(void)call;
 	if (r == 0) {
@@ -219,7 +224,8 @@ static enum status run_stranger(struct call *call)
 		quire_unmap(map);
 	}
 	finding.error = r;
-	return send(3, &finding, sizeof(finding), MSG_NOSIGNAL) == sizeof(finding) ? STATUS_OK : STATUS_SYSTEM;
+	return send(3, &finding, sizeof(finding), MSG_NOSIGNAL) == sizeof(finding) ? STATUS_OK
+										   : STATUS_SYSTEM;
 }
 
 const struct verb verb_stranger = {

@@ -226,10 +226,13 @@ static int cut(struct victim *victim, size_t at, json_t *object)
 	tour_check(tour, r == -ENODATA && fault.cause == QUIRE_CAUSE_TRUNCATED,
 		"The error is known, with its cause: %s.", cause_name(fault.cause));
 	tour_check(tour, fault.offset >= at && fault.offset < victim->bytes,
-		"It names a byte behind the cut: offset %s, cut at %s.", text_count(fault.offset).s, text_count(at).s);
+		"It names a byte behind the cut: offset %s, cut at %s.", text_count(fault.offset).s,
+		text_count(at).s);
 	tour_check(tour, count_intact(victim, 0, at / BLOCK) == at / BLOCK,
 		"All %zu blocks before the cut have their checksum.", at / BLOCK);
-	tour_check(tour, count_intact(victim, at / BLOCK + 1, victim->blocks) == 0 && atomic_load(&victim->missing) > 0,
+	tour_check(tour,
+		count_intact(victim, at / BLOCK + 1, victim->blocks) == 0 &&
+			atomic_load(&victim->missing) > 0,
 		"The blocks behind it read as zeros, and the reading thread is alive.");
 	return 0;
 }
@@ -241,16 +244,23 @@ static int mend(struct victim *victim, size_t at, json_t *object)
 
 	if (r < 0)
 		return r;
-	tour_say(tour, "Now the file grows back to its %s, and quire_map_repair() is called.",
+	tour_say(tour,
+		"Now the file grows back to its %s. Nothing changes behind the reader's back, until "
+		"quire_map_repair() is called.",
 		text_bytes(victim->bytes).s);
+	picture(victim, "regrown");
+	tour_check(tour, count_intact(victim, at / BLOCK + 1, victim->blocks) == 0,
+		"The blocks behind the cut are still zeros.");
 	r = quire_map_repair(victim->map);
 	json_put_count(object, "repair_errno", (uint64_t)-r);
-	tour_check(tour, r == 0, "The repair succeeds%s%s.", r == 0 ? "" : ": ", r == 0 ? "" : quire_error_text());
+	tour_check(tour, r == 0, "The repair succeeds%s%s.", r == 0 ? "" : ": ",
+		r == 0 ? "" : quire_error_text());
 	picture(victim, "repaired");
 	tour_check(tour, count_intact(victim, 0, victim->blocks) == victim->blocks,
 		"All %zu blocks have their checksum again.", victim->blocks);
 	tour_check(tour, quire_map_address(victim->map) == victim->address, "At the same pointers.");
-	tour_check(tour, quire_map_error(victim->map, NULL) == 0, "And the handle carries no error any more.");
+	tour_check(
+		tour, quire_map_error(victim->map, NULL) == 0, "And the handle carries no error any more.");
 	return await_pass(victim);
 }
 
@@ -304,8 +314,10 @@ static int run_truncate(struct tour *tour, json_t *object)
 	if (r < 0) {
 		complain("the file to be cut cannot be made: %s", strerror(-r));
 	} else {
-		tour_say(tour, "A copy of %s is mapped, and a thread reads it without end. Then the file is cut in half. "
-			"With mmap alone, the program would die of SIGBUS here.", text_bytes(victim->bytes).s);
+		tour_say(tour,
+			"A copy of %s is mapped, and a thread reads it without end. Then the file is cut in half. "
+			"With mmap alone, the program would die of SIGBUS here.",
+			text_bytes(victim->bytes).s);
 		r = show_with_reader(victim, object);
 	}
 	victim_close(victim);

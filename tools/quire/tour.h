@@ -53,7 +53,7 @@ extern const struct station station_maps;
 /* A paragraph for people. */
 void tour_say(struct tour *tour, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* " ok  sentence", or " FAILED  sentence": counted, and in the JSON too. Returns right. */
+/* "  ok  sentence", or "  WRONG  sentence": counted, and in the JSON too. Returns right. */
 bool tour_check(struct tour *tour, bool right, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Is anybody watching? Pictures are for people. */

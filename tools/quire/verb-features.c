@@ -101,8 +101,8 @@ static void print_reasons(struct screen *screen, const char *path)
 	for (unsigned int i = 0; next_feature(i, path, &feature, &error); i++) {
 		if (feature.available > 0)
 			continue;
-		say(screen, INK_PROBLEM, "  %s %s\n", feature.available == 0 ? "no" : "? ", feature.name);
-		say_paragraph(screen, INK_PLAIN, 5, "%s", feature.why);
+		say_item(screen, INK_PROBLEM, feature.available == 0 ? "  no  " : "  ?   ", INK_PLAIN,
+			"%s: %s", feature.name, feature.why);
 	}
 }
 

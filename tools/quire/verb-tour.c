@@ -55,9 +55,8 @@ bool tour_check(struct tour *tour, bool right, const char *format, ...)
 	tour->checked++;
 	tour->failed += !right;
 	if (tour_for_people(tour)) {
-		say(tour->screen, right ? INK_GOOD : INK_PROBLEM, right ? "  ok" : "  FAILED\n");
-		/* the words go on behind "  ok" */
-		say_paragraph(tour->screen, right ? INK_PLAIN : INK_STRONG, right ? 1 : 5, "%s", text);
+		say_item(tour->screen, right ? INK_GOOD : INK_PROBLEM, right ? "  ok  " : "  WRONG  ",
+			right ? INK_PLAIN : INK_STRONG, "%s", text);
 		fflush(tour->screen->out);
 	}
 	return right;
@@ -128,7 +127,8 @@ static int adopt_corpus(struct tour *tour)
 	if (S_ISDIR(st.st_mode)) /* to be gathered from */
 		return 0;
 	if (!S_ISREG(st.st_mode) || st.st_size == 0) {
-		complain("%s: the tour needs a regular file that is not empty, or a directory", text_name(path).s);
+		complain("%s: the tour needs a regular file that is not empty, or a directory",
+			text_name(path).s);
 		return -EINVAL;
 	}
 	tour->corpus = path;
@@ -220,10 +220,11 @@ static enum status run_tour(struct call *call)
 		return STATUS_USAGE;
 	r = scratch_open();
 	if (r < 0)
-		return fail(STATUS_SYSTEM, "cannot make a temporary directory (TMPDIR says where): %s", strerror(-r));
+		return fail(STATUS_SYSTEM, "cannot make a temporary directory (TMPDIR says where): %s",
+			strerror(-r));
 	document = json_document("tour");
 	if (tour_for_people(&tour))
-		say(tour.screen, INK_STRONG, "A tour of Quire %s: five promises, on the files of this machine.\n",
+		say(tour.screen, INK_STRONG, "A tour of Quire %s, on real files of this machine.\n",
 			quire_version());
 	r = adopt_corpus(&tour);
 	if (r == 0)
@@ -248,7 +249,8 @@ static const struct verb_option options[] = {
 		"a file to use, or a directory to gather from, instead; it is only read", NULL },
 	{ "station", 's', OPTION_LIST, offsetof(struct tour_settings, stations), "NAME",
 		"only this station: gather, count, truncate, share or maps; may be given again", NULL },
-	{ "keep", 'k', OPTION_FLAG, offsetof(struct tour_settings, keep), NULL, "leave the temporary directory", NULL },
+	{ "keep", 'k', OPTION_FLAG, offsetof(struct tour_settings, keep), NULL,
+		"leave the temporary directory", NULL },
 	{ 0 },
 };
 
@@ -265,7 +267,8 @@ static const struct verb_exit exits[] = {
 	{ 0, NULL },
 };
 
-static const char *const see_also[] = { "quire(1)", "quire-sum(1)", "quire_map(3)", "quire_map_repair(3)", NULL };
+static const char *const see_also[] = { "quire(1)", "quire-sum(1)", "quire_map(3)", "quire_map_repair(3)",
+	NULL };
 
 const struct verb verb_tour = {
 	.name = "tour",
