@@ -23,8 +23,9 @@ enum { STACK_GUARD = 64 << 10 };
 /** A kind of mapping: how to make it, and what its line must say. */
 struct exhibit {
 	const char *what;
-	const char *permissions; /* of its first line */
-	const char *name;        /* in the name of its first line; NULL: whatever it is */
+	const char *permissions; /* of the line with its first byte */
+	const char *name;        /* in the name of that line; NULL: whatever it is */
+	size_t below;            /* bytes below its first byte that belong to it too */
 	int (*open)(const struct tour *tour, struct quire_map **map);
 };
 
