@@ -48,7 +48,17 @@ QUIRE_API int quire_copy_out(void *destination, const void *source, size_t lengt
  */
 QUIRE_API int quire_copy_in(void *destination, const void *source, size_t length);
 
-/* Where a thread goes on when a page of a QUIRE_GUARD_TRY mapping cannot be served. Made by QUIRE_TRY. */
+/**
+ * struct quire_landing - where a thread goes on when a page of a QUIRE_GUARD_TRY mapping cannot be served
+ * @place: set by setjmp
+ * @outer: the block around this one
+ * @error: 0, or the negative errno the block was left with
+ * @entered: 1 while the block runs
+ *
+ * Made by QUIRE_TRY; not filled by hand.
+ *
+ * Since: 0.1   See: quire_try_enter(3)
+ */
 struct quire_landing {
 	jmp_buf place;
 	struct quire_landing *outer;

@@ -48,11 +48,12 @@ static const struct {
 } questions[] = {
 	{ "fs-map-shared", "stores through a mapping reach the file",
 		"the filesystem does not allow shared writable mappings", ask_shared_write },
-	{ "fs-sync", "QUIRE_SYNC: stores are durable without a system call", "the filesystem gives no direct access (DAX)",
-		ask_sync },
+	{ "fs-sync", "QUIRE_SYNC: stores are durable without a system call",
+		"the filesystem gives no direct access (DAX)", ask_sync },
 	{ "fs-preallocate", "a full disk is an error when allocating, not when storing",
 		"the filesystem cannot preallocate: a store may still meet a full disk", ask_preallocate },
-	{ "fs-holes", "parts of a file can be freed (QUIRE_REMOVE)", "the filesystem cannot punch holes", ask_hole },
+	{ "fs-holes", "parts of a file can be freed (QUIRE_REMOVE)", "the filesystem cannot punch holes",
+		ask_hole },
 	{ "fs-direct", "reads that pass the page cache by (O_DIRECT)",
 		"the filesystem has no O_DIRECT: paged mappings will be cached twice", ask_direct },
 };

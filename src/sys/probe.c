@@ -80,7 +80,8 @@ static int probe_process_madvise(int unused)
 static int name_page(void *page, int unused)
 {
 	(void)unused;
-	return prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, page, (unsigned long)PAGE, "quire probe") < 0 ? -errno : 0;
+	return prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, page, (unsigned long)PAGE, "quire probe") < 0 ? -errno
+												     : 0;
 }
 
 static int probe_name(int unused)
@@ -124,7 +125,9 @@ static int probe_uffd_feature(int feature)
 /* An empty scan of an empty range: EINVAL and ENOTTY mean unknown. */
 static int probe_scan(int unused)
 {
-	struct pm_scan_arg scan = { .size = sizeof(scan), .category_mask = PAGE_IS_PRESENT, .return_mask = PAGE_IS_PRESENT };
+	struct pm_scan_arg scan = {
+		.size = sizeof(scan), .category_mask = PAGE_IS_PRESENT, .return_mask = PAGE_IS_PRESENT
+	};
 	int fd = sys_open("/proc/self/pagemap", O_RDONLY, 0);
 	int r;
 
@@ -190,7 +193,8 @@ static int probe_huge(int shift)
 	char path[80];
 	char text[32];
 
-	(void)snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%lukB/free_hugepages", 1UL << (shift - 10));
+	(void)snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%lukB/free_hugepages",
+		1UL << (shift - 10));
 	if (sys_read_small(path, text, sizeof(text)) < 0)
 		return -ENOSYS;
 	return strtoul(text, NULL, 10) > 0 ? 0 : -ENOMEM;
@@ -239,82 +243,94 @@ struct feature {
 	int argument;
 };
 
-#define UFFD_WHY                                                                                                    \
+#define UFFD_WHY                                                                                                        \
 	"the kernel, a seccomp filter (containers often have one) or vm.unprivileged_userfaultfd forbids userfaultfd; " \
 	"allow the system call, or give access to /dev/userfaultfd"
 
 static const struct feature table[PROBE_COUNT] = {
 	[PROBE_UFFD] = { { "userfaultfd", "paging under your control", UFFD_WHY, "4.3" }, probe_uffd, 0 },
-	[PROBE_UFFD_KERNEL] = { { "userfaultfd-kernel", "system calls may touch paged memory that is not there yet",
-				  "this user may handle faults of user code only: sysctl vm.unprivileged_userfaultfd=1, "
-				  "CAP_SYS_PTRACE, or access to /dev/userfaultfd would allow more",
-				  "4.3" },
+	[PROBE_UFFD_KERNEL] = { { "userfaultfd-kernel",
+					"system calls may touch paged memory that is not there yet",
+					"this user may handle faults of user code only: sysctl vm.unprivileged_userfaultfd=1, "
+					"CAP_SYS_PTRACE, or access to /dev/userfaultfd would allow more",
+					"4.3" },
 		probe_uffd_kernel, 0 },
-	[PROBE_UFFD_SIGBUS] = { { "uffd-sigbus", "faults answered in the faulting thread, the fastest way", UFFD_WHY,
-				  "4.14" },
+	[PROBE_UFFD_SIGBUS] = { { "uffd-sigbus", "faults answered in the faulting thread, the fastest way",
+					UFFD_WHY, "4.14" },
 		probe_uffd_feature, UFFD_FEATURE_SIGBUS },
-	[PROBE_UFFD_MINOR] = { { "uffd-minor", "writable paged memory: pages of a memfd are mapped without a copy",
-				 UFFD_WHY, "5.14" },
+	[PROBE_UFFD_MINOR] = { { "uffd-minor",
+				       "writable paged memory: pages of a memfd are mapped without a copy",
+				       UFFD_WHY, "5.14" },
 		probe_uffd_feature, UFFD_FEATURE_MINOR_SHMEM },
-	[PROBE_UFFD_WP_UNPOPULATED] = { { "uffd-wp-unpopulated", "write tracking of pages never touched", UFFD_WHY,
-					  "6.4" },
+	[PROBE_UFFD_WP_UNPOPULATED] = { { "uffd-wp-unpopulated", "write tracking of pages never touched",
+						UFFD_WHY, "6.4" },
 		probe_uffd_feature, UFFD_FEATURE_WP_UNPOPULATED },
-	[PROBE_UFFD_POISON] = { { "uffd-poison", "a bad page is an error for every access to it", UFFD_WHY, "6.6" },
+	[PROBE_UFFD_POISON] = { { "uffd-poison", "a bad page is an error for every access to it", UFFD_WHY,
+					"6.6" },
 		probe_uffd_feature, UFFD_FEATURE_POISON },
-	[PROBE_UFFD_WP_ASYNC] = { { "wp-async", "finding out which pages were written, without a fault for each", UFFD_WHY,
-				    "6.7" },
+	[PROBE_UFFD_WP_ASYNC] = { { "wp-async",
+					  "finding out which pages were written, without a fault for each",
+					  UFFD_WHY, "6.7" },
 		probe_uffd_feature, UFFD_FEATURE_WP_ASYNC },
 	[PROBE_UFFD_MOVE] = { { "uffd-move", "pages moved in and out without copying", UFFD_WHY, "6.8" },
 		probe_uffd_feature, UFFD_FEATURE_MOVE },
 	[PROBE_PAGEMAP_SCAN] = { { "pagemap-scan", "the written pages of a gigabyte in half a millisecond",
-				   "the kernel is too old, or /proc is not mounted", "6.7" },
+					 "the kernel is too old, or /proc is not mounted", "6.7" },
 		probe_scan, 0 },
 	[PROBE_PROCESS_MADVISE] = { { "process-madvise", "evicting 512 scattered pages with one TLB flush",
-				      "the kernel does not let a process advise itself in batches", "6.13" },
+					    "the kernel does not let a process advise itself in batches",
+					    "6.13" },
 		probe_process_madvise, 0 },
 	[PROBE_POPULATE] = { { "populate", "bringing pages in with an error instead of a signal",
-			       "the kernel is too old", "5.14" },
+				     "the kernel is too old", "5.14" },
 		probe_advice, MADV_POPULATE_READ },
-	[PROBE_COLLAPSE] = { { "collapse", "making huge pages of what is there", "the kernel has no transparent huge pages",
-			       "6.1" },
+	[PROBE_COLLAPSE] = { { "collapse", "making huge pages of what is there",
+				     "the kernel has no transparent huge pages", "6.1" },
 		probe_collapse, 0 },
-	[PROBE_CACHESTAT] = { { "cachestat", "how much of a file is cached and dirty, and whether this user may know",
-				"the kernel is too old, or a seccomp filter forbids it", "6.5" },
+	[PROBE_CACHESTAT] = { { "cachestat",
+				      "how much of a file is cached and dirty, and whether this user may know",
+				      "the kernel is too old, or a seccomp filter forbids it", "6.5" },
 		probe_cachestat, 0 },
 	[PROBE_PROCMAP_QUERY] = { { "procmap-query", "finding one mapping without reading the whole list",
-				    "the kernel is too old", "6.11" },
+					  "the kernel is too old", "6.11" },
 		probe_query, 0 },
-	[PROBE_GUARD_INSTALL] = { { "guard-pages", "guard pages without a mapping of their own", "the kernel is too old",
-				    "6.13" },
+	[PROBE_GUARD_INSTALL] = { { "guard-pages", "guard pages without a mapping of their own",
+					  "the kernel is too old", "6.13" },
 		probe_advice, MADV_GUARD_INSTALL },
 	[PROBE_SECRETMEM] = { { "secret", "memory the kernel itself does not see (QUIRE_SECRET)",
-				"CONFIG_SECRETMEM is off, or before 6.5 secretmem.enable=1 is not on the kernel's command "
-				"line",
-				"5.14" },
+				      "CONFIG_SECRETMEM is off, or before 6.5 secretmem.enable=1 is not on the kernel's command "
+				      "line",
+				      "5.14" },
 		probe_secret, 0 },
-	[PROBE_ANON_NAME] = { { "anonymous-names", "names of anonymous memory in /proc/PID/maps (quire_map_name)",
-				"the kernel was built without CONFIG_ANON_VMA_NAME", "5.17" },
+	[PROBE_ANON_NAME] = { { "anonymous-names",
+				      "names of anonymous memory in /proc/PID/maps (quire_map_name)",
+				      "the kernel was built without CONFIG_ANON_VMA_NAME", "5.17" },
 		probe_name, 0 },
-	[PROBE_SEAL_EXEC] = { { "seal-exec", "memfds that can never be executed", "the kernel is too old", "6.3" },
+	[PROBE_SEAL_EXEC] = { { "seal-exec", "memfds that can never be executed", "the kernel is too old",
+				      "6.3" },
 		probe_seal_exec, 0 },
 	[PROBE_HUGE_2M] = { { "huge-2m", "2 MiB pages from the pool",
-			      "the pool is empty: echo 64 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "" },
+				    "the pool is empty: echo 64 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
+				    "" },
 		probe_huge, 21 },
 	[PROBE_HUGE_1G] = { { "huge-1g", "1 GiB pages from the pool",
-			      "the pool is empty or the processor has none: hugepagesz=1G hugepages=N on the kernel's "
-			      "command line",
-			      "" },
+				    "the pool is empty or the processor has none: hugepagesz=1G hugepages=N on the kernel's "
+				    "command line",
+				    "" },
 		probe_huge, 30 },
 	[PROBE_THP] = { { "transparent-huge", "huge pages without a pool",
-			  "switched off: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled", "" },
+				"switched off: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
+				"" },
 		probe_thp, 0 },
-	[PROBE_NUMA] = { { "numa", "choosing memory nodes (quire_map_place)", "the kernel was built without NUMA", "" },
+	[PROBE_NUMA] = { { "numa", "choosing memory nodes (quire_map_place)",
+				 "the kernel was built without NUMA", "" },
 		probe_numa, 0 },
 	[PROBE_MEMBARRIER] = { { "membarrier", "waking peers without a fence for each message",
-				 "the kernel is too old, or a seccomp filter forbids it", "4.14" },
+				       "the kernel is too old, or a seccomp filter forbids it", "4.14" },
 		probe_membarrier, 0 },
 	[PROBE_IO_URING] = { { "io-uring", "deep queues of asynchronous reads",
-			       "kernel.io_uring_disabled, a seccomp filter or an old kernel forbids it", "5.1" },
+				     "kernel.io_uring_disabled, a seccomp filter or an old kernel forbids it",
+				     "5.1" },
 		probe_uring, 0 },
 };
 

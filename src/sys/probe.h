@@ -14,10 +14,10 @@
 #include <stdbool.h>
 
 enum probe {
-	PROBE_UFFD,          /* userfaultfd at all */
-	PROBE_UFFD_KERNEL,   /* also for faults of the kernel (system calls into a range) */
+	PROBE_UFFD,        /* userfaultfd at all */
+	PROBE_UFFD_KERNEL, /* also for faults of the kernel (system calls into a range) */
 	PROBE_UFFD_SIGBUS,
-	PROBE_UFFD_MINOR,    /* CONTINUE on shared memory */
+	PROBE_UFFD_MINOR, /* CONTINUE on shared memory */
 	PROBE_UFFD_WP_UNPOPULATED,
 	PROBE_UFFD_POISON,
 	PROBE_UFFD_WP_ASYNC,

@@ -126,7 +126,7 @@ static int reserve(struct as *as, unsigned int segs, unsigned int lists) must_ho
 			continue;
 		while (room < need)
 			room *= 2;
-		list = malloc(sizeof(*list) + room * sizeof(list->segs[0]));
+		list = malloc(sizeof(*list) + room * sizeof(struct seg *));
 		if (list == NULL)
 			return -ENOMEM;
 		list->room = room;
@@ -212,7 +212,7 @@ static void edit_begin(struct edit *edit, struct as *as, uintptr_t start, uintpt
 	while (edit->last < old->count && old->segs[edit->last]->range.start < end)
 		edit->last++;
 	edit->put_end = edit->first;
-	memcpy(edit->new->segs, old->segs, edit->first * sizeof(old->segs[0]));
+	memcpy(edit->new->segs, old->segs, edit->first * sizeof(struct seg *));
 }
 
 /* Adds a copy of `like`, cut to [start, end); NULL when that is empty. */
@@ -257,7 +257,7 @@ static void edit_publish(struct edit *edit) must_hold(lock_as)
 	struct seglist *new = edit->new;
 	unsigned int rest = old->count - edit->last;
 
-	memcpy(new->segs + edit->put_end, old->segs + edit->last, rest * sizeof(old->segs[0]));
+	memcpy(new->segs + edit->put_end, old->segs + edit->last, rest * sizeof(struct seg *));
 	new->count = edit->put_end + rest;
 	assert(new->count <= new->room);
 	atomic_store(&edit->as->list, new);
@@ -488,7 +488,7 @@ int as_init(struct as *as, struct pmap *pmap)
 
 	*as = (struct as){ .pmap = pmap };
 	lock_init(&as->lock);
-	empty = malloc(sizeof(*empty) + ROOM_MIN * sizeof(empty->segs[0]));
+	empty = malloc(sizeof(*empty) + ROOM_MIN * sizeof(struct seg *));
 	if (empty == NULL)
 		return -ENOMEM;
 	empty->count = 0;
