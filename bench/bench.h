@@ -51,8 +51,7 @@ static inline int bench_quick(void)
 }
 
 /* What must hold before a figure counts: a wrong answer is fast. */
-#define bench_must(condition, what) \
-	((condition) ? (void)0 : bench_die(__FILE__, __LINE__, #condition, what))
+#define bench_must(condition, what) ((condition) ? (void)0 : bench_die(__FILE__, __LINE__, #condition, what))
 
 static inline void bench_die(const char *file, int line, const char *condition, const char *what)
 {

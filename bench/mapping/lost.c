@@ -80,7 +80,8 @@ static void walk_down(long cut)
 
 	bench_must(fd >= 0 && ftruncate(fd, (off_t)WALK * PAGE) == 0, "memfd");
 	bench_must(quire_map_fd(NULL, fd,
-			   QUIRE_OPTIONS(map, .protection = QUIRE_READ | QUIRE_WRITE, .guard = QUIRE_GUARD_ZEROS),
+			   QUIRE_OPTIONS(
+				   map, .protection = QUIRE_READ | QUIRE_WRITE, .guard = QUIRE_GUARD_ZEROS),
 			   &map) == 0,
 		quire_error_text());
 	bytes = quire_map_address(map);

@@ -39,8 +39,8 @@ static void file_ours(void)
 {
 	struct quire_map *map;
 
-	bench_must(quire_map_fd(NULL, fd, QUIRE_OPTIONS(map, .protection = QUIRE_READ, .guard = guard),
-			   &map) == 0,
+	bench_must(quire_map_fd(
+			   NULL, fd, QUIRE_OPTIONS(map, .protection = QUIRE_READ, .guard = guard), &map) == 0,
 		quire_error_text());
 	bench_must(quire_map_length(map) == BYTES, "the length is wrong");
 	bench_must(quire_unmap(map) == 0, quire_error_text());

@@ -25,7 +25,8 @@ static struct quire_map *map_guarded(int fd)
 	struct quire_map *map;
 
 	bench_must(quire_map_fd(NULL, fd,
-			   QUIRE_OPTIONS(map, .protection = QUIRE_READ | QUIRE_WRITE, .guard = QUIRE_GUARD_ZEROS),
+			   QUIRE_OPTIONS(
+				   map, .protection = QUIRE_READ | QUIRE_WRITE, .guard = QUIRE_GUARD_ZEROS),
 			   &map) == 0,
 		quire_error_text());
 	return map;
@@ -62,7 +63,8 @@ static double tail_once(void)
 	ns = store_all(bytes, PAGES - DEAD, PAGES);
 	check_all(bytes, 0, PAGES); /* the living half too */
 	bench_must(quire_map_error(map, &fault) == -ENODATA, "no error was recorded");
-	bench_must(fault.offset == (PAGES - DEAD) * PAGE && fault.count == 1, "not one patch for the whole tail");
+	bench_must(fault.offset == (PAGES - DEAD) * PAGE && fault.count == 1,
+		"not one patch for the whole tail");
 	bench_must(quire_unmap(map) == 0, quire_error_text());
 	close(fd);
 	return ns / DEAD / 1000;
@@ -92,9 +94,11 @@ static void measure_tail(void)
 	}
 	spread.ours_ns = bench_quantile(ours, ROUNDS, 0.5) * 1000;
 	spread.theirs_ns = bench_quantile(floor, ROUNDS, 0.5) * 1000;
-	spread.spread = (bench_quantile(ours, ROUNDS, 0.75) - bench_quantile(ours, ROUNDS, 0.25)) * 1000 / spread.ours_ns;
+	spread.spread = (bench_quantile(ours, ROUNDS, 0.75) - bench_quantile(ours, ROUNDS, 0.25)) * 1000 /
+		spread.ours_ns;
 	bench_goal("mapping.recovery.tail", spread.ours_ns / 1000, &spread);
-	bench_figure("mapping.recovery.floor", spread.theirs_ns / 1000, "us: store to fresh anonymous memory");
+	bench_figure(
+		"mapping.recovery.floor", spread.theirs_ns / 1000, "us: store to fresh anonymous memory");
 }
 
 /* ---- isolated pages ---- */
@@ -186,7 +190,8 @@ static void measure_isolated(void)
 	if (poison_us >= 0)
 		bench_figure("mapping.recovery.isolated.poisoned", poison_us, "us");
 	else
-		fprintf(stderr, "no UFFDIO_POISON here: isolated pages are those of a file cut page by page\n");
+		fprintf(stderr,
+			"no UFFDIO_POISON here: isolated pages are those of a file cut page by page\n");
 }
 
 /* ---- kernel mappings ---- */
