@@ -6,6 +6,7 @@
 
 #include "base/align.h"
 #include "base/error.h"
+#include "inspect/ability.h"
 #include "inspect/look.h"
 #include "inspect/presence.h"
 
@@ -128,6 +129,30 @@ int presence_of(
 	if (presence->ready == QUIRE_UNKNOWN && (flags & QUIRE_PRESENCE_READY) != 0 && *presence->why == '\0')
 		presence->why = "asking which pages are ready would change the file's access time";
 	return r;
+}
+
+int presence_quick(int fd, const struct stat *stat, uint32_t backing, bool quiet, struct quire_presence *presence)
+{
+	struct look look;
+	struct page_range range;
+	bool plain = backing != QUIRE_BACKING_OVERLAY && backing != QUIRE_BACKING_HUGETLBFS &&
+		backing != QUIRE_BACKING_DAX && !ability_hidden(6, 5) && stat->st_size > 0;
+
+	if (plain) {
+		look = (struct look){
+			.fd = fd,
+			.backing = backing,
+			.bytes = (uint64_t)stat->st_size,
+			.counts = true,
+			.why = "",
+		};
+		range = look_range(&look, 0, QUIRE_UNKNOWN);
+		if (presence_of(&look, &range, 0, presence) == 0)
+			return 0;
+	}
+	look_know(fd, stat, backing, quiet, &look);
+	range = look_range(&look, 0, QUIRE_UNKNOWN);
+	return presence_of(&look, &range, 0, presence);
 }
 
 int quire_presence_read(
