@@ -759,6 +759,64 @@ QUIRE_API uint64_t quire_mappers_hidden(const struct quire_mappers *mappers);
  */
 QUIRE_API void quire_mappers_close(struct quire_mappers *mappers);
 
+/* ---- the machine ------------------------------------------------------------------------------------------------ */
+
+/**
+ * struct quire_memory - the memory of the machine, in sums
+ * @size: sizeof(struct quire_memory), set by the caller
+ * @total_bytes: all that the kernel manages
+ * @free_bytes: used for nothing
+ * @available_bytes: could be had without swapping
+ * @cached_bytes: page cache of files, tmpfs and shared memory included
+ * @buffer_bytes: page cache of block devices: directories, inodes
+ * @shared_bytes: tmpfs, memfd, shared anonymous memory
+ * @anonymous_bytes: processes' own
+ * @dirty_bytes: newer than the disk
+ * @writing_bytes: on its way to the disk
+ * @reclaimable_bytes: the kernel's own caches of names and inodes
+ * @swap_bytes: size of swap
+ * @swap_free_bytes: unused swap
+ * @committed_bytes: promised to processes
+ * @commit_limit_bytes: what may be promised when overcommit is forbidden
+ * @huge_page_bytes: size of a page of the default pool
+ * @huge_pages: pages of this pool
+ * @huge_pages_free: of these, unused
+ *
+ * Since: 0.1   See: quire_memory_read(3)
+ */
+struct quire_memory {
+	size_t size;
+	uint64_t total_bytes;
+	uint64_t free_bytes;
+	uint64_t available_bytes;
+	uint64_t cached_bytes;
+	uint64_t buffer_bytes;
+	uint64_t shared_bytes;
+	uint64_t anonymous_bytes;
+	uint64_t dirty_bytes;
+	uint64_t writing_bytes;
+	uint64_t reclaimable_bytes;
+	uint64_t swap_bytes;
+	uint64_t swap_free_bytes;
+	uint64_t committed_bytes;
+	uint64_t commit_limit_bytes;
+	uint64_t huge_page_bytes;
+	uint64_t huge_pages;
+	uint64_t huge_pages_free;
+};
+
+/**
+ * quire_memory_read - the memory of the machine, in sums
+ * @memory: out: .size is set by the caller; a figure that this kernel does not have is QUIRE_UNKNOWN
+ *
+ * Threads: any. Blocks: no. Memory: none. Signals: none.
+ * Returns: 0, or
+ *   -EINVAL  .size is too small
+ *   -ENOENT  /proc is not there
+ * Since: 0.1   Example: examples/cached-files.c   Source: proc(5)   See: quire_walk_open(3)
+ */
+QUIRE_API int quire_memory_read(struct quire_memory *memory);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,11 +14,13 @@ extern const struct verb verb_sum;
 extern const struct verb verb_stranger;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
+extern const struct verb verb_presence;
 
 /* In the order in which a newcomer wants to read them. */
 static const struct verb *const verbs[] = {
-	&verb_tour,
+	&verb_presence,
 	&verb_sum,
+	&verb_tour,
 	&verb_features,
 	&verb_help,
 	&verb_stranger,
