@@ -13,10 +13,11 @@
 
 #include "base/align.h"
 #include "base/error.h"
-#include "inspect/ability.h"
+
 #include "sys/directory.h"
 #include "sys/file.h"
 #include "sys/memory.h"
+#include "sys/probe.h"
 #include "sys/proc.h"
 
 #ifndef FUSE_SUPER_MAGIC
@@ -129,7 +130,7 @@ static void refuse(struct look *look, const char *why)
 static void ask_permission(struct look *look)
 {
 	struct sys_cachestat counts;
-	int r = ability_hidden(6, 5) ? -ENOSYS : sys_cachestat(look->fd, 0, 1, &counts);
+	int r = sys_probe(PROBE_CACHESTAT).masked ? -ENOSYS : sys_cachestat(look->fd, 0, 1, &counts);
 
 	look->counts = r == 0 && look->backing != QUIRE_BACKING_OVERLAY;
 	if (r == -EPERM)

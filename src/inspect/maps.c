@@ -261,7 +261,7 @@ int quire_maps_open(int pid, unsigned int detail, struct quire_maps **maps)
 	if (r < 0) {
 		free(new);
 		return error_set(r == -ENOENT ? -ESRCH : r, r == -EACCES || r == -EPERM
-				? "process %d belongs to somebody else: only its user and root may see its mappings"
+				? "the kernel does not show the mappings of process %d to this user"
 				: "there is no process %d", pid);
 	}
 	line = lines_next(&new->lines, &length);
@@ -270,7 +270,7 @@ int quire_maps_open(int pid, unsigned int detail, struct quire_maps **maps)
 	if (line == NULL && r < 0) {
 		quire_maps_close(new);
 		return error_set(r, r == -ESRCH ? "process %d is gone"
-						: "process %d belongs to somebody else", pid);
+						: "the kernel does not show the mappings of process %d to this user", pid);
 	}
 	*maps = new;
 	return 0;

@@ -15,8 +15,9 @@
 
 #include "base/align.h"
 #include "base/error.h"
-#include "inspect/ability.h"
+
 #include "sys/file.h"
+#include "sys/probe.h"
 #include "sys/proc.h"
 
 enum {
@@ -200,7 +201,7 @@ int quire_pages_open(int pid, uint64_t address, uint64_t length, struct quire_pa
 	fd = sys_open(path, O_RDONLY, 0);
 	if (fd < 0)
 		return error_set(fd == -ENOENT ? -ESRCH : fd, fd == -EACCES || fd == -EPERM
-				? "process %d belongs to somebody else: only its user and root may see its pages"
+				? "the kernel does not show the pages of process %d to this user"
 				: "there is no process %d", pid);
 
 	new = malloc(sizeof(*new));
@@ -209,7 +210,7 @@ int quire_pages_open(int pid, uint64_t address, uint64_t length, struct quire_pa
 		return error_set(-ENOMEM, "no memory for the pages of a process");
 	}
 	new->fd = fd;
-	new->scans = !ability_hidden(6, 7) && sys_pagemap_scan(fd, &nothing) != -ENOTTY;
+	new->scans = !sys_probe(PROBE_PAGEMAP_SCAN).masked && sys_pagemap_scan(fd, &nothing) != -ENOTTY;
 	new->at = new->seen = address >> PAGE_SHIFT;
 	new->end = length == 0 ? new->at : ((address + length - 1) >> PAGE_SHIFT) + 1;
 	new->used = new->taken = 0;

@@ -6,9 +6,10 @@
 
 #include "base/align.h"
 #include "base/error.h"
-#include "inspect/ability.h"
+
 #include "inspect/look.h"
 #include "inspect/presence.h"
+#include "sys/probe.h"
 
 int quire_presence_open(int directory, const char *path, int *fd)
 {
@@ -136,7 +137,7 @@ int presence_quick(int fd, const struct stat *stat, uint32_t backing, bool quiet
 	struct look look;
 	struct page_range range;
 	bool plain = backing != QUIRE_BACKING_OVERLAY && backing != QUIRE_BACKING_HUGETLBFS &&
-		backing != QUIRE_BACKING_DAX && !ability_hidden(6, 5) && stat->st_size > 0;
+		backing != QUIRE_BACKING_DAX && !sys_probe(PROBE_CACHESTAT).masked && stat->st_size > 0;
 
 	if (plain) {
 		look = (struct look){

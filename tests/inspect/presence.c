@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <quire/inspect.h>
 
-#include "inspect/ability.h"
 #include "inspect/ground.h"
+#include "sys/probe.h"
 
 static struct quire_presence read_all(int fd, unsigned int flags)
 {
@@ -29,7 +29,7 @@ static void a_written_file_is_cached_ready_and_dirty(void **state)
 	(void)state;
 	assert_int_equal(presence.pages, 1000);
 	assert_int_equal(presence.ready, 1000);
-	if (ability_hidden(6, 5)) {
+	if (sys_probe(PROBE_CACHESTAT).masked) {
 		assert_int_equal(presence.cached, QUIRE_UNKNOWN);
 		assert_int_equal(presence.dirty, QUIRE_UNKNOWN);
 		assert_string_not_equal(presence.why, "");
