@@ -29,8 +29,9 @@ int sys_untrack_writes(int uffd, uintptr_t start, uintptr_t end)
 long sys_written_pages(int pagemap, uintptr_t start, uintptr_t end, int rearm, struct page_region *ranges,
 	size_t room, uintptr_t *next)
 {
-	/* A private copy is no page of the file, so "written and not of the file" needs no arming beforehand: a page that
-	 * was only read stays a page of the file. */
+	/* A private copy is there and no page of the file, so that "written and not of the file" needs no arming
+	 * beforehand: a page that was only read stays a page of the file. "There" has to be asked for: the kernel calls a
+	 * page that nobody has touched written, too. */
 	struct pm_scan_arg scan = {
 		.size = sizeof(scan),
 		.flags = rearm ? PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC : 0,
@@ -40,6 +41,7 @@ long sys_written_pages(int pagemap, uintptr_t start, uintptr_t end, int rearm, s
 		.vec_len = room,
 		.category_inverted = PAGE_IS_FILE,
 		.category_mask = PAGE_IS_FILE | PAGE_IS_WRITTEN,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 		.return_mask = PAGE_IS_WRITTEN,
 	};
 	long n;
