@@ -69,6 +69,16 @@ int map_span(const struct quire_map *map, size_t offset, size_t length, struct p
 /* The same where content or layout changes: the start must be a page boundary already. */
 int map_span_exact(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span);
 
+/* The next run of segments of the mapping's own in [from, end); false when there is none. What stands in its holes, or was
+ * placed over it, is somebody else's. */
+bool map_run(const struct quire_map *map, uintptr_t from, uintptr_t end, struct pmap_span *run);
+
+/* Is all of the span the mapping's own? */
+bool map_owns(const struct quire_map *map, const struct pmap_span *span);
+
+/* Gives back what of [start, end) is its own: to the system, or to the reservation it stands in. */
+int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end);
+
 /* The sticky error, with its sentence; 0 when there is none. */
 int map_error(const struct quire_map *map);
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault);

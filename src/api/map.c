@@ -204,6 +204,7 @@ static void request_for(const struct opening *op, struct map_request *request)
 		.range = {
 			.offset = map->offset - map->skew,
 			.flags = pmap_flags(op),
+			.owner = map,
 			.prot = op->options.kind == QUIRE_RESERVED ? 0 : (uint8_t)op->prot,
 			.page_shift = map->file == NULL ? op->page_shift : 0,
 		},
@@ -217,7 +218,7 @@ static int keep_addresses(const struct opening *op, size_t length, uintptr_t *st
 	const struct quire_map_options *o = &op->options;
 	struct map_request request = {
 		.how = (enum pmap_how)o->placement,
-		.range = { .flags = PMAP_RESERVED },
+		.range = { .flags = PMAP_RESERVED, .owner = op->map },
 	};
 
 	_Static_assert((int)QUIRE_PLACE_HINT == (int)PMAP_HINT, "the same numbers");
@@ -278,10 +279,11 @@ static int place_inside(struct opening *op, size_t length)
 
 	map->start = map->outer_start = host->start + o->inside_offset;
 	map->end = map->outer_end = map->start + length;
+	/* Kept addresses are not enough: they could be those of a reservation that stands in this one. */
+	if ((o->flags & QUIRE_REPLACE) == 0 && !map_owns(host, &(struct pmap_span){ map->start, map->end }))
+		return error_set(-EEXIST,
+			"something stands there in the reservation: QUIRE_REPLACE would take its place");
 	r = map_exactly(op, map->start, length, (o->flags & QUIRE_REPLACE) == 0);
-	if (r == -EEXIST)
-		return error_set(
-			r, "something stands there in the reservation: QUIRE_REPLACE would take its place");
 	if (r < 0)
 		return r;
 	map->inside = host;
@@ -349,6 +351,7 @@ static int open_guard(struct opening *op)
 	guard->trap.start = map->start;
 	guard->trap.end = map->end;
 	guard->pmap = &op->quire->pmap;
+	guard->owner = map;
 	guard->fd = map->file == NULL ? -1 : map->file->window.fd;
 	guard->offset = map->offset - map->skew;
 	guard->page_bytes = map->page_bytes;
@@ -456,21 +459,25 @@ int quire_map(struct quire *quire, const struct quire_map_options *options, stru
 	return map_open(quire, -1, options, map);
 }
 
-/* Where it stood in a reservation, addresses are kept again. */
-static int give_addresses_back(struct quire_map *map)
+/* [start, end) as the reservation it stood in had it before. */
+static int keep_again(struct quire_map *map, uintptr_t start, uintptr_t end)
 {
 	struct map_request request = {
 		.how = PMAP_REPLACE,
-		.range = { .start = map->start, .end = map->end, .flags = PMAP_RESERVED },
+		.range = { .start = start, .end = end, .flags = PMAP_RESERVED, .owner = map->inside },
 	};
-	uintptr_t start;
-	int r;
 
-	if (map->inside == NULL)
-		return as_unmap(&map->quire->as, map->outer_start, map->outer_end);
-	r = as_map(&map->quire->as, &request, &start);
-	if (r == 0)
-		atomic_fetch_sub(&map->inside->tenants, 1);
+	return as_map(&map->quire->as, &request, &start);
+}
+
+int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end)
+{
+	struct pmap_span run;
+	int r = 0;
+
+	for (uintptr_t at = start; r == 0 && map_run(map, at, end, &run); at = run.end)
+		r = map->inside == NULL ? as_unmap(&map->quire->as, run.start, run.end)
+					: keep_again(map, run.start, run.end);
 	return r;
 }
 
@@ -487,9 +494,11 @@ int quire_unmap(struct quire_map *map)
 			-EBUSY, "%u mappings stand in this reservation: quire_unmap them first", tenants);
 
 	guard_close(&map->guard); /* first: the addresses may be somebody else's a moment later */
-	r = give_addresses_back(map);
+	r = map_give_back(map, map->outer_start, map->outer_end);
 	if (r < 0)
 		return r;
+	if (map->inside != NULL)
+		atomic_fetch_sub(&map->inside->tenants, 1);
 	atomic_fetch_sub(&map->quire->maps, 1);
 	map_free(map);
 	return 0;

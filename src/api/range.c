@@ -53,9 +53,36 @@ int map_span_exact(const struct quire_map *map, size_t offset, size_t length, st
 	return 0;
 }
 
+bool map_run(const struct quire_map *map, uintptr_t from, uintptr_t end, struct pmap_span *run)
+{
+	struct seg seg;
+
+	*run = (struct pmap_span){ end, end };
+	for (uintptr_t va = from; va < end && as_find(&map->quire->as, va, &seg); va = seg.range.end) {
+		bool own = seg.range.owner == map && seg.range.start < end;
+		uintptr_t start = max_u64(seg.range.start, from);
+
+		if (run->start < end && (!own || start != run->end))
+			break;
+		if (!own)
+			continue;
+		if (run->start == end)
+			run->start = start;
+		run->end = min_u64(seg.range.end, end);
+	}
+	return run->start < end;
+}
+
+bool map_owns(const struct quire_map *map, const struct pmap_span *span)
+{
+	struct pmap_span run;
+
+	return map_run(map, span->start, span->end, &run) && run.start == span->start && run.end == span->end;
+}
+
 static int need_whole(const struct quire_map *map, const struct pmap_span *span)
 {
-	if (as_covers(&map->quire->as, span->start, span->end))
+	if (span->start == span->end || map_owns(map, span))
 		return 0;
 	return error_set(-ENOMEM, "part of the range was unmapped; nothing was done");
 }
@@ -73,7 +100,10 @@ int quire_map_unmap(struct quire_map *map, size_t offset, size_t length)
 		return r;
 	if (map->inside != NULL)
 		return error_set(-EINVAL, "what stands in a reservation is given back whole: quire_unmap");
-	return as_unmap(&map->quire->as, span.start, span.end);
+	if (atomic_load(&map->tenants) > 0 && !map_owns(map, &span))
+		return error_set(
+			-EBUSY, "mappings stand in this part of the reservation: quire_unmap them first");
+	return map_give_back(map, span.start, span.end);
 }
 
 int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsigned int protection)
@@ -107,7 +137,7 @@ static void request_more(
 	*request = (struct map_request){
 		.how = PMAP_REPLACE,
 		.over_reserved = true,
-		.range = { .start = start, .end = end, .flags = map->pmap_flags },
+		.range = { .start = start, .end = end, .owner = map, .flags = map->pmap_flags },
 		.object = map->file == NULL ? NULL : &map->file->object,
 	};
 	request->range.offset = map->offset - map->skew + (start - map->start);
@@ -132,7 +162,7 @@ static int shrink_to_kept(struct quire_map *map, uintptr_t end)
 {
 	struct map_request request = {
 		.how = PMAP_REPLACE,
-		.range = { .start = end, .end = map->end, .flags = PMAP_RESERVED },
+		.range = { .start = end, .end = map->end, .flags = PMAP_RESERVED, .owner = map },
 	};
 	uintptr_t start;
 
@@ -173,8 +203,10 @@ static int resize_addresses(struct quire_map *map, uintptr_t end, bool may_move)
 		return grow_in_kept(map, end);
 	if (end < map->end && map->outer_end - map->outer_start > map->end - map->start)
 		return shrink_to_kept(map, end);
-	if (end < map->end)
-		return as_unmap(&map->quire->as, end, map->end);
+	if (end < map->end) {
+		map->outer_end = end;
+		return map_give_back(map, end, map->end);
+	}
 	if (map->inside != NULL || map->outer_end - map->outer_start > map->end - map->start)
 		return error_set(-ENOMEM,
 			"%zu bytes are kept for this mapping, %zu are wanted: use a larger .reserve_bytes",
@@ -231,8 +263,7 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 	if (r < 0)
 		return error_default(r, "cannot resize to %zu bytes: %s", length, strerror(-r));
 	map->end = map->start + span;
-	if (map->outer_end < map->end || map->outer_start == map->start)
-		map->outer_end = max_u64(map->outer_end, map->end);
+	map->outer_end = max_u64(map->outer_end, map->end);
 	map->length = length;
 	return guard_resized(map);
 }
@@ -338,6 +369,8 @@ int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsign
 	r = map_span(map, offset, length, &span);
 	if (r == 0 && advices[advice].destroys)
 		r = map_span_exact(map, offset, length, &span);
+	if (r == 0)
+		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
 		return r;
 
@@ -363,7 +396,9 @@ int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigne
 		r = error_set(-EINVAL, "%u is not a way to flush", how);
 	if (r == 0)
 		r = map_error(map);
-	if (r < 0 || map->file == NULL || map->sharing != QUIRE_SHARED)
+	if (r == 0)
+		r = need_whole(map, &span);
+	if (r < 0 || map->file == NULL || map->sharing != QUIRE_SHARED || span.start == span.end)
 		return r;
 
 	r = kernel_sync(&span, how != QUIRE_FLUSH_ASYNC);
@@ -432,6 +467,8 @@ int64_t quire_map_residency(
 	if (r == 0 && map->file != NULL && map->file->regular && !file_tells_residency(map->file))
 		r = error_set(-EACCES,
 			"the kernel calls every page of a file resident for who neither owns nor may write it: ask as the owner");
+	if (r == 0)
+		r = need_whole(map, &span);
 	if (r < 0)
 		return r;
 
@@ -480,6 +517,8 @@ int quire_map_place(struct quire_map *map, size_t offset, size_t length, unsigne
 	r = map_span(map, offset, length, &span);
 	if (r == 0 && (numa > QUIRE_NUMA_PREFERRED || (numa == QUIRE_NUMA_DEFAULT) != (nodes == 0)))
 		r = error_set(-EINVAL, "NUMA policy %u with nodes 0x%llx", numa, (unsigned long long)nodes);
+	if (r == 0)
+		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
 		return r;
 

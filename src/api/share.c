@@ -116,15 +116,38 @@ static int message_check(const struct message *message, ssize_t n, unsigned int 
 	return 0;
 }
 
+static const struct {
+	unsigned int quire;
+	unsigned int kernel;
+} seal_bits[] = {
+	{ QUIRE_SEAL_SHRINK, F_SEAL_SHRINK },
+	{ QUIRE_SEAL_GROW, F_SEAL_GROW },
+	{ QUIRE_SEAL_WRITE, F_SEAL_WRITE },
+	{ QUIRE_SEAL_FUTURE_WRITE, F_SEAL_FUTURE_WRITE },
+	{ QUIRE_SEAL_EXEC, F_SEAL_EXEC },
+	{ QUIRE_SEAL_SEAL, F_SEAL_SEAL },
+};
+
+static unsigned int seals_to_kernel(unsigned int seals)
+{
+	unsigned int kernel = 0;
+
+	for (size_t i = 0; i < ARRAY_COUNT(seal_bits); i++)
+		if ((seals & seal_bits[i].quire) != 0)
+			kernel |= seal_bits[i].kernel;
+	return kernel;
+}
+
 static int demand_seals(int fd, unsigned int seals)
 {
 	int got = sys_get_seals(fd);
 
 	if (seals == 0)
 		return 0;
-	if (got < 0 || ((unsigned int)got & seals) != seals)
-		return error_set(-EPERM, "seals 0x%x were demanded, the descriptor carries 0x%x", seals,
-			got < 0 ? 0U : (unsigned int)got);
+	if (got < 0 || ((unsigned int)got & seals_to_kernel(seals)) != seals_to_kernel(seals))
+		return error_set(-EPERM,
+			"seals 0x%x were demanded (the kernel's 0x%x), the descriptor carries 0x%x", seals,
+			seals_to_kernel(seals), got < 0 ? 0U : (unsigned int)got);
 	return 0;
 }
 
@@ -191,28 +214,6 @@ int quire_map_receive(struct quire *quire, int socket, unsigned int seals,
 }
 
 /* ---- seals ---- */
-
-static const struct {
-	unsigned int quire;
-	unsigned int kernel;
-} seal_bits[] = {
-	{ QUIRE_SEAL_SHRINK, F_SEAL_SHRINK },
-	{ QUIRE_SEAL_GROW, F_SEAL_GROW },
-	{ QUIRE_SEAL_WRITE, F_SEAL_WRITE },
-	{ QUIRE_SEAL_FUTURE_WRITE, F_SEAL_FUTURE_WRITE },
-	{ QUIRE_SEAL_EXEC, F_SEAL_EXEC },
-	{ QUIRE_SEAL_SEAL, F_SEAL_SEAL },
-};
-
-static unsigned int seals_to_kernel(unsigned int seals)
-{
-	unsigned int kernel = 0;
-
-	for (size_t i = 0; i < ARRAY_COUNT(seal_bits); i++)
-		if ((seals & seal_bits[i].quire) != 0)
-			kernel |= seal_bits[i].kernel;
-	return kernel;
-}
 
 int quire_map_seal(struct quire_map *map, unsigned int seals)
 {

@@ -71,13 +71,17 @@ static void forget_pages(struct guard *guard)
 
 /* ---- patching (under the claim) ---- */
 
-/* The range at va, or the next above it, cut to [va, end). False when there is none. */
+/* The owner's range at va, or the next above it, cut to [va, end). False when there is none. What others have put into
+ * a hole of ours is passed over. */
 static bool range_at(const struct guard *guard, uintptr_t va, uintptr_t end, struct pmap_range *range)
 {
 	struct pmap_question question = { .kind = PMAP_WHAT, .va = va };
 
-	if (guard->pmap->up(guard->pmap->above, &question) < 0 || question.range.start >= end)
-		return false;
+	do {
+		if (guard->pmap->up(guard->pmap->above, &question) < 0 || question.range.start >= end)
+			return false;
+		question.va = question.range.end;
+	} while (question.range.owner != guard->owner);
 
 	*range = question.range;
 	if (range->start < va) {

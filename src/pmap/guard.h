@@ -21,7 +21,7 @@
  *
  * Invariants
  *	G1  no page is patched twice between two repairs
- *	G2  a patch has the protection its segment has at that moment, and never stands where no segment is
+ *	G2  a patch has the protection its segment has at that moment, and never stands where no segment of its owner is
  *	G3  after repair no stand-in shows where the file has bytes
  */
 #ifndef PMAP_GUARD_H
@@ -40,8 +40,9 @@
 struct guard {
 	struct trap_range trap; /* the addresses; first */
 	struct pmap *pmap;
-	int fd;          /* of the object, -1 for memory without one */
-	uint64_t offset; /* of trap.start in the object, in bytes */
+	const void *owner; /* of the ranges that are patched: others may stand in holes between them */
+	int fd;            /* of the object, -1 for memory without one */
+	uint64_t offset;   /* of trap.start in the object, in bytes */
 	size_t page_bytes;
 	uint32_t policy; /* an enum quire_guard: ZEROS, CALLBACK or TRY */
 	quire_fault_fn *on_fault;

@@ -75,7 +75,11 @@ struct pmap_range {
 	uintptr_t end;
 	uint64_t offset; /* of start in the window, in bytes */
 	const struct pmap_window *window;
+<<<<<<< HEAD
 	struct pmap_owner *owner; /* whose pages it shows; NULL: private ones only */
+=======
+	const void *owner; /* who attached it: an owner patches and gives back its own ranges only */
+>>>>>>> e6ff8bd9c5e6274a688a4bf62d9049f7464ea231
 	uint32_t flags;
 	uint8_t prot;
 	uint8_t page_shift; /* of huge pages from the pool; 0: base pages */

@@ -15,7 +15,7 @@
 #include "sys/file.h"
 #include "sys/memory.h"
 #include "sys/probe.h"
-#include "sys/process.h"
+#include "sys/self.h"
 #include "sys/uapi.h"
 #include "sys/userfaultfd.h"
 #include "trap/table.h"

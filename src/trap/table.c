@@ -29,9 +29,6 @@ static atomic_uint slots_used; /* slots above it were never used */
 static unsigned int free_hint;
 static struct lock table_lock = LOCK_INIT;
 
-/* Faults come in runs: the range that was hit last is asked first. */
-static _Thread_local __attribute__((tls_model("initial-exec"))) unsigned int last_slot;
-
 static struct slot *slot_at(unsigned int i)
 {
 	struct block *block = atomic_load_explicit(&blocks[i / BLOCK_SLOTS], memory_order_acquire);
@@ -120,22 +117,15 @@ static struct trap_range *slot_hold(struct slot *slot, uintptr_t va)
 	return NULL;
 }
 
-struct trap_range *table_find(uintptr_t va, unsigned int *slot)
+struct trap_range *table_find(uintptr_t va, unsigned int *slot, unsigned int end)
 {
 	unsigned int used = atomic_load(&slots_used);
-	struct trap_range *range;
 
-	if (last_slot < used) {
-		range = slot_hold(slot_at(last_slot), va);
+	for (unsigned int i = *slot; i < used && i < end; i++) {
+		struct trap_range *range = slot_hold(slot_at(i), va);
+
 		if (range != NULL) {
-			*slot = last_slot;
-			return range;
-		}
-	}
-	for (unsigned int i = 0; i < used; i++) {
-		range = slot_hold(slot_at(i), va);
-		if (range != NULL) {
-			*slot = last_slot = i;
+			*slot = i;
 			return range;
 		}
 	}

@@ -15,8 +15,9 @@ struct trap_range;
 int table_add(struct trap_range *range);
 void table_remove(struct trap_range *range);
 
-/* The range that owns va, held until table_release(), or NULL. Async-signal-safe. */
-struct trap_range *table_find(uintptr_t va, unsigned int *slot);
+/* The first range in slots [*slot, end) that holds va, itself held until table_release(), or NULL. More than one can hold
+ * it: a mapping may stand in a hole of another. Async-signal-safe. */
+struct trap_range *table_find(uintptr_t va, unsigned int *slot, unsigned int end);
 void table_release(unsigned int slot);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
@@ -96,7 +97,7 @@ static void leave(const struct trap_fault *fault, ucontext_t *context)
 
 	assert(fault->error < 0);
 	if (fault->copying) {
-		machine_return_from(context, (uintptr_t)trap_copy_failed, fault->error);
+		machine_replace_call(context, trap_copy_failed, fault->error, fault->va);
 		return;
 	}
 	assert(landing != NULL);
@@ -110,7 +111,35 @@ static void leave(const struct trap_fault *fault, ucontext_t *context)
 
 static bool in_guarded_copy(uintptr_t pc)
 {
-	return pc >= (uintptr_t)&trap_copy && pc < (uintptr_t)trap_copy_end;
+	return pc >= (uintptr_t)trap_copy_begin && pc < (uintptr_t)trap_copy_end;
+}
+
+/* Faults come in runs: the range that was hit last is asked first. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) unsigned int last_slot;
+
+static enum trap_verdict ask_slots(struct trap_fault *fault, unsigned int first, unsigned int end)
+{
+	struct trap_range *range;
+
+	for (unsigned int slot = first; (range = table_find(fault->va, &slot, end)) != NULL; slot++) {
+		enum trap_verdict verdict = range->fix(range, fault);
+
+		table_release(slot);
+		if (verdict != TRAP_REFUSE) {
+			last_slot = slot;
+			return verdict;
+		}
+	}
+	return TRAP_REFUSE;
+}
+
+/* Each range that holds the address, once: one may have a hole there in which another stands. */
+static enum trap_verdict ask_ranges(struct trap_fault *fault)
+{
+	unsigned int first = last_slot;
+	enum trap_verdict verdict = ask_slots(fault, first, UINT_MAX);
+
+	return verdict == TRAP_REFUSE ? ask_slots(fault, 0, first) : verdict;
 }
 
 /* True when the fault was dealt with. */
@@ -123,19 +152,13 @@ static bool serve(const siginfo_t *info, ucontext_t *context)
 		.copying = in_guarded_copy(machine_pc(context)),
 		.error = -EFAULT,
 	};
-	enum trap_verdict verdict = TRAP_REFUSE;
-	struct trap_range *range;
-	unsigned int slot;
+	enum trap_verdict verdict;
 
 	if (info->si_code <= 0)
 		return false; /* sent by a process: no access, no address */
 
 	fault.can_leave = fault.copying || landing_top != NULL;
-	range = table_find(fault.va, &slot);
-	if (range != NULL) {
-		verdict = range->fix(range, &fault);
-		table_release(slot);
-	}
+	verdict = ask_ranges(&fault);
 	if (verdict == TRAP_REFUSE && fault.copying)
 		verdict =
 			TRAP_LEAVE; /* a guarded copy from memory that is not ours: EFAULT, as the kernel's copies */

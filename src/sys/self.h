@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sys/process.h - this process, as a descriptor. */
-#ifndef SYS_PROCESS_H
-#define SYS_PROCESS_H
+/* sys/self.h - this process, as a descriptor. */
+#ifndef SYS_SELF_H
+#define SYS_SELF_H
 
 #include <stddef.h>
 #include <stdint.h>
