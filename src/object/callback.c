@@ -19,7 +19,8 @@ static struct callback *of(struct object *object)
 	return CONTAINER_OF(object, struct callback, object);
 }
 
-static int call(const struct callback_plan *plan, const struct io *io, uint64_t at, void *memory, size_t bytes)
+static int call(
+	const struct callback_plan *plan, const struct io *io, uint64_t at, void *memory, size_t bytes)
 {
 	uint64_t offset = (io->first << PAGE_SHIFT) + at;
 
@@ -39,7 +40,8 @@ static int each_run(const struct callback_plan *plan, const struct io *io)
 
 		while (next < io->count && (char *)io->memory[next - 1] + PAGE_BYTES == io->memory[next])
 			next++;
-		r = call(plan, io, at, io->memory[first], min_u64(io->length, (uint64_t)next << PAGE_SHIFT) - at);
+		r = call(plan, io, at, io->memory[first],
+			min_u64(io->length, (uint64_t)next << PAGE_SHIFT) - at);
 		first = next;
 	}
 	return r;
@@ -54,7 +56,8 @@ static void callback_start(struct object *object, struct io *io)
 		r = plan->sync == NULL ? 0 : plan->sync(plan->user);
 	else
 		r = each_run(plan, io);
-	io->error = r > 0 ? -EIO : r; /* a callback that returns a count has misread its contract; do not guess */
+	io->error = r > 0 ? -EIO
+			  : r; /* a callback that returns a count has misread its contract; do not guess */
 	io->done(io);
 }
 

@@ -14,9 +14,9 @@ struct callback_plan {
 	void *user;
 	int (*get)(void *user, uint64_t offset, void *memory, size_t length);
 	int (*put)(void *user, uint64_t offset, const void *memory, size_t length); /* NULL: read-only */
-	int (*sync)(void *user);                                                   /* NULL: a put is durable */
-	int (*size)(void *user, uint64_t *bytes);                                  /* NULL: bytes */
-	void (*close)(void *user);                                                 /* NULL: nothing to do */
+	int (*sync)(void *user);                  /* NULL: a put is durable */
+	int (*size)(void *user, uint64_t *bytes); /* NULL: bytes */
+	void (*close)(void *user);                /* NULL: nothing to do */
 	uint64_t bytes;
 	bool signal_safe; /* get and put may run in a signal handler */
 };

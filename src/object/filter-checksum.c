@@ -60,7 +60,8 @@ static void verify(struct filter *filter, struct io *io)
 		uint64_t sum = sum_page(io, i);
 		uint64_t known = 0;
 
-		if (!atomic_compare_exchange_strong(&checksum->sums[io->first + i], &known, sum) && known != sum)
+		if (!atomic_compare_exchange_strong(&checksum->sums[io->first + i], &known, sum) &&
+			known != sum)
 			io->error = -EBADMSG;
 	}
 }
@@ -80,7 +81,8 @@ static int load(struct checksum *checksum)
 	n = sys_pread(fd, head, sizeof(head), 0);
 	if (n != HEAD_BYTES || memcmp(head, "QUIRESUM", 8) != 0 || head[8] != VERSION) {
 		sys_close(fd);
-		return error_set(-EBADMSG, "%s is no file of checksums (version %d)", checksum->path, VERSION);
+		return error_set(
+			-EBADMSG, "%s is no file of checksums (version %d)", checksum->path, VERSION);
 	}
 	n = sys_pread(fd, (void *)(uintptr_t)checksum->sums, checksum->pages * sizeof(uint64_t), HEAD_BYTES);
 	sys_close(fd);
@@ -96,7 +98,8 @@ static void save(const struct checksum *checksum)
 		return; /* the pages are right; only their checksums are forgotten, and learned again */
 	head[8] = VERSION;
 	(void)sys_pwrite(fd, head, sizeof(head), 0);
-	(void)sys_pwrite(fd, (const void *)(uintptr_t)checksum->sums, checksum->pages * sizeof(uint64_t), HEAD_BYTES);
+	(void)sys_pwrite(
+		fd, (const void *)(uintptr_t)checksum->sums, checksum->pages * sizeof(uint64_t), HEAD_BYTES);
 	sys_close(fd);
 }
 
@@ -110,7 +113,9 @@ static void checksum_close(struct filter *filter)
 	free(checksum->path);
 }
 
-static const struct filter_kind checksum_kind = { .before = remember, .after = verify, .close = checksum_close };
+static const struct filter_kind checksum_kind = {
+	.before = remember, .after = verify, .close = checksum_close
+};
 
 int filter_checksum(struct object *next, const char *path, struct object **object)
 {
@@ -126,7 +131,8 @@ int filter_checksum(struct object *next, const char *path, struct object **objec
 		checksum->sums = calloc(max_u64(checksum->pages, 1), sizeof(uint64_t));
 		checksum->path = path == NULL ? NULL : strdup(path);
 		if (checksum->sums == NULL || (path != NULL && checksum->path == NULL))
-			r = error_set(-ENOMEM, "no memory for %llu checksums", (unsigned long long)checksum->pages);
+			r = error_set(
+				-ENOMEM, "no memory for %llu checksums", (unsigned long long)checksum->pages);
 	}
 	if (r == 0 && path != NULL)
 		r = load(checksum);

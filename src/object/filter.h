@@ -32,7 +32,8 @@ struct filter {
 };
 
 /* Takes over the caller's reference to next. signal_safe: before and after may run in a signal handler. */
-void filter_init(struct filter *filter, const struct filter_kind *kind, struct object *next, bool signal_safe);
+void filter_init(
+	struct filter *filter, const struct filter_kind *kind, struct object *next, bool signal_safe);
 
 /* Each takes over the reference to next when it succeeds. */
 

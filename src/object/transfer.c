@@ -75,7 +75,8 @@ static void finish(struct io *io, int64_t result)
 	if (result < 0)
 		io->error = (int)result;
 	else if (io->kind == IO_GET)
-		io->length = min_u64(io->length, (uint64_t)result); /* short: the file ends there, and vm fills with zeros */
+		io->length = min_u64(io->length,
+			(uint64_t)result); /* short: the file ends there, and vm fills with zeros */
 	else if (io->kind == IO_PUT && (uint64_t)result < io->length)
 		io->error = -EIO; /* a disk that takes half a page has failed */
 	io->done(io);
@@ -88,7 +89,8 @@ static int64_t run_parts(int fd, bool put, struct iovec *parts, unsigned int cou
 	int64_t done = 0;
 
 	while (count > 0) {
-		ssize_t n = put ? sys_pwritev(fd, parts, count, offset) : sys_preadv(fd, parts, count, offset);
+		ssize_t n = put ? sys_pwritev(fd, parts, count, offset)
+				: sys_preadv(fd, parts, count, offset);
 
 		if (n < 0)
 			return n;
@@ -206,7 +208,9 @@ int transfer_reap(struct transfer *transfer, unsigned int want)
 
 		flight_give(transfer, flight);
 		/* What the ring could not do is done in the plain way: EINVAL is a filesystem's, EAGAIN the kernel's. */
-		finish(io, done[i].result == -EINVAL || done[i].result == -EAGAIN ? run_now(transfer, io) : done[i].result);
+		finish(io,
+			done[i].result == -EINVAL || done[i].result == -EAGAIN ? run_now(transfer, io)
+									       : done[i].result);
 	}
 	return n;
 }

@@ -26,9 +26,9 @@
 
 struct pmap;
 
-/* Whose pages: an object, or part of an amap. First member of both; one word of it is the engine's. */
-struct pmap_owner {
-	void *engine; /* NULL: private pages */
+/* Where an engine keeps the pages of one object: a word of the engine's own in each object. */
+struct pmap_home {
+	void *engine; /* NULL until the first range of the object is attached */
 };
 
 /*
@@ -36,10 +36,10 @@ struct pmap_owner {
  * above needs no second lookup.
  */
 struct pmap_page {
-	struct pmap_owner *owner;
-	uint64_t index;  /* which page of the owner */
-	uint64_t engine; /* the engine's own; 0 when the frame is free */
-	uint32_t frame;  /* number in the pool, from 0; fixed */
+	const void *owner;      /* whose page: an opaque name, equal for equal objects */
+	uint64_t index;         /* which page of the owner */
+	struct pmap_home *home; /* of an object's page; NULL: a private page */
+	uint32_t frame;         /* number in the pool, from 0; fixed */
 };
 
 /* An object as the kernel can map it by itself. Lives as long as the object. */
@@ -75,11 +75,8 @@ struct pmap_range {
 	uintptr_t end;
 	uint64_t offset; /* of start in the window, in bytes */
 	const struct pmap_window *window;
-<<<<<<< HEAD
-	struct pmap_owner *owner; /* whose pages it shows; NULL: private ones only */
-=======
-	const void *owner; /* who attached it: an owner patches and gives back its own ranges only */
->>>>>>> e6ff8bd9c5e6274a688a4bf62d9049f7464ea231
+	struct pmap_home *home; /* of the object it shows; NULL: private pages only */
+	const void *owner;      /* who attached it: an owner patches and gives back its own ranges only */
 	uint32_t flags;
 	uint8_t prot;
 	uint8_t page_shift; /* of huge pages from the pool; 0: base pages */
@@ -108,10 +105,12 @@ struct pmap_question {
 	enum pmap_question_kind kind;
 	uintptr_t va;
 	unsigned int access;     /* PMAP_READ or PMAP_WRITE */
+	bool allocate;           /* with PMAP_FILL: not in a signal handler, memory may be allocated */
 	struct pmap_range range; /* out, of PMAP_WHAT */
 };
 
-/* Async-signal-safe. 0, -ENOENT when there is no such range, or the error of the fault path. */
+/* Async-signal-safe, unless `allocate` says otherwise. 0, -ENOENT when there is no such range, or what fault_handle()
+ * returns. */
 typedef int pmap_up_fn(void *above, struct pmap_question *question);
 
 enum pmap_can {

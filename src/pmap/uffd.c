@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,13 +105,13 @@ static enum trap_verdict uffd_fix(struct trap_range *trap, struct trap_fault *fa
 /* The attached range that holds va, or NULL; to be given back with table_release. */
 static struct uffd_range *range_hold(uintptr_t va, unsigned int *slot)
 {
-	struct trap_range *trap = table_find(va, slot);
+	struct trap_range *trap;
 
-	if (trap == NULL)
-		return NULL;
-	if (trap->fix == uffd_fix)
-		return CONTAINER_OF(trap, struct uffd_range, trap);
-	table_release(*slot);
+	for (*slot = 0; (trap = table_find(va, slot, UINT_MAX)) != NULL; (*slot)++) {
+		if (trap->fix == uffd_fix)
+			return CONTAINER_OF(trap, struct uffd_range, trap);
+		table_release(*slot);
+	}
 	return NULL;
 }
 
@@ -175,7 +176,7 @@ static int stage_free(struct uffd *uffd, struct pmap_page *page)
 	int r = 0;
 
 	if (*where == IN_STORE)
-		r = store_free(page->owner->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
+		r = store_free(page->home->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
 	else if (*where == IN_FILL)
 		drop(frame_place(uffd->fill, page->frame), PAGE_BYTES);
 	else if (*where == IN_OUT)
@@ -192,9 +193,9 @@ static int uffd_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 	if (memory == NULL)
 		return stage_free(uffd, page);
 	if (*where == NOWHERE)
-		*where = page->owner->engine != NULL ? IN_STORE : IN_FILL;
-	switch ((enum whereabouts)*where) {
-	case IN_STORE: *memory = store_memory(page->owner->engine, page->index * PAGE_BYTES); return 0;
+		*where = page->home != NULL ? IN_STORE : IN_FILL;
+	switch ((enum whereabouts) * where) {
+	case IN_STORE: *memory = store_memory(page->home->engine, page->index * PAGE_BYTES); return 0;
 	case IN_FILL: *memory = (void *)frame_place(uffd->fill, page->frame); return 0;
 	case IN_OUT: *memory = (void *)frame_place(uffd->out, page->frame); return 0;
 	case NOWHERE:
@@ -248,7 +249,7 @@ static int uffd_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, u
 	(void)pmap;
 	if (range == NULL)
 		return -ENOENT;
-	if (page->owner->engine != NULL)
+	if (page->home != NULL)
 		r = enter_shown(range, va, prot);
 	else
 		r = enter_private(range, va, page);
@@ -422,15 +423,15 @@ static int find_store(struct uffd_range *range, const struct pmap_range *wanted)
 {
 	int r = 0;
 
-	if (wanted->owner == NULL)
+	if (wanted->home == NULL)
 		return 0;
-	if (wanted->owner->engine == NULL)
-		r = store_open((struct store **)&wanted->owner->engine);
+	if (wanted->home->engine == NULL)
+		r = store_open((struct store **)&wanted->home->engine);
 	if (r == 0)
-		r = store_reach(wanted->owner->engine, wanted->offset,
-			wanted->offset + (wanted->end - wanted->start));
+		r = store_reach(
+			wanted->home->engine, wanted->offset, wanted->offset + (wanted->end - wanted->start));
 	if (r == 0)
-		range->store = wanted->owner->engine;
+		range->store = wanted->home->engine;
 	return r;
 }
 

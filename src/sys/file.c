@@ -68,7 +68,8 @@ int sys_rename(const char *from, const char *to, bool replace)
 	int r = result(renameat2(AT_FDCWD, from, AT_FDCWD, to, replace ? 0 : RENAME_NOREPLACE));
 
 	if (r == -EINVAL && !replace) /* the filesystem knows no flags */
-		r = faccessat(AT_FDCWD, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST : result(rename(from, to));
+		r = faccessat(AT_FDCWD, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST
+									    : result(rename(from, to));
 	return r;
 }
 
@@ -152,7 +153,8 @@ ssize_t sys_pwritev(int fd, const struct iovec *parts, unsigned int count, uint6
 
 void sys_forget(int fd, uint64_t offset, uint64_t length)
 {
-	(void)posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED); /* a hint: nothing depends on it */
+	(void)posix_fadvise(
+		fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED); /* a hint: nothing depends on it */
 }
 
 int sys_reopen_direct(int fd, bool write)

@@ -42,9 +42,7 @@ static void prepare(struct io_uring_sqe *sqe, const struct sys_ring_request *req
 	case RING_WRITE:
 		io_uring_prep_writev(sqe, request->fd, request->parts, request->part_count, request->offset);
 		break;
-	case RING_SYNC:
-		io_uring_prep_fsync(sqe, request->fd, IORING_FSYNC_DATASYNC);
-		break;
+	case RING_SYNC: io_uring_prep_fsync(sqe, request->fd, IORING_FSYNC_DATASYNC); break;
 	}
 	io_uring_sqe_set_data(sqe, request->user);
 }
@@ -81,7 +79,8 @@ int sys_ring_collect(struct sys_ring *ring, unsigned int want, struct sys_ring_d
 	}
 	n = io_uring_peek_batch_cqe(&ring->ring, cqes, room);
 	for (unsigned int i = 0; i < n; i++)
-		done[i] = (struct sys_ring_done){ .user = io_uring_cqe_get_data(cqes[i]), .result = cqes[i]->res };
+		done[i] = (struct sys_ring_done){ .user = io_uring_cqe_get_data(cqes[i]),
+			.result = cqes[i]->res };
 	io_uring_cq_advance(&ring->ring, n);
 	return (int)n;
 }
