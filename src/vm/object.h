@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "vm/readahead.h"
-#include "vm/sparse.h"
+#include "base/sparse.h"
 
 struct io;
 struct object;
