@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vm/sparse.h"
+#include "base/sparse.h"
 
 struct pool;
 

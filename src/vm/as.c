@@ -419,7 +419,8 @@ static int map_prepare(struct as *as, const struct map_request *request, struct 
 		r = object_join(seg->object, as->pool);
 	if (r < 0 || (seg->range.flags & (PMAP_SHARED | PMAP_RESERVED)) != 0)
 		return r;
-	seg->amap = amap_new(as->pool);
+	seg->amap_first = request->amap_first;
+	seg->amap = request->amap != NULL ? amap_ref(request->amap) : amap_new(as->pool);
 	return seg->amap == NULL ? -ENOMEM : 0;
 }
 
@@ -449,6 +450,8 @@ static int map_locked(struct as *as, const struct map_request *request, uintptr_
 	edit_publish(&edit);
 	edit_finish(&edit);
 	*address = seg.range.start;
+	if ((seg.range.flags & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0)
+		atomic_store(&as->locked, 1);
 
 give_back:
 	amap_unref(seg.amap); /* the published segment has its own reference */
@@ -551,15 +554,42 @@ int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot)
 	return r;
 }
 
+void as_freeze(struct as *as, uintptr_t start, uintptr_t end)
+{
+	struct seg seg;
+
+	lock_space(as);
+	for (uintptr_t va = start; va < end && as_find(as, va, &seg) && seg.range.start < end; va = seg.range.end) {
+		seg.range.prot &= (uint8_t)~PMAP_WRITE;
+		if ((seg.range.flags & PMAP_SHARED) == 0)
+			(void)as->pmap->ops->protect(as->pmap, &seg.range);
+	}
+	unlock_space(as);
+}
+
 int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_t clear)
 {
 	const struct change change = { .set = set, .clear = clear };
 	int r;
 
 	lock_space(as);
+	if ((set & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0)
+		atomic_store(&as->locked, 1);
 	r = change_locked(as, start, end, &change);
 	unlock_space(as);
 	return r;
+}
+
+/* Makes a copy of a segment its part [start, end); false when that is not inside. */
+static bool cut_out(struct seg *seg, uintptr_t start, uintptr_t end)
+{
+	if (start < seg->range.start || end > seg->range.end)
+		return false;
+	seg->range.offset += start - seg->range.start;
+	seg->amap_first += (start - seg->range.start) >> PAGE_SHIFT;
+	seg->range.start = start;
+	seg->range.end = end;
+	return true;
 }
 
 static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target,
@@ -568,19 +598,25 @@ static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const stru
 	struct edit leave;
 	struct edit arrive;
 	struct seg seg;
+	struct pmap_range to = { .start = target->start, .end = target->start + target->length };
+	enum pmap_how how = target->start == start ? PMAP_REPLACE : target->how;
 	int r;
 
-	if (!as_find(as, start, &seg) || seg.range.start != start || seg.range.end != end)
+	if (!as_find(as, start, &seg) || !cut_out(&seg, start, end))
 		return -EFAULT;
-	r = reserve(as, MORE_AT_MOST, 2);
+	r = reserve(as, 2 * MORE_AT_MOST, 2);
+	if (r == 0)
+		r = choose_place(as, &to, &how);
 	if (r < 0)
 		return r;
 
 	/* Two changes, as the places are two runs: the old one goes first (A3). */
 	edit_begin(&leave, as, start, end);
+	edit_put_below(&leave, start);
+	edit_put_above(&leave, end);
 	edit_publish(&leave);
 	hide_pages(&leave, start, end);
-	r = pmap_move(as->pmap, &seg.range, target->how, target->start, target->length);
+	r = pmap_move(as->pmap, &seg.range, how, to.start, target->length);
 	if (r < 0) {
 		edit_revert(&leave);
 		return r;

@@ -68,13 +68,15 @@ struct as {
 	uint16_t space;    /* in the pool */
 	uintptr_t low;     /* addresses vm may choose from, when the engine does not choose */
 	uintptr_t high;
-	atomic_uint locked; /* segments that are locked in memory, now or once: 0 saves the question */
+	atomic_uint locked; /* 1: some segment is locked in memory, or was once; 0 saves the question */
 };
 
 struct map_request {
 	enum pmap_how how;
 	struct pmap_range range; /* start 0 with PMAP_ANYWHERE; window is filled in from the object */
 	struct object *object;   /* NULL: anonymous; the segment takes a reference */
+	struct amap *amap;       /* private pages to begin with; NULL: none. The segment takes a reference */
+	uint64_t amap_first;
 	bool over_reserved;      /* with PMAP_REPLACE: only over PMAP_RESERVED segments, else -EEXIST */
 };
 
@@ -116,7 +118,11 @@ int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot)
 /* Set and clear flags of the segments in [start, end): what they are remembered by when they are shown again. */
 int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_t clear);
 
-/* Gives the one segment [start, end) another place or length, its pages kept. -EFAULT when it is not one segment. */
+/* Takes the right to store away from what is entered in [start, end), until the next fault: its pages are shared now. */
+void as_freeze(struct as *as, uintptr_t start, uintptr_t end);
+
+/* Gives [start, end), which is one segment or a part of one, another place or length, its pages kept; a part keeps its
+ * length. -EFAULT when it is not. */
 int as_move(
 	struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target, uintptr_t *address);
 

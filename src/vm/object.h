@@ -14,7 +14,7 @@
 
 #include "pmap/pmap.h"
 #include "vm/readahead.h"
-#include "vm/sparse.h"
+#include "base/sparse.h"
 
 struct io;
 struct object;

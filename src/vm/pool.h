@@ -27,7 +27,7 @@
 #include "vm/io.h"
 #include "vm/page.h"
 #include "vm/policy.h"
-#include "vm/sparse.h"
+#include "base/sparse.h"
 
 struct as;
 struct object;

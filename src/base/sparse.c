@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vm/sparse.h"
+#include "base/sparse.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vm/sparse.h - a sparse array of 32-bit words, indexed by page number: the pages of an object, the private pages of a
+ * base/sparse.h - a sparse array of 32-bit words, indexed by page number: the pages of an object, the private pages of a
  * segment. Nothing for what is untouched; 4.1 bytes a word where 128 neighbours are used.
  *
  *	levels 0   nothing           levels 1   one leaf            levels 2   root -> 64 leaves -> 8192 words
@@ -22,8 +22,8 @@
  *	S2  a word is found in the first leaf from the top that has something other than LOOK_BELOW
  *	S3  what a leaf holds belongs to this leaf alone: id.owner of a resident page names it
  */
-#ifndef VM_SPARSE_H
-#define VM_SPARSE_H
+#ifndef BASE_SPARSE_H
+#define BASE_SPARSE_H
 
 #include <stdbool.h>
 #include <stdint.h>
