@@ -8,5 +8,7 @@
 #include <quire/guard.h>
 #include <quire/inspect.h>
 #include <quire/map.h>
+#include <quire/object.h>
+#include <quire/pool.h>
 
 #endif

@@ -9,9 +9,12 @@
 
 #include <quire/map.h>
 
+#include "front/front.h"
 #include "pmap/guard.h"
 #include "pmap/pmap.h"
+#include "serve/serve.h"
 #include "vm/as.h"
+#include "vm/pool.h"
 
 struct file_object;
 
@@ -31,7 +34,11 @@ struct quire {
  */
 struct quire_map {
 	struct quire *quire;
-	struct file_object *file; /* NULL: anonymous */
+	struct as *as;            /* the space it stands in: the native one, or its pool's */
+	struct quire_pool *pool;  /* NULL: the kernel pages it */
+	bool own_pool;            /* closed with it: made for .cache_bytes */
+	struct object *object;    /* NULL: private anonymous memory */
+	struct file_object *file; /* the same as a file; NULL: anonymous, or an object of another kind */
 	uintptr_t start;
 	uintptr_t end;
 	uintptr_t outer_start;
@@ -51,6 +58,22 @@ struct quire_map {
 	struct guard guard;       /* guard.pmap NULL: unguarded */
 };
 
+/* A page cache with everything that makes it run. */
+struct quire_pool {
+	struct pool pool;
+	struct as as;
+	struct front front;
+	struct uffd *uffd;
+	struct serve serve;
+	uint32_t delivery; /* an enum quire_delivery, never AUTO */
+	uint32_t policy;
+	const char *why;
+	atomic_uint maps; /* open handles */
+};
+
+/* What .object of a mapping is; as large as struct object, and never looked into. */
+struct object *object_of(struct quire_object *object);
+
 /* The process's own address space for NULL. */
 int quire_get(struct quire **quire);
 
@@ -62,6 +85,19 @@ int map_options_check(struct quire_map_options *options, int fd, uint32_t guard_
 
 /* Opens what the options say; fd -1: none. */
 int map_open(struct quire *quire, int fd, const struct quire_map_options *options, struct quire_map **map);
+
+/* .pool, or one of its own for .cache_bytes; the mapping counts as open in it. */
+int paged_join(struct quire_map *map, const struct quire_map_options *options);
+void paged_leave(struct quire_map *map);
+
+/* Makes the mapping's object one that the pool can page. */
+int paged_object(struct quire_map *map, const struct quire_map_options *options);
+int paged_advise(struct quire_map *map, const struct pmap_span *span, int advice);
+int paged_flush(struct quire_map *map, const struct pmap_span *span, unsigned int how);
+int paged_lock(struct quire_map *map, const struct pmap_span *span, int flags);
+int paged_unlock(struct quire_map *map, const struct pmap_span *span);
+int paged_resident(struct quire_map *map, const struct pmap_span *span, unsigned char *pages);
+int paged_repair(struct quire_map *map);
 
 /* [offset, offset + length) of the handle as addresses, widened to pages. -EINVAL when it leaves the mapping. */
 int map_span(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span);

@@ -78,6 +78,8 @@ static int open_object(struct opening *op)
 	switch ((enum quire_kind)o->kind) {
 	case QUIRE_FILE:
 	case QUIRE_DEVICE:
+		if (o->object != NULL)
+			return 0;
 		return op->fd >= 0 ? file_from_fd(op->fd, &op->map->file)
 				   : file_open(&request, &op->map->file);
 	case QUIRE_SHM: return shm_open_object(&request, &op->map->file);
@@ -105,13 +107,14 @@ static int open_name(struct opening *op)
 /* A file that is to be written is made long enough now; a hole is filled now when asked. */
 static int make_long_enough(struct opening *op, uint64_t end)
 {
-	struct object *object = &op->map->file->object;
+	struct object *object = op->map->object;
 	const struct quire_map_options *o = &op->options;
 	bool preallocate = (o->flags & QUIRE_PREALLOCATE) != 0;
 	uint64_t size;
 	int r;
 
-	if (op->map->file->secret || (o->flags & (QUIRE_CREATE | QUIRE_PREALLOCATE)) == 0)
+	if (op->map->file == NULL || op->map->file->secret ||
+		(o->flags & (QUIRE_CREATE | QUIRE_PREALLOCATE)) == 0)
 		return 0;
 	if (preallocate)
 		return file_preallocate(op->map->file, o->offset, o->length);
@@ -119,17 +122,17 @@ static int make_long_enough(struct opening *op, uint64_t end)
 	return r == 0 && end > size && op->map->file->regular ? object->ops->grow(object, end, false) : r;
 }
 
-static int extent_of_file(struct opening *op)
+static int extent_of_object(struct opening *op)
 {
 	struct quire_map_options *o = &op->options;
 	uint64_t size;
 	uint64_t end;
 	int r;
 
-	r = object_size(&op->map->file->object, &size);
+	r = object_size(op->map->object, &size);
 	if (r < 0)
 		return error_set(r, "cannot ask for the size: %s", strerror(-r));
-	if (o->length == 0 && !op->map->file->regular && op->options.kind == QUIRE_DEVICE)
+	if (o->length == 0 && o->kind == QUIRE_DEVICE && !op->map->file->regular)
 		return error_set(-EINVAL, "a device has no size: give .length");
 	if (o->length == 0)
 		o->length = size > o->offset ? size - o->offset : 0;
@@ -147,8 +150,8 @@ static int open_extent(struct opening *op)
 	uint64_t span;
 	int r = 0;
 
-	if (map->file != NULL)
-		r = extent_of_file(op);
+	if (map->object != NULL)
+		r = extent_of_object(op);
 	if (r < 0)
 		return r;
 
@@ -205,10 +208,11 @@ static void request_for(const struct opening *op, struct map_request *request)
 			.offset = map->offset - map->skew,
 			.flags = pmap_flags(op),
 			.owner = map,
+			.guard = map->pool != NULL && map->guard.pmap != NULL ? &op->map->guard : NULL,
 			.prot = op->options.kind == QUIRE_RESERVED ? 0 : (uint8_t)op->prot,
-			.page_shift = map->file == NULL ? op->page_shift : 0,
+			.page_shift = map->object == NULL ? op->page_shift : 0,
 		},
-		.object = map->file == NULL ? NULL : &map->file->object,
+		.object = map->object,
 	};
 }
 
@@ -225,7 +229,7 @@ static int keep_addresses(const struct opening *op, size_t length, uintptr_t *st
 	_Static_assert((int)QUIRE_PLACE_EXACT == (int)PMAP_EXACT, "the same numbers");
 	request.range.start = o->placement == QUIRE_PLACE_ANYWHERE ? 0 : (uintptr_t)o->address;
 	request.range.end = request.range.start + length;
-	return as_map(&op->quire->as, &request, start);
+	return as_map(op->map->as, &request, start);
 }
 
 static int map_exactly(const struct opening *op, uintptr_t start, size_t length, bool over_reserved)
@@ -237,7 +241,7 @@ static int map_exactly(const struct opening *op, uintptr_t start, size_t length,
 	request.over_reserved = over_reserved;
 	request.range.start = start;
 	request.range.end = start + length;
-	return as_map(&op->quire->as, &request, &start);
+	return as_map(op->map->as, &request, &start);
 }
 
 /* Within addresses kept first: for guard pages, room to grow, and alignment. */
@@ -259,7 +263,7 @@ static int place_in_kept(struct opening *op, size_t length)
 	if (length > 0)
 		r = map_exactly(op, map->start, length, true);
 	if (r < 0)
-		(void)as_unmap(&op->quire->as, map->outer_start, map->outer_end);
+		(void)as_unmap(op->map->as, map->outer_start, map->outer_end);
 	return r;
 }
 
@@ -304,7 +308,7 @@ static int place_alone(struct opening *op, size_t length)
 	request.range.end = request.range.start + length;
 	if (request.range.end < request.range.start)
 		return error_set(-ENOMEM, ".address and .length go beyond the address space");
-	r = as_map(&op->quire->as, &request, &map->start);
+	r = as_map(op->map->as, &request, &map->start);
 	if (r < 0)
 		return r;
 	map->end = map->outer_end = map->start + length;
@@ -346,19 +350,30 @@ static int open_guard(struct opening *op)
 	struct quire_map *map = op->map;
 	struct guard *guard = &map->guard;
 
-	if (op->options.guard == QUIRE_GUARD_OFF || map->kind == QUIRE_RESERVED || map->start == map->end)
+	if (guard->pmap == NULL || map->start == map->end) {
+		guard->pmap = NULL;
 		return 0;
+	}
 	guard->trap.start = map->start;
 	guard->trap.end = map->end;
-	guard->pmap = &op->quire->pmap;
 	guard->owner = map;
 	guard->fd = map->file == NULL ? -1 : map->file->window.fd;
 	guard->offset = map->offset - map->skew;
 	guard->page_bytes = map->page_bytes;
-	guard->policy = op->options.guard;
-	guard->on_fault = op->options.on_fault;
-	guard->user = op->options.user;
-	return guard_open(guard);
+	return map->pool != NULL ? 0 : guard_open(guard); /* a pool's engine asks the guard by itself */
+}
+
+/* What of the guard is known before the mapping has a place. */
+static void prepare_guard(struct opening *op)
+{
+	struct quire_map *map = op->map;
+
+	if (op->options.guard == QUIRE_GUARD_OFF || map->kind == QUIRE_RESERVED)
+		return;
+	map->guard.pmap = map->as->pmap;
+	map->guard.policy = op->options.guard;
+	map->guard.on_fault = op->options.on_fault;
+	map->guard.user = op->options.user;
 }
 
 /* ---- bring in ---- */
@@ -391,8 +406,8 @@ static int open_bring_in(struct opening *op)
 
 static void map_free(struct quire_map *map)
 {
-	if (map->file != NULL)
-		object_unref(&map->file->object);
+	object_unref(map->object);
+	paged_leave(map);
 	free(map->name);
 	free(map);
 }
@@ -403,6 +418,10 @@ static int open_steps(struct opening *op)
 	int r;
 
 	r = open_object(op);
+	if (r == 0 && map->file != NULL)
+		map->object = &map->file->object;
+	if (r == 0 && map->pool != NULL)
+		r = paged_object(map, &op->options);
 	if (r == 0)
 		r = open_name(op);
 	if (r == 0)
@@ -446,7 +465,15 @@ int map_open(struct quire *quire, int fd, const struct quire_map_options *option
 	op.map->kind = op.options.kind;
 	op.map->sharing = op.options.sharing;
 	op.map->flags = op.options.flags;
-	r = open_steps(&op);
+	op.map->as = &op.quire->as;
+	if (op.options.engine != QUIRE_ENGINE_NATIVE)
+		r = paged_join(op.map, &op.options);
+	if (r == 0) {
+		prepare_guard(&op);
+		r = open_steps(&op);
+	} else {
+		map_free(op.map);
+	}
 	if (r < 0)
 		return error_default(r, "cannot map %s: %s",
 			op.options.path == NULL ? "memory" : op.options.path, strerror(-r));
@@ -467,7 +494,7 @@ static int keep_again(struct quire_map *map, uintptr_t start, uintptr_t end)
 		.range = { .start = start, .end = end, .flags = PMAP_RESERVED, .owner = map->inside },
 	};
 
-	return as_map(&map->quire->as, &request, &start);
+	return as_map(map->as, &request, &start);
 }
 
 int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end)
@@ -476,7 +503,7 @@ int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end)
 	int r = 0;
 
 	for (uintptr_t at = start; r == 0 && map_run(map, at, end, &run); at = run.end)
-		r = map->inside == NULL ? as_unmap(&map->quire->as, run.start, run.end)
+		r = map->inside == NULL ? as_unmap(map->as, run.start, run.end)
 					: keep_again(map, run.start, run.end);
 	return r;
 }

@@ -58,7 +58,7 @@ bool map_run(const struct quire_map *map, uintptr_t from, uintptr_t end, struct 
 	struct seg seg;
 
 	*run = (struct pmap_span){ end, end };
-	for (uintptr_t va = from; va < end && as_find(&map->quire->as, va, &seg); va = seg.range.end) {
+	for (uintptr_t va = from; va < end && as_find(map->as, va, &seg); va = seg.range.end) {
 		bool own = seg.range.owner == map && seg.range.start < end;
 		uintptr_t start = max_u64(seg.range.start, from);
 
@@ -123,7 +123,7 @@ int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsig
 		r = need_whole(map, &span);
 	if (r < 0)
 		return r;
-	return as_protect(&map->quire->as, span.start, span.end, prot_bits(protection));
+	return as_protect(map->as, span.start, span.end, prot_bits(protection));
 }
 
 /* ---- size ---- */
@@ -138,14 +138,14 @@ static void request_more(
 		.how = PMAP_REPLACE,
 		.over_reserved = true,
 		.range = { .start = start, .end = end, .owner = map, .flags = map->pmap_flags },
-		.object = map->file == NULL ? NULL : &map->file->object,
+		.object = map->object,
 	};
 	request->range.offset = map->offset - map->skew + (start - map->start);
 	request->range.prot = PMAP_READ;
 	if (map->file == NULL || map->file->window.writable)
 		request->range.prot = PMAP_READ | PMAP_WRITE;
 	/* The protection of the last page goes on. */
-	if (start > map->start && as_find(&map->quire->as, start - PAGE_BYTES, &last))
+	if (start > map->start && as_find(map->as, start - PAGE_BYTES, &last))
 		request->range.prot = last.range.prot;
 }
 
@@ -155,7 +155,7 @@ static int grow_in_kept(struct quire_map *map, uintptr_t end)
 	uintptr_t start;
 
 	request_more(map, map->end, end, &request);
-	return as_map(&map->quire->as, &request, &start);
+	return as_map(map->as, &request, &start);
 }
 
 static int shrink_to_kept(struct quire_map *map, uintptr_t end)
@@ -166,7 +166,7 @@ static int shrink_to_kept(struct quire_map *map, uintptr_t end)
 	};
 	uintptr_t start;
 
-	return as_map(&map->quire->as, &request, &start);
+	return as_map(map->as, &request, &start);
 }
 
 static int resize_by_kernel(struct quire_map *map, size_t span, bool may_move)
@@ -185,7 +185,7 @@ static int resize_by_kernel(struct quire_map *map, size_t span, bool may_move)
 		if (r != -ENOMEM)
 			return r;
 	}
-	r = as_move(&map->quire->as, map->start, map->end, &target, &start);
+	r = as_move(map->as, map->start, map->end, &target, &start);
 	if (r < 0)
 		return r;
 	map->start = map->outer_start = start;
@@ -285,7 +285,7 @@ int quire_map_move(struct quire_map *map, void *address)
 		.start = to,
 		.length = map->end - map->start,
 	};
-	r = as_move(&map->quire->as, map->start, map->end, &target, &to);
+	r = as_move(map->as, map->start, map->end, &target, &to);
 	if (r < 0)
 		return error_default(r, "the mapping consists of several pieces and cannot be moved as one");
 	map->start = map->outer_start = to;
@@ -328,10 +328,11 @@ int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned in
 {
 	int r;
 
+	if (map->pool != NULL)
+		return paged_advise(map, span, advices[advice].advice);
 	r = kernel_advise(span, advices[advice].advice);
 	if (r == 0 && (advices[advice].set | advices[advice].clear) != 0)
-		r = as_mark(
-			&map->quire->as, span->start, span->end, advices[advice].set, advices[advice].clear);
+		r = as_mark(map->as, span->start, span->end, advices[advice].set, advices[advice].clear);
 	return r;
 }
 
@@ -398,12 +399,15 @@ int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigne
 		r = map_error(map);
 	if (r == 0)
 		r = need_whole(map, &span);
-	if (r < 0 || map->file == NULL || map->sharing != QUIRE_SHARED || span.start == span.end)
+	if (r < 0 || map->object == NULL || map->sharing != QUIRE_SHARED || span.start == span.end)
 		return r;
 
-	r = kernel_sync(&span, how != QUIRE_FLUSH_ASYNC);
+	if (map->pool != NULL)
+		r = paged_flush(map, &span, how);
+	else
+		r = kernel_sync(&span, how != QUIRE_FLUSH_ASYNC);
 	/* msync writes the pages and, on most filesystems, syncs the file; DURABLE does not rely on "most". */
-	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->file->regular)
+	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->pool == NULL && map->file->regular)
 		r = file_sync(map->file, true);
 	if (r < 0)
 		return error_set(r, "cannot flush %zu bytes at offset %zu of %s: %s",
@@ -430,10 +434,12 @@ int quire_map_lock(struct quire_map *map, size_t offset, size_t length, unsigned
 		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
 		return r;
+	if (map->pool != NULL)
+		return paged_lock(map, &span, on_fault ? MLOCK_ONFAULT : 0);
 	r = kernel_lock(&span, on_fault);
 	if (r < 0)
 		return r;
-	return as_mark(&map->quire->as, span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED, 0);
+	return as_mark(map->as, span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED, 0);
 }
 
 int quire_map_unlock(struct quire_map *map, size_t offset, size_t length)
@@ -447,10 +453,12 @@ int quire_map_unlock(struct quire_map *map, size_t offset, size_t length)
 		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
 		return r;
+	if (map->pool != NULL)
+		return paged_unlock(map, &span);
 	r = kernel_unlock(&span);
 	if (r < 0)
 		return r;
-	return as_mark(&map->quire->as, span.start, span.end, 0, PMAP_LOCKED | PMAP_LOCK_ONFAULT);
+	return as_mark(map->as, span.start, span.end, 0, PMAP_LOCKED | PMAP_LOCK_ONFAULT);
 }
 
 int64_t quire_map_residency(
@@ -464,7 +472,8 @@ int64_t quire_map_residency(
 
 	error_clear();
 	r = map_span(map, offset, length, &span);
-	if (r == 0 && map->file != NULL && map->file->regular && !file_tells_residency(map->file))
+	if (r == 0 && map->pool == NULL && map->file != NULL && map->file->regular &&
+		!file_tells_residency(map->file))
 		r = error_set(-EACCES,
 			"the kernel calls every page of a file resident for who neither owns nor may write it: ask as the owner");
 	if (r == 0)
@@ -476,7 +485,7 @@ int64_t quire_map_residency(
 		const struct pmap_span part = { at, min_u64(span.end, at + CHUNK * PAGE_BYTES) };
 		size_t count = (part.end - part.start) / PAGE_BYTES;
 
-		r = kernel_resident(&part, chunk);
+		r = map->pool != NULL ? paged_resident(map, &part, chunk) : kernel_resident(&part, chunk);
 		if (r < 0)
 			return error_set(r, "part of the range was unmapped");
 		for (size_t i = 0; i < count; i++)

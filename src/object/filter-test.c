@@ -94,7 +94,8 @@ static void log_after(struct filter *filter, struct io *io)
 {
 	const struct logger *logger = CONTAINER_OF(filter, struct logger, filter);
 
-	logger->log(logger->user, io->kind, io->first, io->count, io->error);
+	if (io->kind != IO_SYNC)
+		logger->log(logger->user, io->kind == IO_PUT, io->first, io->count, io->error);
 }
 
 static const struct filter_kind log_kind = { .after = log_after };

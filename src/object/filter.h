@@ -56,8 +56,8 @@ struct filter_fail_plan {
 
 int filter_fail(struct object *next, const struct filter_fail_plan *plan, struct object **object);
 
-/* Calls back for every finished transfer. */
-typedef void filter_log_fn(void *user, enum io_kind kind, uint64_t first, uint32_t count, int error);
+/* Calls back for every finished get and put. */
+typedef void filter_log_fn(void *user, int put, uint64_t first, uint32_t count, int error);
 
 int filter_log(struct object *next, filter_log_fn *log, void *user, struct object **object);
 

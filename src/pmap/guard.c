@@ -250,6 +250,43 @@ static enum trap_verdict guard_fix(struct trap_range *trap, struct trap_fault *a
 	}
 }
 
+static uint32_t cause_of(int error)
+{
+	switch (error) {
+	case -ENXIO:
+	case -ENODATA: return QUIRE_CAUSE_TRUNCATED;
+	case -EBADMSG: return QUIRE_CAUSE_CHECKSUM;
+	case -ENOMEM: return QUIRE_CAUSE_NO_FRAME;
+	case -ENOSPC:
+	case -EDQUOT: return QUIRE_CAUSE_NO_SPACE;
+	case -EFAULT: return QUIRE_CAUSE_UNKNOWN;
+	default: return QUIRE_CAUSE_IO;
+	}
+}
+
+enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int error)
+{
+	struct quire_fault fault = {
+		.size = sizeof(fault),
+		.cause = cause_of(error),
+		.error = error == -ENXIO ? -ENODATA : error,
+		.address = (const void *)at->va,
+		.offset = guard->offset + (at->va - guard->trap.start),
+		.write = at->store,
+	};
+
+	fault.count = atomic_fetch_add(&guard->count, 1) + 1;
+	record(guard, &fault);
+	at->error = fault.error;
+	switch (decide(guard, at, &fault)) {
+	case QUIRE_FAULT_UNWIND: return at->can_leave ? TRAP_LEAVE : TRAP_RESUME;
+	case QUIRE_FAULT_SIGNAL: return TRAP_REFUSE;
+	case QUIRE_FAULT_RETRY:
+	case QUIRE_FAULT_ZEROS:
+	default: return TRAP_RESUME;
+	}
+}
+
 /* ---- opening, following, closing ---- */
 
 int guard_open(struct guard *guard)
@@ -269,6 +306,10 @@ void guard_close(struct guard *guard)
 {
 	if (guard->pmap == NULL)
 		return;
+	if (guard->trap.fix == NULL) { /* of a paged range: its engine knows the addresses */
+		guard->pmap = NULL;
+		return;
+	}
 	trap_remove(&guard->trap);
 	forget_pages(guard);
 	guard->pmap = NULL;

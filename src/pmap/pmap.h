@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct guard;
 struct pmap;
 
 /* Where an engine keeps the pages of one object: a word of the engine's own in each object. */
@@ -66,7 +67,7 @@ enum pmap_flag {
 	PMAP_NOHUGEPAGE = 1 << 11,
 	PMAP_RANDOM = 1 << 12,
 	PMAP_SEQUENTIAL = 1 << 13,
-	PMAP_RESERVED = 1 << 14, /* addresses only; others are placed over it */
+	PMAP_RESERVED = 1 << 14,    /* addresses only; others are placed over it */
 	PMAP_NEVER_WRITE = 1 << 15, /* shared through a descriptor that may not write */
 };
 
@@ -76,6 +77,7 @@ struct pmap_range {
 	uintptr_t end;
 	uint64_t offset; /* of start in the window, in bytes */
 	const struct pmap_window *window;
+	struct guard *guard;    /* asked when a page of a paged range cannot be filled; NULL: the signal */
 	struct pmap_home *home; /* of the object it shows; NULL: private pages only */
 	const void *owner;      /* who attached it: an owner patches and gives back its own ranges only */
 	uint32_t flags;

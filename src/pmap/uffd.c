@@ -11,6 +11,7 @@
 #include "base/align.h"
 #include "base/error.h"
 #include "base/lock.h"
+#include "pmap/guard.h"
 #include "pmap/limits.h"
 #include "pmap/store.h"
 #include "sys/file.h"
@@ -63,6 +64,7 @@ struct uffd_range {
 	struct uffd *uffd;
 	struct store *store; /* NULL: anonymous */
 	uint64_t offset;     /* of trap.start in the store */
+	struct guard *guard;
 	uint8_t prot;
 	bool shared;
 	struct frames_table *table; /* private ranges */
@@ -85,6 +87,24 @@ static uintptr_t frame_place(uintptr_t area, uint32_t frame)
 
 /* ---- ranges by address ---- */
 
+static void drop(uintptr_t start, size_t bytes)
+{
+	(void)sys_madvise(
+		start, bytes, MADV_DONTNEED); /* of a mapping of ours, and not locked: cannot fail */
+}
+
+/* Zeros where nothing could be read. In a shared range they lie in the store, which does not know of them: a later fill
+ * overwrites them. */
+static int stand_in(struct uffd_range *range, uintptr_t va)
+{
+	static const char zeros[PAGE_BYTES];
+	int r = sys_uffd_copy(context(range), va, (uintptr_t)zeros, PAGE_BYTES, false);
+
+	if (r == -EEXIST && range->shared)
+		r = sys_uffd_continue(context(range), va, PAGE_BYTES, false);
+	return r == -EEXIST ? 0 : r;
+}
+
 static enum trap_verdict uffd_fix(struct trap_range *trap, struct trap_fault *fault)
 {
 	struct uffd_range *range = CONTAINER_OF(trap, struct uffd_range, trap);
@@ -94,12 +114,22 @@ static enum trap_verdict uffd_fix(struct trap_range *trap, struct trap_fault *fa
 		.va = align_down(fault->va, PAGE_BYTES),
 		.access = fault->store ? PMAP_WRITE : PMAP_READ,
 	};
-	int r = pmap->up(pmap->above, &question);
+	enum trap_verdict verdict;
+	int r;
 
+	/* With threads a signal means that they have failed and poisoned the page: once more, to learn the error. */
+	if (!range->uffd->options.inline_faults)
+		drop(question.va, PAGE_BYTES);
+	r = pmap->up(pmap->above, &question);
 	if (r == 0)
 		return TRAP_RESUME;
 	fault->error = r;
-	return fault->can_leave ? TRAP_LEAVE : TRAP_REFUSE;
+	if (range->guard == NULL)
+		return fault->copying ? TRAP_LEAVE : TRAP_REFUSE;
+	verdict = guard_failed(range->guard, fault, r);
+	if (verdict == TRAP_RESUME && stand_in(range, question.va) < 0)
+		verdict = TRAP_REFUSE;
+	return verdict;
 }
 
 /* The attached range that holds va, or NULL; to be given back with table_release. */
@@ -126,12 +156,6 @@ static bool can_move(const struct uffd_range *range)
 {
 	/* The kernel moves between mappings of equal rights, anonymous both. */
 	return range->uffd->moves && range->store == NULL && range->prot == (PMAP_READ | PMAP_WRITE);
-}
-
-static void drop(uintptr_t start, size_t bytes)
-{
-	(void)sys_madvise(
-		start, bytes, MADV_DONTNEED); /* of a mapping of ours, and not locked: cannot fail */
 }
 
 /* From fill or out to va. */
@@ -495,6 +519,7 @@ static int uffd_attach(struct pmap *pmap, struct pmap_range *wanted, enum pmap_h
 	range->offset = wanted->offset;
 	range->prot = wanted->prot;
 	range->shared = (wanted->flags & PMAP_SHARED) != 0;
+	range->guard = wanted->guard;
 	r = attach_paged(range, wanted, how);
 	if (r < 0)
 		range_free(range);

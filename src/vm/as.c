@@ -559,7 +559,8 @@ void as_freeze(struct as *as, uintptr_t start, uintptr_t end)
 	struct seg seg;
 
 	lock_space(as);
-	for (uintptr_t va = start; va < end && as_find(as, va, &seg) && seg.range.start < end; va = seg.range.end) {
+	for (uintptr_t va = start; va < end && as_find(as, va, &seg) && seg.range.start < end;
+		va = seg.range.end) {
 		seg.range.prot &= (uint8_t)~PMAP_WRITE;
 		if ((seg.range.flags & PMAP_SHARED) == 0)
 			(void)as->pmap->ops->protect(as->pmap, &seg.range);

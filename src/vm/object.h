@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/sparse.h"
 #include "pmap/pmap.h"
 #include "vm/readahead.h"
-#include "base/sparse.h"
 
 struct io;
 struct object;

@@ -24,10 +24,10 @@
 #include <stdint.h>
 
 #include "base/lock.h"
+#include "base/sparse.h"
 #include "vm/io.h"
 #include "vm/page.h"
 #include "vm/policy.h"
-#include "base/sparse.h"
 
 struct as;
 struct object;
