@@ -50,7 +50,12 @@ struct pmap_window {
 	bool can_shrink; /* somebody may cut the file: its pages can die */
 };
 
-enum pmap_prot { PMAP_READ = 1, PMAP_WRITE = 2, PMAP_EXECUTE = 4 }; /* = PROT_*, asserted in native.c */
+enum pmap_prot {
+	PMAP_READ = 1,
+	PMAP_WRITE = 2,
+	PMAP_EXECUTE = 4,
+	PMAP_WRITTEN = 8, /* of enter: a store is coming, the page counts as written */
+}; /* = PROT_*, asserted in native.c */
 
 enum pmap_flag {
 	PMAP_SHARED = 1 << 0,

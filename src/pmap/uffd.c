@@ -232,7 +232,7 @@ static int uffd_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 
 static int enter_shown(struct uffd_range *range, uintptr_t va, unsigned int prot)
 {
-	bool protect = (prot & PMAP_WRITE) == 0;
+	bool protect = (prot & PMAP_WRITTEN) == 0; /* a first store is to be noted, or to be asked for */
 	int r = sys_uffd_continue(context(range), va, PAGE_BYTES, protect);
 
 	/* It is there already, perhaps with less rights; another thread may have been faster. */

@@ -345,7 +345,7 @@ static int reclaim_frame(struct pool *pool, unsigned int *tries)
 	pool_count_add(pool, COUNT_INLINE_EVICTIONS, 1);
 	if (pageout_evict(pool, RECLAIM_BATCH) > 0)
 		return STEP_RESTART;
-	if (++*tries >= RECLAIM_TRIES)
+	if (!atomic_load(&pool->evicting) && ++*tries >= RECLAIM_TRIES)
 		return -ENOMEM;
 	lock_yield();
 	return STEP_RESTART;
@@ -572,7 +572,7 @@ static unsigned int entry_prot(const struct fault *f)
 		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to copy it first */
 	if ((f->as->pmap->can & PMAP_CAN_HARVEST) == 0 && f->access != PMAP_WRITE)
 		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to be noticed */
-	return prot;
+	return f->access == PMAP_WRITE ? prot | PMAP_WRITTEN : prot;
 }
 
 static void note_use(struct fault *f)

@@ -56,7 +56,7 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	pool->hostile = config->hostile;
 	pool->budget = (uint32_t)(config->bytes >> PAGE_SHIFT);
 	pool->frame_count = (uint32_t)(max_u64(config->bytes, config->bytes_max) >> PAGE_SHIFT);
-	atomic_flag_clear(&pool->evicting);
+	atomic_store(&pool->evicting, false);
 	pool->pages = calloc(pool->frame_count, sizeof(struct page));
 	pool->io_memory = calloc(POOL_IOS, sizeof(struct io));
 	pool->swap_used = calloc(swap_words, sizeof(uint64_t));
