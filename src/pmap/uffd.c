@@ -365,6 +365,9 @@ static int uffd_poison(struct pmap *pmap, uintptr_t va)
 	if (range == NULL)
 		return -ENOENT;
 	r = sys_uffd_poison(context(range), va, PAGE_BYTES);
+	/* A page that was evicted unwritten leaves a write-protect marker behind, which stands in the way. */
+	if (r == -EEXIST && sys_uffd_write_protect(context(range), va, PAGE_BYTES, false) == 0)
+		r = sys_uffd_poison(context(range), va, PAGE_BYTES);
 	table_release(held);
 	return r;
 }
@@ -725,7 +728,8 @@ int uffd_descriptor(const struct uffd *uffd, bool shared)
 
 int uffd_wake(struct uffd *uffd, uintptr_t va)
 {
-	int r = sys_uffd_wake(uffd->shared, va, PAGE_BYTES);
+	int shared = sys_uffd_wake(uffd->shared, va, PAGE_BYTES);
+	int private = sys_uffd_wake(uffd->private, va, PAGE_BYTES);
 
-	return r < 0 ? sys_uffd_wake(uffd->private, va, PAGE_BYTES) : r;
+	return shared < 0 ? shared : private; /* who waits, waits on one of them */
 }
