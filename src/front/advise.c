@@ -146,6 +146,9 @@ static int populate(struct as *as, uintptr_t start, uintptr_t end, bool store)
 	for (uintptr_t va = start; r == 0 && va < end; va += PAGE_BYTES) {
 		if (!as_find(as, va, &seg) || seg.range.start > va)
 			return -ENOMEM;
+		/* Stricter than a load is, here where what may be written may be read. */
+		if ((seg.range.prot & (store ? PMAP_WRITE : PMAP_READ)) == 0)
+			return -EINVAL;
 		r = fault_handle(as, va, store ? PMAP_WRITE : PMAP_READ, FAULT_ALLOCATE);
 	}
 	return populate_error(r);

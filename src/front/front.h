@@ -25,7 +25,8 @@ struct front_file {
 	struct object *object; /* NULL: something that cannot be mapped: -ENODEV */
 	bool readable;
 	bool writable;
-	bool sealed; /* F_SEAL_FUTURE_WRITE or F_SEAL_WRITE */
+	bool no_exec; /* its mount, or its kind, has no executables */
+	bool sealed;  /* F_SEAL_FUTURE_WRITE or F_SEAL_WRITE */
 };
 
 /* front: an address space as a program sees the kernel's */

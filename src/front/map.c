@@ -119,6 +119,8 @@ static int check_file(struct mapping *m)
 	}
 	if (!file->readable)
 		return -EACCES;
+	if (file->no_exec && (m->prot & PROT_EXEC) != 0)
+		return -EPERM;
 	if (file->object == NULL)
 		return -ENODEV;
 	if ((m->flags & MAP_GROWSDOWN) != 0)

@@ -59,7 +59,8 @@ static int check_vma(struct remap *m)
 		return 0;
 	if (m->old_length == 0 && (m->vma.range.flags & PMAP_SHARED) == 0)
 		return -EINVAL;
-	if (m->old_length > m->vma.range.end - m->start)
+	/* What is cut off first may be anything. */
+	if (min_u64(m->old_length, m->new_length) > m->vma.range.end - m->start)
 		return -EFAULT;
 	return 0;
 }

@@ -116,18 +116,18 @@ int front_mincore(struct front *front, uintptr_t start, size_t length, unsigned 
 	if (start > front->task_bytes || length > front->task_bytes - start ||
 		!front_end(start, length, &end))
 		return -ENOMEM;
-	if (pages == NULL && length > 0)
-		return -EFAULT;
 	for (uintptr_t va = start; va < end; va += PAGE_BYTES) {
 		unsigned int phase = as_enter(as);
 		const struct seg *seg = as_seg(as, va);
 		bool there = seg != NULL && seg->range.start <= va;
 
-		if (there)
+		if (there && pages != NULL)
 			pages[(va - start) >> PAGE_SHIFT] = is_resident(as, seg, va);
 		as_leave(as, phase);
 		if (!there)
 			return -ENOMEM;
+		if (pages == NULL)
+			return -EFAULT; /* found out when the first answer is copied */
 	}
 	return 0;
 }

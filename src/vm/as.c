@@ -719,7 +719,7 @@ uintptr_t as_place(struct as *as, uintptr_t hint, size_t length)
 	unsigned int phase;
 
 	hint = align_down(hint, PAGE_BYTES);
-	if (hint >= as->low && length <= as->high && hint <= as->high - length && hint != 0 &&
+	if (hint != 0 && length <= as->high && hint <= as->high - length &&
 		as_count(as, hint, hint + length) == 0)
 		return hint;
 

@@ -566,7 +566,7 @@ static int promote(struct fault *f)
 /* What the page table may allow without asking again. */
 static unsigned int entry_prot(const struct fault *f)
 {
-	unsigned int prot = f->seg.range.prot;
+	unsigned int prot = f->seg.range.prot | PMAP_READ; /* as on x86 */
 
 	if ((f->seg.range.flags & PMAP_SHARED) == 0 && !f->own)
 		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to copy it first */

@@ -78,7 +78,27 @@ static void source_close(struct object *object)
 	of(object)->closed = true;
 }
 
+static int source_size(struct object *object, uint64_t *bytes)
+{
+	*bytes = object->bytes;
+	return 0;
+}
+
+/* As ftruncate: what was cut off reads zero when the object grows again. */
+static int source_grow(struct object *object, uint64_t bytes, bool preallocate)
+{
+	(void)preallocate;
+	if (bytes > SOURCE_PAGES_MAX * PAGE)
+		return -EFBIG;
+	if (bytes < object->bytes)
+		memset(of(object)->bytes + bytes, 0, object->bytes - bytes);
+	object->bytes = bytes;
+	return 0;
+}
+
 static const struct object_ops source_ops = {
+	.size = source_size,
+	.grow = source_grow,
 	.start = source_start,
 	.reap = source_reap,
 	.close = source_close,
