@@ -34,7 +34,7 @@ int main(void)
 
 	/* 1: anonymous, private */
 	assert(quire_map_anon(NULL, 1 << 20, &map) == 0);
-	strcpy(quire_map_address(map), "mine");
+	memcpy(quire_map_address(map), "mine", 5);
 	(void)quire_map_name(map, "example"); /* not every kernel can */
 	assert(quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_NORMAL) == 0);
 	show("private memory", map);
@@ -71,5 +71,6 @@ int main(void)
 	assert(quire_map_address(map) == (void *)0x100000000000);
 	show("at an address", map);
 
+	close(fd);
 	return unlink(path);
 }

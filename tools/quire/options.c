@@ -234,7 +234,7 @@ static char *argp_text(const struct verb *verb)
 			verb->examples[i].what);
 	fputs("\nExit status:\n  0 answered in full, 1 system error, 64 usage", to);
 	for (size_t i = 0; verb->exits != NULL && verb->exits[i].what != NULL; i++)
-		fprintf(to, "\n  %u %s", verb->exits[i].code, verb->exits[i].what);
+		fprintf(to, "\n  %d %s", (int)verb->exits[i].code, verb->exits[i].what);
 	fclose(to);
 	return text;
 }
