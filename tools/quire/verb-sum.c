@@ -324,7 +324,7 @@ static const struct sum_settings defaults = { .seed = 1 };
 
 const struct verb verb_sum = {
 	.name = "sum",
-	.summary = "one checksum by mmap, read, direct I/O or io_uring, and their cost",
+	.summary = "checksums of files by mmap, read or io_uring, and their cost",
 	.usage = "FILE...",
 	.description = description,
 	.options = options,
