@@ -623,6 +623,7 @@ QUIRE_API int quire_map_move(struct quire_map *map, void *address);
  *   -EFAULT     QUIRE_POPULATE behind the end of the file
  *   -EHWPOISON  QUIRE_POPULATE met a poisoned page
  *   -EIO        QUIRE_POPULATE could not read
+ *   -ENOSPC     QUIRE_POPULATE met a hole on a full filesystem
  *   -EAGAIN     QUIRE_COLLAPSE: try again
  *   -EBUSY      QUIRE_COLLAPSE: a page is in use
  *   -EACCES     QUIRE_REMOVE on a mapping without write permission

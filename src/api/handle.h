@@ -48,7 +48,7 @@ struct quire_map {
 	char *name;
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */
-	struct guard guard;       /* guard.pmap NULL: unguarded */
+	struct guard guard;       /* guard.policy 0: unguarded */
 };
 
 /* The process's own address space for NULL. */
@@ -78,6 +78,9 @@ bool map_owns(const struct quire_map *map, const struct pmap_span *span);
 
 /* Gives back what of [start, end) is its own: to the system, or to the reservation it stands in. */
 int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end);
+
+/* Guards it when that was asked for; a mapping without a page waits until it has grown. */
+int map_guard(struct quire_map *map);
 
 /* The sticky error, with its sentence; 0 when there is none. */
 int map_error(const struct quire_map *map);

@@ -341,16 +341,25 @@ static int open_place(struct opening *op)
 
 /* ---- guard ---- */
 
+int map_guard(struct quire_map *map)
+{
+	struct guard *guard = &map->guard;
+
+	if (guard->policy == QUIRE_GUARD_DEFAULT || map->start == map->end)
+		return 0;
+	guard->trap.start = map->start;
+	guard->trap.end = map->end;
+	guard->pmap = &map->quire->pmap;
+	return guard_open(guard);
+}
+
 static int open_guard(struct opening *op)
 {
 	struct quire_map *map = op->map;
 	struct guard *guard = &map->guard;
 
-	if (op->options.guard == QUIRE_GUARD_OFF || map->kind == QUIRE_RESERVED || map->start == map->end)
+	if (op->options.guard == QUIRE_GUARD_OFF || map->kind == QUIRE_RESERVED)
 		return 0;
-	guard->trap.start = map->start;
-	guard->trap.end = map->end;
-	guard->pmap = &op->quire->pmap;
 	guard->owner = map;
 	guard->fd = map->file == NULL ? -1 : map->file->window.fd;
 	guard->offset = map->offset - map->skew;
@@ -358,7 +367,7 @@ static int open_guard(struct opening *op)
 	guard->policy = op->options.guard;
 	guard->on_fault = op->options.on_fault;
 	guard->user = op->options.user;
-	return guard_open(guard);
+	return map_guard(map);
 }
 
 /* ---- bring in ---- */

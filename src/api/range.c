@@ -233,8 +233,9 @@ static int resize_object(struct quire_map *map, size_t length, bool preallocate)
 
 static int guard_resized(struct quire_map *map)
 {
-	if (map->guard.pmap == NULL ||
-		(map->guard.trap.start == map->start && map->guard.trap.end == map->end))
+	if (map->guard.pmap == NULL)
+		return map_guard(map); /* it was empty until now */
+	if (map->guard.trap.start == map->start && map->guard.trap.end == map->end)
 		return 0;
 	return guard_follow(&map->guard, map->start, map->end);
 }
@@ -352,7 +353,8 @@ static int explain_populate(const struct quire_map *map, const struct pmap_span 
 			continue;
 		fault.offset = guard.offset + (page - map->start);
 		(void)fault_explain(map, &fault);
-		return error; /* as documented; the sentence says the cause */
+		/* Behind the end of the file it is -EFAULT, as the kernel says; what the kernel does not tell apart, we do. */
+		return fault.cause == QUIRE_CAUSE_TRUNCATED ? error : fault.error;
 	}
 	return error;
 }

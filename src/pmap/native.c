@@ -80,6 +80,17 @@ int native_show(const struct pmap_range *range)
 	return r;
 }
 
+int native_show_elsewhere(const struct pmap_range *range, uintptr_t *start)
+{
+	struct pmap_range other = *range;
+
+	other.start = 0;
+	other.end = range->end - range->start;
+	if (other.prot == 0)
+		other.prot = PROT_READ;
+	return map_at(&other, kernel_flags(&other) | MAP_NORESERVE, start);
+}
+
 /* MAP_FIXED_NOREPLACE and the validating type exclude each other, so MAP_SYNC takes the address first. */
 static int take_then_show(struct pmap_range *range)
 {

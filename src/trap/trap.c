@@ -88,6 +88,10 @@ static void land(void *argument)
 {
 	struct quire_landing *landing = argument;
 
+	/* Not in the handler any more, so words may be found for it; the mapping's handle has the better ones. */
+	(void)error_set(landing->error,
+		"a page of a guarded mapping could not be served: %s; quire_map_error() says where",
+		strerrordesc_np(-landing->error));
 	_longjmp(landing->place, 1);
 }
 
@@ -284,6 +288,11 @@ int trap_add(struct trap_range *range)
 	if (r == 0)
 		r = table_add(range);
 	return r;
+}
+
+void trap_stretch(struct trap_range *range, uintptr_t end)
+{
+	table_stretch(range, end);
 }
 
 void trap_remove(struct trap_range *range)
