@@ -90,6 +90,12 @@ int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
 int prot_check(uint32_t protection);
 unsigned int prot_bits(uint32_t protection);
 
+/* Has /proc/PID/maps show a name; where the kernel cannot, that is an error only if demanded. */
+int map_show_name(struct quire_map *map, const char *name, bool demanded);
+
+/* What a segment remembers of an advice: bits of enum pmap_flag. */
+uint32_t advice_flags(unsigned int advice);
+
 int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/range.c - operations on ranges of a mapping. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/handle.h"
@@ -128,25 +129,32 @@ int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsig
 
 /* ---- size ---- */
 
-/* What grows or shrinks: the request for more of the same. */
+/* What grows: the request for more of the same. Protection, advice and page size of the last page go on. */
 static void request_more(
 	const struct quire_map *map, uintptr_t start, uintptr_t end, struct map_request *request)
 {
+	bool writable = map->file == NULL || map->file->window.writable;
 	struct seg last;
 
 	*request = (struct map_request){
 		.how = PMAP_REPLACE,
 		.over_reserved = true,
-		.range = { .start = start, .end = end, .owner = map, .flags = map->pmap_flags },
+		.range = {
+			.flags = map->pmap_flags,
+			.prot = writable ? PMAP_READ | PMAP_WRITE : PMAP_READ,
+		},
 		.object = map->file == NULL ? NULL : &map->file->object,
 	};
-	request->range.offset = map->offset - map->skew + (start - map->start);
-	request->range.prot = PMAP_READ;
-	if (map->file == NULL || map->file->window.writable)
-		request->range.prot = PMAP_READ | PMAP_WRITE;
-	/* The protection of the last page goes on. */
-	if (start > map->start && as_find(&map->quire->as, start - PAGE_BYTES, &last))
+	if (start > map->start && as_find(&map->quire->as, start - PAGE_BYTES, &last) &&
+		last.range.owner == map && last.range.start < start) {
+		request->range.flags = last.range.flags;
 		request->range.prot = last.range.prot;
+		request->range.page_shift = last.range.page_shift;
+	}
+	request->range.owner = map;
+	request->range.start = start;
+	request->range.end = end;
+	request->range.offset = map->offset - map->skew + (start - map->start);
 }
 
 static int grow_in_kept(struct quire_map *map, uintptr_t end)
@@ -240,6 +248,22 @@ static int guard_resized(struct quire_map *map)
 	return guard_follow(&map->guard, map->start, map->end);
 }
 
+/* Kinds whose object cannot follow: the new pages would be dead. */
+static int resize_check(const struct quire_map *map, size_t length)
+{
+	bool grows = length > map->length;
+	bool kept = map->inside == NULL && map->start + map->skew + length <= map->outer_end;
+
+	if (map->kind == QUIRE_RESERVED || (map->flags & QUIRE_STACK) != 0)
+		return error_set(-EINVAL, "reservations and stacks have a fixed size");
+	if (map->kind == QUIRE_SECRET && grows)
+		return error_set(-EINVAL, "secret memory cannot grow: map what is needed at once");
+	if (map->kind == QUIRE_ANON && map->sharing == QUIRE_SHARED && grows && !kept)
+		return error_set(-EINVAL,
+			"shared anonymous memory grows within .reserve_bytes only: use QUIRE_MEMFD (quire_map_shared)");
+	return 0;
+}
+
 int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 {
 	uint64_t span;
@@ -249,8 +273,9 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 	if (map == NULL || length == 0 || (flags & ~(unsigned int)(QUIRE_MAY_MOVE | QUIRE_PREALLOCATE)) != 0)
 		return error_set(
 			-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
-	if (map->kind == QUIRE_RESERVED || (map->flags & QUIRE_STACK) != 0)
-		return error_set(-EINVAL, "reservations and stacks have a fixed size");
+	r = resize_check(map, length);
+	if (r < 0)
+		return r;
 	if (!add_fits(length, map->skew + map->page_bytes - 1, &span) || span > (uint64_t)1 << 62)
 		return error_set(-ENOMEM, "%zu bytes are more than an address space holds", length);
 	r = map_error(map);
@@ -359,6 +384,26 @@ static int explain_populate(const struct quire_map *map, const struct pmap_span 
 	return error;
 }
 
+/* Where content is destroyed nothing but what was named may go: the last page of the mapping may be cut short. */
+static int whole_pages(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span)
+{
+	int r = map_span_exact(map, offset, length, span);
+
+	if (r < 0)
+		return r;
+	if (length != QUIRE_TO_END && offset + length != map->length &&
+		map->start + map->skew + offset + length != span->end)
+		return error_set(-EINVAL,
+			"%zu bytes at offset %zu are not whole pages, and their content would go", length,
+			offset);
+	return 0;
+}
+
+uint32_t advice_flags(unsigned int advice)
+{
+	return advices[advice].set;
+}
+
 int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsigned int advice)
 {
 	bool store = advice == QUIRE_POPULATE_FOR_WRITE;
@@ -370,7 +415,7 @@ int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsign
 		return error_set(-EINVAL, "advice %u is unknown", advice);
 	r = map_span(map, offset, length, &span);
 	if (r == 0 && advices[advice].destroys)
-		r = map_span_exact(map, offset, length, &span);
+		r = whole_pages(map, offset, length, &span);
 	if (r == 0)
 		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
@@ -435,7 +480,8 @@ int quire_map_lock(struct quire_map *map, size_t offset, size_t length, unsigned
 	r = kernel_lock(&span, on_fault);
 	if (r < 0)
 		return r;
-	return as_mark(&map->quire->as, span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED, 0);
+	return as_mark(&map->quire->as, span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED,
+		on_fault ? PMAP_LOCKED : PMAP_LOCK_ONFAULT);
 }
 
 int quire_map_unlock(struct quire_map *map, size_t offset, size_t length)
@@ -534,24 +580,64 @@ int quire_map_place(struct quire_map *map, size_t offset, size_t length, unsigne
 	return r < 0 ? error_set(r, "pages could not be placed: %s", strerror(-r)) : 0;
 }
 
-int quire_map_name(struct quire_map *map, const char *name)
+static int name_check(const char *name)
+{
+	enum { NAME_MAX_BYTES = 79 };
+	size_t length = name == NULL ? 0 : strlen(name);
+
+	if (length == 0 || length > NAME_MAX_BYTES)
+		return error_set(-EINVAL, "a name has 1 to %d characters", NAME_MAX_BYTES);
+	for (size_t i = 0; i < length; i++)
+		if (name[i] < ' ' || name[i] > '~' || strchr("[]\\$`", name[i]) != NULL)
+			return error_set(-EINVAL,
+				"\"%s\" has a character that is not printable, or one of [ ] \\ $ `", name);
+	return 0;
+}
+
+int map_show_name(struct quire_map *map, const char *name, bool demanded)
 {
 	struct pmap_span span;
 	int r;
 
-	error_clear();
 	r = map_span(map, 0, QUIRE_TO_END, &span);
-	if (r == 0 && (map->file != NULL || name == NULL))
-		r = error_set(-EINVAL,
+	if (r == 0)
+		r = name_check(name);
+	if (r == 0)
+		r = need_whole(map, &span);
+	if (r < 0 || span.start == span.end)
+		return r;
+	r = kernel_name(&span, name);
+	if (r < 0 && !demanded)
+		return 0;
+	if (r == -EINVAL || r == -EBADF)
+		return error_set(-ENOTSUP,
+			"this kernel cannot name such memory: it needs CONFIG_ANON_VMA_NAME, and Linux 6.2 where it is shared");
+	return r < 0 ? error_set(r, "no memory for a name") : 0;
+}
+
+int quire_map_name(struct quire_map *map, const char *name)
+{
+	char *copy;
+	int r;
+
+	error_clear();
+	if (map == NULL)
+		return error_set(-EINVAL, "no mapping was given");
+	if (map->file != NULL)
+		return error_set(-EINVAL,
 			"only anonymous memory can be named; a memfd is named when it is made (.path)");
+	r = name_check(name);
 	if (r < 0)
 		return r;
-
-	r = kernel_name(&span, name);
-	if (r == -EINVAL)
-		return error_set(-ENOTSUP,
-			"\"%s\" was refused: at most 79 printable characters without [ ] \\ $ `, and the kernel needs "
-			"CONFIG_ANON_VMA_NAME",
-			name);
-	return r;
+	copy = strdup(name);
+	if (copy == NULL)
+		return error_set(-ENOMEM, "no memory for a name");
+	r = map_show_name(map, name, true);
+	if (r < 0) {
+		free(copy);
+		return r;
+	}
+	free(map->name);
+	map->name = copy;
+	return 0;
 }

@@ -47,6 +47,8 @@ static int file_grow(struct object *object, uint64_t bytes, bool preallocate)
 	if (!file->regular)
 		return error_set(-EINVAL, "a device cannot be made longer");
 
+	if (bytes > INT64_MAX - file->block)
+		return error_set(-EFBIG, "no file can be %" PRIu64 " bytes long", bytes);
 	if (preallocate)
 		return file_preallocate(file, now, bytes - now);
 	r = sys_truncate(file->window.fd, align_up(bytes, file->block));
@@ -164,6 +166,14 @@ int file_open(const struct file_request *request, struct file_object **file)
 	return adopt(fd, file);
 }
 
+void file_remove(const char *path, bool shared_memory)
+{
+	if (shared_memory)
+		(void)sys_shm_unlink(path);
+	else
+		(void)sys_unlink(path);
+}
+
 int shm_open_object(const struct file_request *request, struct file_object **file)
 {
 	int fd = sys_shm_open(request->path, open_flags(request), request->mode);
@@ -234,6 +244,22 @@ int secret_open(uint64_t bytes, struct file_object **file)
 
 /* ---- what only files can do ---- */
 
+/* How much there is and how much is left: on a tmpfs such as /dev/shm the whole is a mount option. */
+static int refuse_blocks(const struct file_object *file, int error, uint64_t offset, uint64_t length)
+{
+	struct statfs statfs;
+
+	if (error != -ENOSPC || sys_fstatfs(file->window.fd, &statfs) < 0 || statfs.f_bsize <= 0)
+		return error_set(error, "cannot allocate %" PRIu64 " bytes at offset %" PRIu64 ": %s", length,
+			offset, strerror(-error));
+	return error_set(error,
+		"cannot allocate %" PRIu64 " KiB at offset %" PRIu64 ": the filesystem has %" PRIu64
+		" of %" PRIu64
+		" KiB free: delete something, or make it larger (a tmpfs: mount -o remount,size=)",
+		length >> 10, offset, statfs.f_bavail * (uint64_t)statfs.f_bsize >> 10,
+		statfs.f_blocks * (uint64_t)statfs.f_bsize >> 10);
+}
+
 int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length)
 {
 	struct stat before;
@@ -247,11 +273,11 @@ int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length)
 	if (r < 0) {
 		struct stat after;
 
-		/* A refused fallocate may have got half way. */
-		if (sys_fstat(file->window.fd, &after) == 0 && after.st_size > before.st_size)
+		/* A refused fallocate may have got half way; what lies behind its end is somebody else's. */
+		if (r != -EFBIG && sys_fstat(file->window.fd, &after) == 0 &&
+			after.st_size > before.st_size && (uint64_t)after.st_size <= offset + length)
 			(void)sys_truncate(file->window.fd, (uint64_t)before.st_size);
-		return error_set(r, "cannot allocate %" PRIu64 " bytes at offset %" PRIu64 ": %s", length,
-			offset, strerror(-r));
+		return refuse_blocks(file, r, offset, length);
 	}
 	return 0;
 }

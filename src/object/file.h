@@ -34,6 +34,7 @@ struct file_request {
 
 /* -errno of open(2); the sentence names the path. */
 int file_open(const struct file_request *request, struct file_object **file);
+void file_remove(const char *path, bool shared_memory); /* what was created in vain */
 int shm_open_object(const struct file_request *request, struct file_object **file);
 
 /* Takes a duplicate of fd. -EBADF not open, or O_PATH. */

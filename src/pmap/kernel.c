@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pmap/kernel.h"
 
+#include <string.h>
+
 #include "pmap/limits.h"
+#include "sys/file.h"
 #include "sys/memory.h"
 #include "sys/uapi.h"
 
@@ -47,6 +50,16 @@ int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool mo
 {
 	return sys_mbind(span->start, span->end - span->start, mode, nodes == 0 ? NULL : &nodes,
 		move ? MOVE_PAGES : 0);
+}
+
+bool kernel_has_transparent(bool file)
+{
+	char text[128];
+	const char *path = file ? "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+				: "/sys/kernel/mm/transparent_hugepage/enabled";
+
+	return sys_read_small(path, text, sizeof(text)) > 0 && strstr(text, "[never]") == NULL &&
+		strstr(text, "[deny]") == NULL;
 }
 
 int kernel_name(const struct pmap_span *span, const char *name)

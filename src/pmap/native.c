@@ -131,6 +131,19 @@ static int attach_how(struct pmap_range *range, enum pmap_how how)
 	return 0;
 }
 
+/* A failed attach leaves nothing, or, over what was attached before, addresses that are still kept: a hole there could be
+ * taken by a stranger. */
+static void give_up(const struct pmap_range *range, enum pmap_how how)
+{
+	uintptr_t start;
+
+	if (how == PMAP_REPLACE)
+		(void)sys_mmap(range->start, range->end - range->start, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0, &start);
+	else
+		(void)sys_munmap(range->start, range->end - range->start);
+}
+
 static int native_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_how how)
 {
 	struct pmap_range wanted = *range;
@@ -144,7 +157,7 @@ static int native_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_
 	r = apply_advice(range);
 	if (r < 0) {
 		r = limits_explain(r, range);
-		(void)sys_munmap(range->start, range->end - range->start);
+		give_up(range, how);
 	}
 	return r;
 }

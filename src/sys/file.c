@@ -138,6 +138,11 @@ int sys_shm_open(const char *name, int flags, mode_t mode)
 	return r;
 }
 
+int sys_shm_unlink(const char *name)
+{
+	return result(shm_unlink(name));
+}
+
 int sys_add_seals(int fd, unsigned int seals)
 {
 	return result(fcntl(fd, F_ADD_SEALS, seals));

@@ -27,6 +27,7 @@ int sys_fdatasync(int fd);
 int sys_memfd_create(const char *name, unsigned int flags);
 int sys_memfd_secret(unsigned int flags);
 int sys_shm_open(const char *name, int flags, mode_t mode);
+int sys_shm_unlink(const char *name);
 int sys_add_seals(int fd, unsigned int seals);
 int sys_get_seals(int fd);
 
