@@ -194,6 +194,10 @@ static int resize_by_kernel(struct quire_map *map, size_t span, bool may_move)
 			return r;
 	}
 	r = as_move(&map->quire->as, map->start, map->end, &target, &start);
+	if (r == -EFAULT)
+		return error_set(-ENOMEM,
+			"the mapping consists of several pieces, which the kernel does not grow as one: use a larger "
+			".reserve_bytes");
 	if (r < 0)
 		return r;
 	map->start = map->outer_start = start;
@@ -222,12 +226,14 @@ static int resize_addresses(struct quire_map *map, uintptr_t end, bool may_move)
 	return resize_by_kernel(map, span, may_move);
 }
 
-static int resize_object(struct quire_map *map, size_t length, bool preallocate)
+/* *before: the size it had, UINT64_MAX when it was long enough. */
+static int resize_object(struct quire_map *map, size_t length, bool preallocate, uint64_t *before)
 {
 	uint64_t end;
 	uint64_t size;
 	int r;
 
+	*before = UINT64_MAX;
 	if (map->file == NULL || map->sharing != QUIRE_SHARED || !map->file->window.writable ||
 		map->file->secret)
 		return 0;
@@ -236,7 +242,10 @@ static int resize_object(struct quire_map *map, size_t length, bool preallocate)
 	r = object_size(&map->file->object, &size);
 	if (r < 0 || end <= size)
 		return r;
-	return map->file->object.ops->grow(&map->file->object, end, preallocate);
+	r = map->file->object.ops->grow(&map->file->object, end, preallocate);
+	if (r == 0)
+		*before = size;
+	return r;
 }
 
 static int guard_resized(struct quire_map *map)
@@ -266,6 +275,7 @@ static int resize_check(const struct quire_map *map, size_t length)
 
 int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 {
+	uint64_t before;
 	uint64_t span;
 	int r;
 
@@ -283,9 +293,11 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 		return r;
 
 	span = align_down(span, map->page_bytes);
-	r = resize_object(map, length, (flags & QUIRE_PREALLOCATE) != 0);
+	r = resize_object(map, length, (flags & QUIRE_PREALLOCATE) != 0, &before);
 	if (r == 0)
 		r = resize_addresses(map, map->start + span, (flags & QUIRE_MAY_MOVE) != 0);
+	if (r < 0 && before != UINT64_MAX)
+		file_ungrow(map->file, before, map->offset + length);
 	if (r < 0)
 		return error_default(r, "cannot resize to %zu bytes: %s", length, strerror(-r));
 	map->end = map->start + span;
@@ -449,6 +461,10 @@ int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigne
 		return r;
 
 	r = kernel_sync(&span, how != QUIRE_FLUSH_ASYNC);
+	/* msync(MS_ASYNC) starts nothing since Linux 2.6.19: the pages would wait for the flusher, 30 s. */
+	if (r == 0 && how == QUIRE_FLUSH_ASYNC)
+		r = file_start_write(map->file, map->offset - map->skew + (span.start - map->start),
+			span.end - span.start);
 	/* msync writes the pages and, on most filesystems, syncs the file; DURABLE does not rely on "most". */
 	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->file->regular)
 		r = file_sync(map->file, true);

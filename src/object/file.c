@@ -282,6 +282,19 @@ int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length)
 	return 0;
 }
 
+void file_ungrow(struct file_object *file, uint64_t before, uint64_t grown)
+{
+	uint64_t now;
+
+	if (file_size(&file->object, &now) == 0 && now == align_up(grown, file->block))
+		(void)sys_truncate(file->window.fd, before);
+}
+
+int file_start_write(struct file_object *file, uint64_t offset, uint64_t length)
+{
+	return file->regular ? sys_start_write(file->window.fd, offset, length) : 0;
+}
+
 int file_sync(struct file_object *file, bool data_only)
 {
 	return data_only ? sys_fdatasync(file->window.fd) : sys_fsync(file->window.fd);

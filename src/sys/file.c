@@ -108,6 +108,11 @@ ssize_t sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset)
 	return r < 0 ? -errno : r;
 }
 
+int sys_start_write(int fd, uint64_t offset, uint64_t length)
+{
+	return result(sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE));
+}
+
 int sys_fsync(int fd)
 {
 	return result(fsync(fd));

@@ -22,6 +22,7 @@ int sys_truncate(int fd, uint64_t length);
 int sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
 ssize_t sys_pread(int fd, void *buffer, size_t length, uint64_t offset);
 ssize_t sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset);
+int sys_start_write(int fd, uint64_t offset, uint64_t length); /* of dirty pages; does not wait */
 int sys_fsync(int fd);
 int sys_fdatasync(int fd);
 int sys_memfd_create(const char *name, unsigned int flags);

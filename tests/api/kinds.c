@@ -358,9 +358,7 @@ static void sizes_at_the_end_of_the_number_line_are_refused(void **state)
 		EXPECT(TRY(.length = n) < 0);
 		EXPECT(TRY(.length = n, .sharing = QUIRE_SHARED, .kind = QUIRE_ANON) < 0);
 		EXPECT(TRY(.path = path, .length = n) < 0);
-		EXPECT(TRY(.path = path, .offset = n, .length = PAGE) < 0);
 		EXPECT(TRY(.kind = QUIRE_MEMFD, .length = n) < 0);
-		EXPECT(TRY(.kind = QUIRE_MEMFD, .length = PAGE, .offset = n) < 0);
 		EXPECT(TRY(.kind = QUIRE_MEMFD, .length = n, .page_bytes = 1 << 21) < 0);
 		EXPECT(TRY(.kind = QUIRE_MEMFD, .length = n, .page_bytes = 1 << 21,
 			       .huge = QUIRE_HUGE_OR_SMALL) < 0);
