@@ -45,6 +45,7 @@ struct quire_map {
 	uint32_t pmap_flags; /* for what is attached later, when it grows */
 	size_t page_bytes;
 	bool transparent;
+	bool kept; /* outer_start to outer_end stays taken, whatever its size */
 	char *name;
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */

@@ -225,7 +225,7 @@ static void request_for(const struct opening *op, struct map_request *request)
 			.flags = pmap_flags(op),
 			.owner = map,
 			.prot = op->options.kind == QUIRE_RESERVED ? 0 : (uint8_t)op->prot,
-			.page_shift = map->file == NULL ? op->page_shift : 0,
+			.page_shift = op->page_shift,
 		},
 		.object = map->file == NULL ? NULL : &map->file->object,
 	};
@@ -283,6 +283,7 @@ static int place_in_kept(struct opening *op, size_t length)
 	if (r < 0)
 		return r;
 
+	map->kept = true;
 	map->outer_end = map->outer_start + outer;
 	map->start = slack == 0 ? map->outer_start + op->below
 				: align_up(map->outer_start + op->below, align);
@@ -450,6 +451,7 @@ static int open_without_pool(struct opening *op)
 		object_unref(&op->map->file->object);
 	op->map->file = NULL;
 	op->map->transparent = transparent;
+	op->map->kept = false;
 	op->page_shift = 0;
 	return open_memory(op);
 }

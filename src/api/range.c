@@ -211,15 +211,15 @@ static int resize_addresses(struct quire_map *map, uintptr_t end, bool may_move)
 
 	if (end == map->end)
 		return 0;
-	if (end <= map->outer_end && map->outer_end > map->end && end > map->end)
+	if (map->kept && end > map->end && end <= map->outer_end)
 		return grow_in_kept(map, end);
-	if (end < map->end && map->outer_end - map->outer_start > map->end - map->start)
+	if (map->kept && end < map->end)
 		return shrink_to_kept(map, end);
 	if (end < map->end) {
 		map->outer_end = end;
 		return map_give_back(map, end, map->end);
 	}
-	if (map->inside != NULL || map->outer_end - map->outer_start > map->end - map->start)
+	if (map->inside != NULL || map->kept)
 		return error_set(-ENOMEM,
 			"%zu bytes are kept for this mapping, %zu are wanted: use a larger .reserve_bytes",
 			(size_t)(map->outer_end - map->start), span);
@@ -315,7 +315,7 @@ int quire_map_move(struct quire_map *map, void *address)
 	error_clear();
 	if (map == NULL || !is_aligned(to, map->page_bytes))
 		return error_set(-EINVAL, "%p is not at a page boundary", address);
-	if (map->inside != NULL || map->outer_end - map->outer_start != map->end - map->start)
+	if (map->inside != NULL || map->kept)
 		return error_set(-EBUSY, "a mapping with addresses kept around it cannot be moved");
 
 	target = (struct map_target){
