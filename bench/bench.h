@@ -16,10 +16,13 @@
 #ifndef QUIRE_BENCH_H
 #define QUIRE_BENCH_H
 
+#include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BENCH_PAIRS_QUICK = 9, BENCH_PAIRS_FULL = 21 };
 
@@ -45,6 +48,35 @@ static inline uint64_t bench_ns(void)
 static inline int bench_quick(void)
 {
 	return getenv("QUIRE_BENCH_QUICK") != NULL;
+}
+
+/* What must hold before a figure counts: a wrong answer is fast. */
+#define bench_must(condition, what) ((condition) ? (void)0 : bench_die(__FILE__, __LINE__, #condition, what))
+
+static inline void bench_die(const char *file, int line, const char *condition, const char *what)
+{
+	fprintf(stderr, "bench: %s:%d: %s: %s\n", file, line, what, condition);
+	exit(1);
+}
+
+/* Keeps this thread on one processor: a migration in the middle of a pair is not what we compare. */
+static inline void bench_pin(unsigned int processor)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(processor, &one);
+	(void)sched_setaffinity(0, sizeof(one), &one); /* a machine with one processor measures unpinned */
+}
+
+/* A file of so many bytes on a real filesystem, without a name, so that nothing stays behind. */
+static inline int bench_file(uint64_t bytes)
+{
+	const char *directory = getenv("TMPDIR");
+	int fd = open(directory ? directory : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	bench_must(fd >= 0 && ftruncate(fd, (off_t)bytes) == 0, "no scratch file: set TMPDIR");
+	return fd;
 }
 
 static inline int bench_compare(const void *a, const void *b)
@@ -81,6 +113,13 @@ static inline struct bench_pairs bench_pairs(bench_run *ours, bench_run *theirs,
 	p.ratio = bench_quantile(ratio, p.n, 0.5);
 	p.spread = (bench_quantile(ratio, p.n, 0.75) - bench_quantile(ratio, p.n, 0.25)) / p.ratio;
 	return p;
+}
+
+/* A figure that is no goal, such as a physical limit of the machine: printed beside. */
+static inline void bench_figure(const char *name, double value, const char *unit)
+{
+	printf("{\"figure\":\"%s\",\"value\":%.6g,\"unit\":\"%s\"}\n", name, value, unit);
+	(void)fflush(stdout);
 }
 
 /* One line of JSON. pairs may be NULL for a count or a figure that is not a comparison. */

@@ -6,6 +6,7 @@
 #include <quire/base.h>
 #include <quire/features.h>
 #include <quire/guard.h>
+#include <quire/inspect.h>
 #include <quire/map.h>
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api/guard.c - errors instead of signals: what happened, repair, guarded copies, QUIRE_TRY. */
+/* api/guard.c - errors instead of signals: what happened, repair, QUIRE_TRY. Guarded copies are in trap/copy.S. */
 #include "pmap/guard.h"
 
 #include <errno.h>
@@ -11,7 +11,6 @@
 #include "api/handle.h"
 #include "base/align.h"
 #include "base/error.h"
-#include "trap/copy.h"
 #include "trap/trap.h"
 
 static const char *cause_text(uint32_t cause)
@@ -88,43 +87,6 @@ int quire_map_check(const struct quire_map *map)
 	if (map != NULL && map->guard.policy == QUIRE_GUARD_DEFAULT)
 		return error_set(-EINVAL, "the mapping is not guarded: open it with .guard");
 	return trap_check();
-}
-
-/* ---- guarded copies ---- */
-
-/* The handler must be in place before the first copy; afterwards this is one load. */
-static int copy_ready(void)
-{
-	static atomic_bool ready;
-	int r;
-
-	if (atomic_load_explicit(&ready, memory_order_relaxed))
-		return 0;
-	r = trap_install();
-	if (r == 0)
-		atomic_store(&ready, true);
-	return r;
-}
-
-static int copy(void *destination, const void *source, size_t length)
-{
-	int r = copy_ready();
-
-	if (r == 0)
-		r = trap_copy(destination, source, length);
-	if (__builtin_expect(r < 0, 0))
-		return error_set(r, "%zu bytes from %p to %p: %s", length, source, destination, strerror(-r));
-	return 0;
-}
-
-int quire_copy_out(void *destination, const void *source, size_t length)
-{
-	return copy(destination, source, length);
-}
-
-int quire_copy_in(void *destination, const void *source, size_t length)
-{
-	return copy(destination, source, length);
 }
 
 /* ---- QUIRE_TRY ---- */

@@ -6,7 +6,7 @@
  * for all locks of one kind. A function that takes a lock of class lock_as says acquires(lock_as); one that needs it
  * held says must_hold(lock_as). gcc sees nothing. The order is declared here, in one place:
  *
- *	lock_quire  ->  lock_as  ->  lock_object  ->  lock_pool
+ *	lock_checkpoint  ->  lock_region  ->  lock_quire  ->  lock_as  ->  lock_object  ->  lock_pool
  *
  * This is the only place in base that parks a thread.
  */
@@ -34,7 +34,9 @@ struct LOCK_ATTRIBUTE(capability("lock")) lock_class {
 	char unused;
 };
 
-extern struct lock_class lock_quire;
+extern struct lock_class lock_checkpoint;
+extern struct lock_class lock_region acquired_after(lock_checkpoint);
+extern struct lock_class lock_quire acquired_after(lock_region);
 extern struct lock_class lock_as acquired_after(lock_quire);
 extern struct lock_class lock_object acquired_after(lock_as);
 extern struct lock_class lock_pool acquired_after(lock_object);
@@ -67,6 +69,32 @@ static inline void lock_take(struct lock *lock)
 static inline void lock_give(struct lock *lock)
 {
 	(void)pthread_mutex_unlock(&lock->mutex);
+}
+
+/* What a thread waits for while it holds a lock: given up while it sleeps, held again when it wakes. */
+struct condition {
+	pthread_cond_t cond;
+};
+
+static inline void condition_init(struct condition *condition)
+{
+	(void)pthread_cond_init(&condition->cond, NULL);
+}
+
+static inline void condition_done(struct condition *condition)
+{
+	(void)pthread_cond_destroy(&condition->cond);
+}
+
+/* May wake without a reason: call it in a loop that looks again. */
+static inline void condition_wait(struct condition *condition, struct lock *lock)
+{
+	(void)pthread_cond_wait(&condition->cond, &lock->mutex);
+}
+
+static inline void condition_wake_all(struct condition *condition)
+{
+	(void)pthread_cond_broadcast(&condition->cond);
 }
 
 /* Let others run while waiting for something that is about to happen. Async-signal-safe. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,6 +61,27 @@ int sys_fstatfs(int fd, struct statfs *statfs)
 int sys_unlink(const char *path)
 {
 	return result(unlink(path));
+}
+
+int sys_rename(const char *from, const char *to, bool replace)
+{
+	int r = result(renameat2(AT_FDCWD, from, AT_FDCWD, to, replace ? 0 : RENAME_NOREPLACE));
+
+	if (r == -EINVAL && !replace) /* the filesystem knows no flags */
+		r = faccessat(AT_FDCWD, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST : result(rename(from, to));
+	return r;
+}
+
+int sys_sync_directory(const char *path)
+{
+	int fd = sys_open(path, O_RDONLY | O_DIRECTORY, 0);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = sys_fsync(fd);
+	sys_close(fd);
+	return r;
 }
 
 int sys_truncate(int fd, uint64_t length)
@@ -176,6 +198,21 @@ bool sys_may_know_cache(int fd)
 		return true;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+}
+
+int sys_random(void *bytes, size_t length)
+{
+	ssize_t n;
+
+	do
+		n = getrandom(bytes, length, 0);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+int sys_process_id(void)
+{
+	return (int)getpid();
 }
 
 ssize_t sys_read_small(const char *path, char *text, size_t text_bytes)

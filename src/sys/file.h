@@ -18,6 +18,8 @@ int sys_set_direct(int fd);               /* O_DIRECT from now on */
 int sys_fstat(int fd, struct stat *stat); /* async-signal-safe */
 int sys_fstatfs(int fd, struct statfs *statfs);
 int sys_unlink(const char *path);
+int sys_rename(const char *from, const char *to, bool replace); /* -EEXIST without replace, where the filesystem can tell */
+int sys_sync_directory(const char *path); /* makes names in it durable */
 int sys_truncate(int fd, uint64_t length);
 int sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
 ssize_t sys_pread(int fd, void *buffer, size_t length, uint64_t offset);
@@ -35,6 +37,9 @@ int sys_get_seals(int fd);
 /* Does the kernel tell this process the truth about which pages of the file are cached? It does to the owner, to who could
  * write it, and to CAP_FOWNER (mm/mincore.c); to others mincore says "resident". */
 bool sys_may_know_cache(int fd);
+
+int sys_random(void *bytes, size_t length);
+int sys_process_id(void);
 
 /* Reads a small file of numbers or text (as under /proc/sys) whole; the result is NUL-terminated. */
 ssize_t sys_read_small(const char *path, char *text, size_t text_bytes);

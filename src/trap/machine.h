@@ -25,11 +25,14 @@ static inline bool machine_is_store(const ucontext_t *context)
 	return (context->uc_mcontext.gregs[REG_ERR] & 2) != 0;
 }
 
-/* When the handler returns, the thread goes on at pc with `value` as if a call there had returned it. */
-static inline void machine_return_from(ucontext_t *context, uintptr_t pc, int value)
+/* When the handler returns, the thread is in function(error, near) as if that had been called in place of the assembler
+ * routine that was interrupted, which keeps nothing on the stack. */
+static inline void machine_replace_call(
+	ucontext_t *context, int (*function)(int, const void *), int error, uintptr_t near)
 {
-	context->uc_mcontext.gregs[REG_RIP] = (greg_t)pc;
-	context->uc_mcontext.gregs[REG_RAX] = value;
+	context->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)function;
+	context->uc_mcontext.gregs[REG_RDI] = error;
+	context->uc_mcontext.gregs[REG_RSI] = (greg_t)near;
 }
 
 /* When the handler returns, the thread calls function(argument), which must not return. */

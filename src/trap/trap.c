@@ -102,7 +102,7 @@ static void leave(const struct trap_fault *fault, ucontext_t *context)
 
 	assert(fault->error < 0);
 	if (fault->copying) {
-		machine_return_from(context, (uintptr_t)trap_copy_failed, fault->error);
+		machine_replace_call(context, trap_copy_failed, fault->error, fault->va);
 		return;
 	}
 	assert(landing != NULL);
@@ -116,7 +116,7 @@ static void leave(const struct trap_fault *fault, ucontext_t *context)
 
 static bool in_guarded_copy(uintptr_t pc)
 {
-	return pc >= (uintptr_t)&trap_copy && pc < (uintptr_t)trap_copy_end;
+	return pc >= (uintptr_t)trap_copy_begin && pc < (uintptr_t)trap_copy_end;
 }
 
 /* Faults come in runs: the range that was hit last is asked first. */

@@ -20,6 +20,10 @@ static const double warm_from = 0.5;
 
 static const uint64_t small_bytes = 128 << 10;
 
+/* A page fault brings its neighbours too, which pays when every 64th page is wanted (2 GiB: 2,000 blocks take 2.8 ms by
+ * read and 4.0 ms by pointers, 20,000 take 27 and 21 ms). */
+static const uint64_t faults_pay_from = 64;
+
 static bool is_warm(const struct sum *sum, uint64_t first, uint64_t end)
 {
 	double cached = sum_residency(sum, first, end);
@@ -107,6 +111,11 @@ static int auto_blocks(struct sum *sum)
 {
 	int r;
 
+	if (is_warm(sum, 0, sum->size) && sum->random < sum->size / SUM_BLOCK / faults_pay_from) {
+		snprintf(sum->why, sizeof(sum->why),
+			"it is in the page cache, and few blocks are wanted: read");
+		return sum_by_read.blocks(sum);
+	}
 	if (is_warm(sum, 0, sum->size)) {
 		snprintf(sum->why, sizeof(sum->why), "it is in the page cache: pointers need no system call");
 		return sum_by_mmap.blocks(sum);

@@ -8,15 +8,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <quire/quire.h>
 
 #include "progress.h"
 #include "sum.h"
 
-/* 16 MiB in flight keeps any single device busy; random blocks are many and small. */
-enum { STREAM_DEPTH = 16, STREAM_CHUNK = 1 << 20, BLOCK_DEPTH = 64 };
+/* 16 MiB in flight keep any single device busy; random blocks are many and small. */
+enum { STREAM_DEPTH = 32, STREAM_CHUNK = 512 << 10, BLOCK_DEPTH = 64 };
 
 struct slot {
 	char *buffer;
@@ -35,7 +36,7 @@ struct pump {
 	bool fixed; /* the buffers are registered */
 	unsigned int depth;
 	size_t chunk;
-	char *memory;
+	struct quire_map *memory;
 	struct slot slots[BLOCK_DEPTH];
 };
 
@@ -44,11 +45,23 @@ static void pump_register(struct pump *pump)
 	struct iovec vector[BLOCK_DEPTH];
 
 	for (unsigned int i = 0; i < pump->depth; i++) {
-		pump->slots[i].buffer = pump->memory + i * pump->chunk;
+		pump->slots[i].buffer = (char *)quire_map_address(pump->memory) + i * pump->chunk;
 		vector[i] = (struct iovec){ .iov_base = pump->slots[i].buffer, .iov_len = pump->chunk };
 	}
 	/* refused above the limit of locked memory: then pages are pinned read by read */
 	pump->fixed = io_uring_register_buffers(&pump->ring, vector, pump->depth) == 0;
+}
+
+/* Huge pages where they are to be had: thousands of page faults less. */
+static int pump_allocate(struct pump *pump)
+{
+	size_t bytes = pump->depth * pump->chunk, huge = bytes >= 2 << 20 ? 2 << 20 : 0;
+	int r = quire_map(NULL,
+		QUIRE_OPTIONS(map, .kind = QUIRE_ANON, .length = bytes, .page_bytes = huge,
+			.huge = huge != 0 ? QUIRE_HUGE_OR_SMALL : QUIRE_HUGE_OR_FAIL),
+		&pump->memory);
+
+	return r < 0 ? sum_fail(pump->sum, r, "no memory for buffers: %s", quire_error_text()) : 0;
 }
 
 static int pump_open(struct pump *pump, struct sum *sum, unsigned int depth, size_t chunk)
@@ -60,10 +73,10 @@ static int pump_open(struct pump *pump, struct sum *sum, unsigned int depth, siz
 	if (r < 0)
 		return sum_fail(sum, r, "io_uring is not to be had: %s; see '" QUIRE_PROGRAM " features'",
 			strerror(-r));
-	pump->memory = aligned_alloc(SUM_BLOCK, depth * chunk);
-	if (pump->memory == NULL) {
+	r = pump_allocate(pump);
+	if (r < 0) {
 		io_uring_queue_exit(&pump->ring);
-		return sum_fail(sum, -ENOMEM, "no memory for buffers");
+		return r;
 	}
 	pump_register(pump);
 	pump->fd = sum_open_direct(sum);
@@ -151,7 +164,7 @@ static void pump_close(struct pump *pump)
 	io_uring_queue_exit(&pump->ring);
 	if (pump->own_fd)
 		close(pump->fd);
-	free(pump->memory);
+	quire_unmap(pump->memory);
 }
 
 static void submit_next(struct pump *pump, unsigned int i, uint64_t *next, uint64_t end)
@@ -164,13 +177,21 @@ static void submit_next(struct pump *pump, unsigned int i, uint64_t *next, uint6
 	*next += length;
 }
 
+static unsigned int depth_for(uint64_t reads, unsigned int most)
+{
+	return reads < most ? (unsigned int)reads : most;
+}
+
 static int uring_stream(struct sum *sum, uint64_t first, uint64_t end)
 {
 	struct pump pump;
 	uint64_t next = first, done = first;
-	int r = pump_open(&pump, sum, STREAM_DEPTH, STREAM_CHUNK);
+	int r = 0;
 
-	if (r < 0)
+	if (first < end)
+		r = pump_open(&pump, sum, depth_for((end - first - 1) / STREAM_CHUNK + 1, STREAM_DEPTH),
+			STREAM_CHUNK);
+	if (r < 0 || first == end)
 		return r;
 	for (unsigned int i = 0; i < pump.depth; i++)
 		submit_next(&pump, i, &next, end);
@@ -183,6 +204,8 @@ static int uring_stream(struct sum *sum, uint64_t first, uint64_t end)
 		digest_stream(&sum->digest, slot->buffer, slot->length);
 		done += slot->length;
 		submit_next(&pump, i, &next, end);
+		(void)io_uring_submit(
+			&pump.ring); /* now: the device must not idle while we sum; pump_reap() reports */
 		progress_at(done);
 	}
 	pump_close(&pump);
@@ -203,7 +226,7 @@ static int uring_blocks(struct sum *sum)
 {
 	struct pump pump;
 	uint64_t next = 0;
-	int r = pump_open(&pump, sum, BLOCK_DEPTH, SUM_BLOCK);
+	int r = pump_open(&pump, sum, depth_for(sum->random, BLOCK_DEPTH), SUM_BLOCK);
 
 	if (r < 0)
 		return r;

@@ -12,13 +12,19 @@
 extern const struct verb verb_tour;
 extern const struct verb verb_sum;
 extern const struct verb verb_stranger;
+extern const struct verb verb_presence;
+extern const struct verb verb_pages;
+extern const struct verb verb_maps;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
 
 /* In the order in which a newcomer wants to read them. */
 static const struct verb *const verbs[] = {
-	&verb_tour,
 	&verb_sum,
+	&verb_tour,
+	&verb_presence,
+	&verb_pages,
+	&verb_maps,
 	&verb_features,
 	&verb_help,
 	&verb_stranger,

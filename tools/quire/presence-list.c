@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* presence-list.c - many files: those of trees, of a process, or of the whole machine, and their sums. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "file-view.h"
+#include "presence.h"
+#include "progress.h"
+
+#define PAGE 4096U
+
+/** One line of the table. */
+struct line {
+	char *path;
+	struct quire_presence figures;
+};
+
+/** Lines worth showing, and the sums of all. */
+struct list {
+	struct line *lines;
+	size_t used;
+	size_t room;
+	bool all; /* keep files with nothing cached, too */
+
+	uint64_t files;
+	uint64_t files_cached;
+	uint64_t files_unknown;
+	uint64_t size;
+	uint64_t cached; /* pages, of files where it is known */
+	uint64_t cached_bytes; /* the same, without what the last page of a file has behind its end */
+	uint64_t dirty;
+	uint64_t writing;
+	uint64_t evicted;
+	uint64_t unreadable;
+	uint64_t skipped;
+	uint64_t directories;
+	const char *why; /* of the first unknown */
+	double seconds;
+	struct quire_memory before;
+	struct quire_memory after;
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void keep(struct list *list, const char *path, const struct quire_presence *figures)
+{
+	if (list->used == list->room) {
+		list->room = list->room == 0 ? 256 : list->room * 2;
+		list->lines = allocate(list->lines, list->room, sizeof(*list->lines));
+	}
+	list->lines[list->used].path = strdup(path);
+	if (list->lines[list->used].path == NULL)
+		exit((int)fail(STATUS_SYSTEM, "no memory"));
+	list->lines[list->used++].figures = *figures;
+}
+
+static void add(struct list *list, const char *path, const struct quire_presence *figures)
+{
+	/* Where pages cannot be counted, those that are ready are the best that is known of the cache. */
+	uint64_t cached = figures->cached != QUIRE_UNKNOWN ? figures->cached : figures->ready;
+
+	list->files++;
+	list->size += figures->file_bytes;
+	if (figures->cached == QUIRE_UNKNOWN) {
+		list->files_unknown++;
+		list->why = figures->why;
+	} else {
+		list->dirty += figures->dirty;
+		list->writing += figures->writing;
+		list->evicted += figures->evicted;
+	}
+	if (cached != QUIRE_UNKNOWN) {
+		list->cached += cached;
+		list->cached_bytes += bytes_of_pages(cached, figures->file_bytes);
+	}
+	if (cached != QUIRE_UNKNOWN && cached != 0)
+		list->files_cached++;
+	if (list->all || cached != 0)
+		keep(list, path, figures);
+}
+
+/* The next multiple of so many files is where the clock is looked at. */
+static void tell_progress(const struct list *list)
+{
+	if ((list->files & 1023) == 0)
+		progress_at(list->files);
+}
+
+static enum status add_tree(struct list *list, const char *path, unsigned int flags)
+{
+	struct quire_walk_entry entry = { .size = sizeof(entry) };
+	struct quire_walk_tally tally = { .size = sizeof(tally) };
+	struct quire_walk *walk;
+	int r = quire_walk_open(path, flags, &walk);
+
+	if (r < 0)
+		return fail(status_of(r), "%s", quire_error_text());
+	while ((r = quire_walk_next(walk, &entry)) == 1) {
+		if (entry.error == 0)
+			add(list, entry.path, &entry.presence);
+		tell_progress(list);
+	}
+	quire_walk_tally(walk, &tally);
+	list->unreadable += tally.unreadable;
+	list->skipped += tally.skipped;
+	list->directories += tally.directories;
+	quire_walk_close(walk);
+	return r < 0 ? fail(STATUS_SYSTEM, "%s", quire_error_text()) : STATUS_OK;
+}
+
+static enum status add_file(struct list *list, const char *path)
+{
+	struct quire_presence figures = { .size = sizeof(figures) };
+	int fd, r = quire_presence_open(AT_FDCWD, path, &fd);
+
+	if (r < 0)
+		return fail(status_of(r), "%s", quire_error_text());
+	r = quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures);
+	if (r == 0)
+		add(list, path, &figures);
+	close(fd);
+	return r < 0 ? fail(status_of(r), "%s", quire_error_text()) : STATUS_OK;
+}
+
+static enum status add_operands(struct list *list, const struct call *call)
+{
+	const struct presence_settings *settings = call->settings;
+	enum status status = STATUS_OK;
+	struct stat about;
+
+	for (unsigned int i = 0; i < call->operand_count; i++) {
+		const char *path = call->operands[i];
+		bool tree = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+		enum status one = tree ? add_tree(list, path, settings->one_filesystem ? QUIRE_WALK_ONE_FILESYSTEM : 0)
+				       : add_file(list, path);
+
+		status = status_worse(status, one);
+	}
+	return status;
+}
+
+/** Which files of a process were looked at. */
+struct seen_files {
+	struct stat *files;
+	size_t count;
+};
+
+static bool seen_before(struct seen_files *seen, const struct stat *file)
+{
+	for (size_t i = 0; i < seen->count; i++)
+		if (seen->files[i].st_ino == file->st_ino && seen->files[i].st_dev == file->st_dev)
+			return true;
+	seen->files = allocate(seen->files, seen->count + 1, sizeof(*seen->files));
+	seen->files[seen->count++] = *file;
+	return false;
+}
+
+/* A descriptor or a mapping of a process; what is no regular file is passed over. */
+static void add_link(struct list *list, struct seen_files *seen, const char *link, const char *name)
+{
+	struct quire_presence figures = { .size = sizeof(figures) };
+	struct stat about;
+	int fd, r = quire_presence_open(AT_FDCWD, link, &fd);
+
+	if (r < 0) {
+		list->unreadable += r == -EACCES || r == -EPERM;
+		return;
+	}
+	if (fstat(fd, &about) == 0 && !seen_before(seen, &about) &&
+		quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) == 0 &&
+		figures.backing != QUIRE_BACKING_PSEUDO)
+		add(list, name, &figures);
+	close(fd);
+}
+
+static void add_descriptors(struct list *list, struct seen_files *seen, uint64_t pid)
+{
+	char folder[64], link[512], name[4200];
+	const struct dirent *entry;
+	DIR *dir;
+
+	snprintf(folder, sizeof(folder), "/proc/%llu/fd", (unsigned long long)pid);
+	dir = opendir(folder);
+	if (dir == NULL) {
+		list->unreadable++;
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "%s/%s", folder, entry->d_name);
+		n = readlink(link, name, sizeof(name) - 1);
+		if (n < 0)
+			continue;
+		name[n] = '\0';
+		add_link(list, seen, link, name);
+	}
+	closedir(dir);
+}
+
+/* The file itself where the kernel allows (deleted ones, too), else what has its name in the process's root. */
+static void add_mapping(struct list *list, struct seen_files *seen, uint64_t pid, const struct quire_mapping *mapping)
+{
+	char link[4400];
+
+	snprintf(link, sizeof(link), "/proc/%llu/map_files/%llx-%llx", (unsigned long long)pid,
+		(unsigned long long)mapping->start, (unsigned long long)mapping->end);
+	if (access(link, F_OK) != 0)
+		snprintf(link, sizeof(link), "/proc/%llu/root%s", (unsigned long long)pid, mapping->name);
+	add_link(list, seen, link, mapping->name);
+}
+
+static enum status add_process(struct list *list, uint64_t pid)
+{
+	struct quire_mapping mapping = { .size = sizeof(mapping) };
+	struct seen_files seen = { .files = NULL };
+	struct quire_maps *maps;
+	uint64_t last_inode = 0;
+	int r = pid > INT32_MAX ? -ESRCH : quire_maps_open((int)pid, 0, &maps);
+
+	if (r < 0)
+		return fail(status_of(r), "%s", pid > INT32_MAX ? "there is no such process" : quire_error_text());
+	while (quire_maps_next(maps, &mapping) == 1) {
+		if (mapping.inode != 0 && mapping.name[0] == '/' && mapping.inode != last_inode)
+			add_mapping(list, &seen, pid, &mapping);
+		last_inode = mapping.inode;
+	}
+	quire_maps_close(maps);
+	add_descriptors(list, &seen, pid);
+	free(seen.files);
+	return STATUS_OK;
+}
+
+static uint64_t known_or_zero(uint64_t figure)
+{
+	return figure == QUIRE_UNKNOWN ? 0 : figure;
+}
+
+/* Largest part of the cache first; unknown ones last, by size. */
+static int compare(const void *a, const void *b)
+{
+	const struct line *x = a, *y = b;
+	uint64_t cx = known_or_zero(x->figures.cached), cy = known_or_zero(y->figures.cached);
+
+	if (cx != cy)
+		return cx < cy ? 1 : -1;
+	if (x->figures.file_bytes != y->figures.file_bytes)
+		return x->figures.file_bytes < y->figures.file_bytes ? 1 : -1;
+	return strcmp(x->path, y->path);
+}
+
+static enum status gather(struct list *list, const struct call *call)
+{
+	const struct presence_settings *settings = call->settings;
+	double began = now();
+	enum status status;
+
+	*list = (struct list){ .all = settings->all, .why = "", .before = { .size = sizeof(list->before) },
+		.after = { .size = sizeof(list->after) } };
+	quire_memory_read(&list->before);
+	progress_begin("looking at files", 0, false);
+	if (settings->system)
+		status = add_tree(list, "/", QUIRE_WALK_SYSTEM);
+	else if (settings->pid != 0)
+		status = add_process(list, settings->pid);
+	else
+		status = add_operands(list, call);
+	progress_end();
+	quire_memory_read(&list->after);
+	list->seconds = now() - began;
+	if (list->used != 0)
+		qsort(list->lines, list->used, sizeof(*list->lines), compare);
+	return list->files_unknown + list->unreadable != 0 ? status_worse(status, STATUS_FORBIDDEN) : status;
+}
+
+/* What the walk should have found: the cache without memory that has no file on a disk. */
+static uint64_t to_explain(const struct quire_memory *memory)
+{
+	return memory->cached_bytes > memory->shared_bytes ? memory->cached_bytes - memory->shared_bytes : 0;
+}
+
+static double explained(const struct list *list)
+{
+	uint64_t all = to_explain(&list->after);
+
+	return all == 0 ? 1 : (double)(list->cached * PAGE) / (double)all;
+}
+
+static void show_answer(struct screen *screen, const struct list *list, const struct presence_settings *settings)
+{
+	char whose[600] = "";
+
+	if (settings->system) {
+		say_paragraph(screen, INK_STRONG, 0, "%s of the page cache of %s has a name here (%s), in %s of %s files.",
+			text_pages(list->cached).s, text_bytes(to_explain(&list->after)).s,
+			text_percent(explained(list) > 1 ? 1 : explained(list)).s, text_count(list->files_cached).s,
+			text_count(list->files).s);
+		return;
+	}
+	if (settings->pid != 0)
+		snprintf(whose, sizeof(whose), "process %llu: ", (unsigned long long)settings->pid);
+	say_paragraph(screen, INK_STRONG, 0, "%s%s of %s is cached (%s), in %s of %s files.", whose,
+		text_bytes(list->cached_bytes).s, text_bytes(list->size).s,
+		text_percent(list->size == 0 ? 0 : (double)list->cached_bytes / (double)list->size).s,
+		text_count(list->files_cached).s, text_count(list->files).s);
+}
+
+static void show_table(struct screen *screen, const struct list *list, uint64_t rows)
+{
+	static const struct column columns[] = {
+		{ "CACHED", COLUMN_RIGHT },
+		{ "OF", COLUMN_RIGHT },
+		{ "SHARE", COLUMN_RIGHT },
+		{ "DIRTY", COLUMN_RIGHT },
+		{ "EVICTED", COLUMN_RIGHT },
+		{ "FILE", COLUMN_WRAP },
+	};
+	struct table *table;
+
+	if (rows == 0)
+		return;
+	table = table_new(screen, columns, 6);
+	for (uint64_t i = 0; i < rows; i++) {
+		const struct quire_presence *f = &list->lines[i].figures;
+		bool known = f->cached != QUIRE_UNKNOWN;
+
+		table_cell(table, known ? INK_PRESENT : INK_PROBLEM, "%s",
+			known ? text_bytes(bytes_of_pages(f->cached, f->file_bytes)).s : "?");
+		table_cell(table, INK_PLAIN, "%s", text_bytes(f->file_bytes).s);
+		table_cell(table, INK_PLAIN, "%s", !known || f->pages == 0
+				? "" : text_percent((double)f->cached / (double)f->pages).s);
+		table_cell(table, INK_DIRTY, "%s", known && f->dirty + f->writing != 0
+				? text_pages(f->dirty + f->writing).s : "");
+		table_cell(table, INK_SWAPPED, "%s", known && f->evicted != 0 ? text_pages(f->evicted).s : "");
+		table_cell(table, INK_PLAIN, "%s", text_name(list->lines[i].path).s);
+	}
+	table_print(table);
+}
+
+static uint64_t growth(uint64_t before, uint64_t after)
+{
+	return after > before ? after - before : 0;
+}
+
+static void show_costs(struct screen *screen, const struct list *list)
+{
+	uint64_t blocks = growth(list->before.buffer_bytes, list->after.buffer_bytes);
+	uint64_t names = growth(list->before.reclaimable_bytes, list->after.reclaimable_bytes);
+
+	say_paragraph(screen, INK_FAINT, 2, "The walk took %s (%s a file) and itself filled %s with blocks of directories "
+		"and inodes, and %s with names.", text_seconds(list->seconds).s,
+		text_seconds(list->files == 0 ? 0 : list->seconds / (double)list->files).s, text_bytes(blocks).s,
+		text_bytes(names).s);
+	say_paragraph(screen, INK_FAINT, 2, "Not looked at: tmpfs and shared memory (%s: quire shm), block devices (%s), "
+		"files that were deleted while open, and what lies below a mount point.",
+		text_bytes(list->after.shared_bytes).s, text_bytes(list->after.buffer_bytes).s);
+}
+
+static void show_gaps(struct screen *screen, const struct list *list)
+{
+	if (list->files_unknown != 0)
+		say_paragraph(screen, INK_PROBLEM, 2, "? %s of the files are not in these sums: %s.",
+			text_count(list->files_unknown).s, list->why);
+	if (list->unreadable != 0)
+		say_paragraph(screen, INK_PROBLEM, 2, "? %s files or directories could not be opened by this user.",
+			text_count(list->unreadable).s);
+	if (list->skipped != 0)
+		say_paragraph(screen, INK_FAINT, 2, "%s links, FIFOs, sockets and devices were not opened.",
+			text_count(list->skipped).s);
+}
+
+static void show(struct call *call, const struct list *list)
+{
+	const struct presence_settings *settings = call->settings;
+	uint64_t rows = settings->all || list->used < settings->top ? list->used : settings->top;
+	struct screen *screen = &call->screen;
+
+	show_answer(screen, list, settings);
+	say(screen, INK_PLAIN, "\n");
+	show_table(screen, list, rows);
+	if (rows < list->used)
+		say(screen, INK_FAINT, "  ... and %s more (--all)\n", text_count(list->used - rows).s);
+	say(screen, INK_PLAIN, "\n");
+	say_paragraph(screen, INK_PLAIN, 2, "dirty %s   writing %s   evicted %s", text_pages(list->dirty).s,
+		text_pages(list->writing).s, text_pages(list->evicted).s);
+	show_gaps(screen, list);
+	if (settings->system)
+		show_costs(screen, list);
+	say(screen, INK_PLAIN, "\n");
+	say_next(screen, QUIRE_PROGRAM " presence FILE", "where in one of them");
+}
+
+static void put_line(json_t *array, const struct line *line)
+{
+	json_t *object = json_add_object(array);
+
+	json_put_name(object, "path", line->path);
+	json_put_count(object, "size", line->figures.file_bytes);
+	put_pages(object, "cached", line->figures.cached, line->figures.why);
+	put_pages(object, "dirty", line->figures.dirty, line->figures.why);
+	put_pages(object, "writing", line->figures.writing, line->figures.why);
+	put_pages(object, "evicted", line->figures.evicted, line->figures.why);
+	put_pages(object, "evicted_recently", line->figures.evicted_recently, line->figures.why);
+}
+
+static void put(struct call *call, const struct list *list)
+{
+	const struct presence_settings *settings = call->settings;
+	uint64_t rows = settings->all || list->used < settings->top ? list->used : settings->top;
+	json_t *document = json_document("presence");
+	json_t *files = json_put_array(document, "files");
+	json_t *sums = json_put_object(document, "sums");
+
+	for (uint64_t i = 0; i < rows; i++)
+		put_line(files, &list->lines[i]);
+	json_put_count(sums, "files", list->files);
+	json_put_count(sums, "files_cached", list->files_cached);
+	json_put_count(sums, "files_unknown", list->files_unknown);
+	json_put_count(sums, "unreadable", list->unreadable);
+	json_put_count(sums, "skipped", list->skipped);
+	json_put_count(sums, "directories", list->directories);
+	json_put_count(sums, "size", list->size);
+	json_put_count(sums, "cached", list->cached_bytes);
+	json_put_count(sums, "cached_pages", list->cached);
+	json_put_count(sums, "dirty", list->dirty * PAGE);
+	json_put_count(sums, "writing", list->writing * PAGE);
+	json_put_count(sums, "evicted", list->evicted * PAGE);
+	json_put_real(sums, "seconds", list->seconds);
+	if (settings->system) {
+		json_put_count(sums, "to_explain", to_explain(&list->after));
+		json_put_real(sums, "explained", explained(list));
+		json_put_count(sums, "cost_buffers", growth(list->before.buffer_bytes, list->after.buffer_bytes));
+		json_put_count(sums, "cost_names", growth(list->before.reclaimable_bytes, list->after.reclaimable_bytes));
+	}
+	json_print(call, document);
+}
+
+enum status presence_list(struct call *call)
+{
+	struct list list;
+	enum status status = gather(&list, call);
+
+	if (list.files + list.unreadable != 0 || status == STATUS_OK) {
+		if (call->json)
+			put(call, &list);
+		else
+			show(call, &list);
+	}
+	for (size_t i = 0; i < list.used; i++)
+		free(list.lines[i].path);
+	free(list.lines);
+	return status;
+}
