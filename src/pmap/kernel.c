@@ -79,15 +79,20 @@ static int take_place(uintptr_t start, size_t length)
 int kernel_move(
 	struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
 {
+	size_t now = range->end - range->start;
+	/* What a limit is asked about: the growth, or all of it where that was not the trouble. */
+	struct pmap_range more = *range;
 	bool in_place = start == range->start;
 	int flags = in_place ? 0 : MREMAP_MAYMOVE | (how == PMAP_EXACT ? MREMAP_FIXED : 0);
 	bool claimed;
 	int r = 0;
 
+	more.start = start;
+	more.end = start + (length > now ? length - now : length);
 	if (how == PMAP_EXACT && !in_place)
 		r = take_place(start, length);
 	if (r < 0)
-		return limits_explain(r, range);
+		return limits_explain(r, &more);
 
 	claimed = pmap_claim(pmap);
 	r = sys_mremap(range->start, range->end - range->start, length, flags, start, &start);
@@ -96,7 +101,7 @@ int kernel_move(
 	if (r < 0) {
 		if (how == PMAP_EXACT && !in_place)
 			(void)sys_munmap(start, length);
-		return limits_explain(r, range);
+		return limits_explain(r, &more);
 	}
 	range->start = start;
 	range->end = start + length;

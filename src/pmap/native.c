@@ -155,6 +155,10 @@ static int native_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_
 		return limits_explain(r, &wanted);
 
 	r = apply_advice(range);
+	/* mlock says ENOMEM where mmap(MAP_LOCKED) says EAGAIN, which nobody takes for a shortage of memory. */
+	if (r == -ENOMEM && (range->flags & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0 &&
+		limits_locked_full(range->end - range->start))
+		r = -EAGAIN;
 	if (r < 0) {
 		r = limits_explain(r, range);
 		give_up(range, how);
