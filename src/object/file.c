@@ -128,6 +128,25 @@ static int adopt(int fd, struct file_object **out)
 	return 0;
 }
 
+void file_remove(const char *path, bool shared_memory)
+{
+	if (shared_memory)
+		(void)sys_shm_unlink(path);
+	else
+		(void)sys_unlink(path);
+}
+
+/* A file that was created here and cannot be used goes again. */
+static int adopt_named(
+	int fd, const struct file_request *request, bool shared_memory, struct file_object **out)
+{
+	int r = adopt(fd, out);
+
+	if (r < 0 && request->create && request->exclusive)
+		file_remove(request->path, shared_memory);
+	return r;
+}
+
 static int open_flags(const struct file_request *request)
 {
 	int flags = request->write ? O_RDWR : O_RDONLY;
@@ -163,15 +182,7 @@ int file_open(const struct file_request *request, struct file_object **file)
 	fd = sys_open(request->path, flags | O_NONBLOCK | O_NOCTTY, request->mode);
 	if (fd < 0)
 		return refuse(fd, request);
-	return adopt(fd, file);
-}
-
-void file_remove(const char *path, bool shared_memory)
-{
-	if (shared_memory)
-		(void)sys_shm_unlink(path);
-	else
-		(void)sys_unlink(path);
+	return adopt_named(fd, request, false, file);
 }
 
 int shm_open_object(const struct file_request *request, struct file_object **file)
@@ -180,7 +191,7 @@ int shm_open_object(const struct file_request *request, struct file_object **fil
 
 	if (fd < 0)
 		return refuse(fd, request);
-	return adopt(fd, file);
+	return adopt_named(fd, request, true, file);
 }
 
 int file_from_fd(int fd, struct file_object **file)

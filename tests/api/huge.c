@@ -135,7 +135,8 @@ static void transparent_pages_stand_in_aligned_body(void *argument)
 
 	(void)argument;
 	pool(0);
-	map = huge(QUIRE_ANON, 2 * HUGE, QUIRE_HUGE_OR_TRANSPARENT);
+	/* Of a length for which the kernel itself would not align. */
+	map = huge(QUIRE_ANON, 2 * HUGE + PAGE, QUIRE_HUGE_OR_TRANSPARENT);
 	EXPECT_IS(stat_of(map).transparent, 1);
 	EXPECT_IS((uintptr_t)bytes_of(map) % HUGE, 0);
 	EXPECT(vma_flag(bytes_of(map), "hg"));

@@ -145,6 +145,45 @@ static void a_load_from_a_hole_of_a_full_tmpfs_is_an_error_too_body(void *argume
 }
 CHILD_CASE(a_load_from_a_hole_of_a_full_tmpfs_is_an_error_too)
 
+static char room_path[64];
+static volatile int asked;
+
+static int make_room(const struct quire_fault *fault, void *user)
+{
+	char name[128];
+
+	(void)user;
+	asked++;
+	(void)snprintf(name, sizeof(name), "%s/filler", room_path);
+	return fault->cause == QUIRE_CAUSE_NO_SPACE && unlink(name) == 0 ? QUIRE_FAULT_RETRY
+									 : QUIRE_FAULT_SIGNAL;
+}
+
+/* A mended page is no stand-in: its store reaches the file, however often the disk was full before. */
+static void a_callback_may_make_room_again_and_again_body(void *argument)
+{
+	int fd = sparse_on_full("tmpfs", MIB, room_path);
+	struct quire_map *map = NULL;
+	char byte;
+
+	(void)argument;
+	EXPECT_IS(quire_map_fd(NULL, fd,
+			  QUIRE_OPTIONS(map, .guard = QUIRE_GUARD_CALLBACK, .on_fault = make_room,
+				  .protection = QUIRE_READ | QUIRE_WRITE),
+			  &map),
+		0);
+	for (int i = 1; i <= 20; i++) {
+		store(map, 40, (char)i);
+		EXPECT_IS(asked, i);
+		EXPECT_IS(pread(fd, &byte, 1, 40 * PAGE), 1);
+		EXPECT_IS(byte, i);
+		EXPECT_IS(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 40 * PAGE, PAGE), 0);
+		fill_filesystem(room_path);
+	}
+	EXPECT_IS(quire_unmap(map), 0);
+}
+CHILD_CASE(a_callback_may_make_room_again_and_again)
+
 /* A page that failed alone, then the file is cut below it: two stand-ins of different kinds, one repair. */
 static void a_lone_stand_in_in_a_cut_tail_is_repaired_with_it_body(void *argument)
 {
@@ -478,6 +517,7 @@ int main(void)
 		cmocka_unit_test(a_full_tmpfs_is_an_error_and_room_brings_the_page_back),
 		cmocka_unit_test(a_full_ext4_is_an_error_and_room_brings_the_page_back),
 		cmocka_unit_test(a_load_from_a_hole_of_a_full_tmpfs_is_an_error_too),
+		cmocka_unit_test(a_callback_may_make_room_again_and_again),
 		cmocka_unit_test(a_lone_stand_in_in_a_cut_tail_is_repaired_with_it),
 		cmocka_unit_test(a_lone_stand_in_moves_with_its_mapping),
 		cmocka_unit_test(preallocating_on_a_full_disk_leaves_the_file_as_it_was),

@@ -137,6 +137,29 @@ static void a_cut_memfd_reads_as_zeros_and_comes_back_body(void *argument)
 }
 CHILD_CASE(a_cut_memfd_reads_as_zeros_and_comes_back)
 
+static void several_guarded_mappings_are_served_in_any_order_body(void *argument)
+{
+	struct quire_map *maps[5];
+
+	(void)argument;
+	for (size_t i = 0; i < 5; i++) {
+		int fd = file_of((size_t)8 * PAGE);
+
+		maps[i] = GUARDED(fd, .protection = QUIRE_READ);
+		EXPECT_IS(ftruncate(fd, PAGE), 0);
+		EXPECT_IS(close(fd), 0);
+	}
+	for (size_t i = 0; i < 5; i++) {
+		size_t one = i * 3 % 5;
+
+		EXPECT_IS(load(maps[one], 1 + i), 0);
+		EXPECT_IS(quire_map_error(maps[one], NULL), -ENODATA);
+	}
+	for (size_t i = 0; i < 5; i++)
+		EXPECT_IS(quire_unmap(maps[4 - i]), 0);
+}
+CHILD_CASE(several_guarded_mappings_are_served_in_any_order)
+
 /* ---- policies ---- */
 
 static struct quire_fault seen;
@@ -572,6 +595,7 @@ int main(void)
 		cmocka_unit_test(a_cut_shared_file_reads_as_zeros_and_comes_back),
 		cmocka_unit_test(a_cut_private_file_reads_as_zeros_and_comes_back),
 		cmocka_unit_test(a_cut_memfd_reads_as_zeros_and_comes_back),
+		cmocka_unit_test(several_guarded_mappings_are_served_in_any_order),
 		cmocka_unit_test(a_callback_is_told_of_the_fault_and_may_choose_zeros),
 		cmocka_unit_test(a_callback_may_mend_the_file_again_and_again),
 		cmocka_unit_test(a_callback_that_mends_nothing_gets_zeros_in_the_end),

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 #include <quire/guard.h>
@@ -247,6 +248,22 @@ static void a_sent_signal_is_no_fault(void **state)
 	child_passes(send_while_ignored_body, NULL);
 }
 
+/* A signal that was sent may carry any address: it is no access to it. */
+static void a_sent_signal_with_an_address_of_ours_is_no_fault_body(void *argument)
+{
+	struct quire_map *map;
+	siginfo_t info = { .si_signo = SIGBUS, .si_code = SI_QUEUE };
+
+	(void)argument;
+	(void)signal(SIGBUS, SIG_IGN);
+	map = dead_mapping();
+	info.si_addr = quire_map_address(map);
+	EXPECT_IS(syscall(SYS_rt_tgsigqueueinfo, getpid(), getpid(), SIGBUS, &info), 0);
+	EXPECT_IS(quire_map_error(map, NULL), 0);
+	EXPECT_IS(quire_unmap(map), 0);
+}
+CHILD_CASE(a_sent_signal_with_an_address_of_ours_is_no_fault)
+
 /* ---- installed after ours ---- */
 
 static struct sigaction theirs_before;
@@ -422,6 +439,7 @@ int main(void)
 		cmocka_unit_test(with_the_default_action_a_strangers_fault_kills),
 		cmocka_unit_test(a_fault_cannot_be_ignored),
 		cmocka_unit_test(a_sent_signal_is_no_fault),
+		cmocka_unit_test(a_sent_signal_with_an_address_of_ours_is_no_fault),
 		cmocka_unit_test(a_later_handler_that_passes_on_changes_nothing),
 		cmocka_unit_test(a_later_handler_that_keeps_signals_is_noticed_and_overtaken),
 		cmocka_unit_test(saving_and_restoring_actions_may_go_on_for_ever),
