@@ -34,7 +34,7 @@ static void stat_fill(struct quire_map *map, struct quire_map_stat *stat)
 
 	stat->kind = map->kind;
 	stat->sharing = map->sharing;
-	stat->guard = map->guard.pmap == NULL ? QUIRE_GUARD_OFF : map->guard.policy;
+	stat->guard = map->guard.policy == QUIRE_GUARD_DEFAULT ? QUIRE_GUARD_OFF : map->guard.policy;
 	stat->engine = "native";
 	stat->name = map->name;
 	stat->address = quire_map_address(map);

@@ -45,10 +45,11 @@ struct quire_map {
 	uint32_t pmap_flags; /* for what is attached later, when it grows */
 	size_t page_bytes;
 	bool transparent;
+	bool kept; /* outer_start to outer_end stays taken, whatever its size */
 	char *name;
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */
-	struct guard guard;       /* guard.pmap NULL: unguarded */
+	struct guard guard;       /* guard.policy 0: unguarded */
 };
 
 /* The process's own address space for NULL. */
@@ -79,6 +80,9 @@ bool map_owns(const struct quire_map *map, const struct pmap_span *span);
 /* Gives back what of [start, end) is its own: to the system, or to the reservation it stands in. */
 int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end);
 
+/* Guards it when that was asked for; a mapping without a page waits until it has grown. */
+int map_guard(struct quire_map *map);
+
 /* The sticky error, with its sentence; 0 when there is none. */
 int map_error(const struct quire_map *map);
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
@@ -86,6 +90,12 @@ int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
 /* -EINVAL with a sentence, for bits that have no meaning. */
 int prot_check(uint32_t protection);
 unsigned int prot_bits(uint32_t protection);
+
+/* Has /proc/PID/maps show a name; where the kernel cannot, that is an error only if demanded. */
+int map_show_name(struct quire_map *map, const char *name, bool demanded);
+
+/* What a segment remembers of an advice: bits of enum pmap_flag. */
+uint32_t advice_flags(unsigned int advice);
 
 int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice);
 

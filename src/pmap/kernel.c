@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pmap/kernel.h"
 
+#include <string.h>
+
 #include "pmap/limits.h"
+#include "sys/file.h"
 #include "sys/memory.h"
 #include "sys/uapi.h"
 
@@ -49,6 +52,16 @@ int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool mo
 		move ? MOVE_PAGES : 0);
 }
 
+bool kernel_has_transparent(bool file)
+{
+	char text[128];
+	const char *path = file ? "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+				: "/sys/kernel/mm/transparent_hugepage/enabled";
+
+	return sys_read_small(path, text, sizeof(text)) > 0 && strstr(text, "[never]") == NULL &&
+		strstr(text, "[deny]") == NULL;
+}
+
 int kernel_name(const struct pmap_span *span, const char *name)
 {
 	return sys_name_anonymous(span->start, span->end - span->start, name);
@@ -66,15 +79,20 @@ static int take_place(uintptr_t start, size_t length)
 int kernel_move(
 	struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
 {
+	size_t now = range->end - range->start;
+	/* What a limit is asked about: the growth, or all of it where that was not the trouble. */
+	struct pmap_range more = *range;
 	bool in_place = start == range->start;
 	int flags = in_place ? 0 : MREMAP_MAYMOVE | (how == PMAP_EXACT ? MREMAP_FIXED : 0);
 	bool claimed;
 	int r = 0;
 
+	more.start = start;
+	more.end = start + (length > now ? length - now : length);
 	if (how == PMAP_EXACT && !in_place)
 		r = take_place(start, length);
 	if (r < 0)
-		return limits_explain(r, range);
+		return limits_explain(r, &more);
 
 	claimed = pmap_claim(pmap);
 	r = sys_mremap(range->start, range->end - range->start, length, flags, start, &start);
@@ -83,7 +101,7 @@ int kernel_move(
 	if (r < 0) {
 		if (how == PMAP_EXACT && !in_place)
 			(void)sys_munmap(start, length);
-		return limits_explain(r, range);
+		return limits_explain(r, &more);
 	}
 	range->start = start;
 	range->end = start + length;

@@ -19,6 +19,8 @@ int kernel_lock(const struct pmap_span *span, bool on_fault);
 int kernel_unlock(const struct pmap_span *span);
 int kernel_resident(const struct pmap_span *span, unsigned char *pages); /* one byte a page, bit 0 */
 int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool move);
+/* Would transparent huge pages be given, to anonymous memory or to memory files? */
+bool kernel_has_transparent(bool file);
 int kernel_name(const struct pmap_span *span, const char *name);
 
 /* As pmap_move(): mremap, which carries private pages along, and never over a mapping of somebody else. */

@@ -80,6 +80,17 @@ int native_show(const struct pmap_range *range)
 	return r;
 }
 
+int native_show_elsewhere(const struct pmap_range *range, uintptr_t *start)
+{
+	struct pmap_range other = *range;
+
+	other.start = 0;
+	other.end = range->end - range->start;
+	if (other.prot == 0)
+		other.prot = PROT_READ;
+	return map_at(&other, kernel_flags(&other) | MAP_NORESERVE, start);
+}
+
 /* MAP_FIXED_NOREPLACE and the validating type exclude each other, so MAP_SYNC takes the address first. */
 static int take_then_show(struct pmap_range *range)
 {
@@ -120,6 +131,19 @@ static int attach_how(struct pmap_range *range, enum pmap_how how)
 	return 0;
 }
 
+/* A failed attach leaves nothing, or, over what was attached before, addresses that are still kept: a hole there could be
+ * taken by a stranger. */
+static void give_up(const struct pmap_range *range, enum pmap_how how)
+{
+	uintptr_t start;
+
+	if (how == PMAP_REPLACE)
+		(void)sys_mmap(range->start, range->end - range->start, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0, &start);
+	else
+		(void)sys_munmap(range->start, range->end - range->start);
+}
+
 static int native_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_how how)
 {
 	struct pmap_range wanted = *range;
@@ -131,9 +155,13 @@ static int native_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_
 		return limits_explain(r, &wanted);
 
 	r = apply_advice(range);
+	/* mlock says ENOMEM where mmap(MAP_LOCKED) says EAGAIN, which nobody takes for a shortage of memory. */
+	if (r == -ENOMEM && (range->flags & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0 &&
+		limits_locked_full(range->end - range->start))
+		r = -EAGAIN;
 	if (r < 0) {
 		r = limits_explain(r, range);
-		(void)sys_munmap(range->start, range->end - range->start);
+		give_up(range, how);
 	}
 	return r;
 }

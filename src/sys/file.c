@@ -130,6 +130,11 @@ ssize_t sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset)
 	return r < 0 ? -errno : r;
 }
 
+int sys_start_write(int fd, uint64_t offset, uint64_t length)
+{
+	return result(sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE));
+}
+
 int sys_fsync(int fd)
 {
 	return result(fsync(fd));
@@ -158,6 +163,11 @@ int sys_shm_open(const char *name, int flags, mode_t mode)
 		r = result(shm_open(name, flags | O_CLOEXEC, mode));
 	while (r == -EINTR);
 	return r;
+}
+
+int sys_shm_unlink(const char *name)
+{
+	return result(shm_unlink(name));
 }
 
 int sys_add_seals(int fd, unsigned int seals)

@@ -24,11 +24,13 @@ int sys_truncate(int fd, uint64_t length);
 int sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
 ssize_t sys_pread(int fd, void *buffer, size_t length, uint64_t offset);
 ssize_t sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset);
+int sys_start_write(int fd, uint64_t offset, uint64_t length); /* of dirty pages; does not wait */
 int sys_fsync(int fd);
 int sys_fdatasync(int fd);
 int sys_memfd_create(const char *name, unsigned int flags);
 int sys_memfd_secret(unsigned int flags);
 int sys_shm_open(const char *name, int flags, mode_t mode);
+int sys_shm_unlink(const char *name);
 int sys_add_seals(int fd, unsigned int seals);
 int sys_get_seals(int fd);
 
