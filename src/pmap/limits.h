@@ -6,6 +6,6 @@
 struct pmap_range;
 
 /* Leaves a sentence for the error the kernel gave, and returns the error. */
-int limits_explain(int error, const struct pmap_range *range);
+int limits_explain(int error, const struct pmap_range *range) __attribute__((cold));
 
 #endif
