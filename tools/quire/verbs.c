@@ -18,6 +18,7 @@ extern const struct verb verb_maps;
 extern const struct verb verb_touch;
 extern const struct verb verb_evict;
 extern const struct verb verb_lock;
+extern const struct verb verb_why;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
 
@@ -31,6 +32,7 @@ static const struct verb *const verbs[] = {
 	&verb_touch,
 	&verb_evict,
 	&verb_lock,
+	&verb_why,
 	&verb_features,
 	&verb_help,
 	&verb_stranger,
