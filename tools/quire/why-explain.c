@@ -135,7 +135,7 @@ static void explain_unmapped(const struct crash *crash, struct why_answer *answe
 	char where[800];
 
 	if (crash->address < NULL_PAGES) {
-		conclude(answer, WHY_NULL, "It used a NULL pointer: address %#llx lies in the first 64 KiB, which no program can map; "
+		conclude(answer, WHY_NULL, "It used a NULL pointer: address %#llx lies in the first 64 KiB, where nothing is mapped; "
 			"%llu is the distance of the field or element from the start of what the pointer should have pointed to.",
 			(unsigned long long)crash->address, (unsigned long long)crash->address);
 		return;
