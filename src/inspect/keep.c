@@ -108,7 +108,8 @@ int quire_presence_touch(int fd, uint64_t offset, uint64_t length, unsigned int 
 
 	if (!look.bits) {
 		/* Mapping would set the access time, and nobody tells us when the pages are there. */
-		r = sys_fadvise(fd, range.first << PAGE_SHIFT, range.pages << PAGE_SHIFT, POSIX_FADV_WILLNEED);
+		r = sys_fadvise(
+			fd, range.first << PAGE_SHIFT, range.pages << PAGE_SHIFT, POSIX_FADV_WILLNEED);
 		if (r < 0)
 			return error_default(r, "reading could not be started");
 		if (brought != NULL)
@@ -168,8 +169,9 @@ int quire_presence_evict(int fd, uint64_t offset, uint64_t length, int sync, str
 		r = sys_fdatasync(fd);
 	/* Length 0 is to the end, behind the last page of the file too: otherwise a part of it would stay. */
 	if (r == 0)
-		r = sys_fadvise(fd, offset, range.first + range.pages == (look.bytes + PAGE_BYTES - 1) >> PAGE_SHIFT
-				? 0 : length, POSIX_FADV_DONTNEED);
+		r = sys_fadvise(fd, offset,
+			range.first + range.pages == (look.bytes + PAGE_BYTES - 1) >> PAGE_SHIFT ? 0 : length,
+			POSIX_FADV_DONTNEED);
 	if (r == 0 && look.counts)
 		r = look_counts(&look, range.first, range.pages, &after);
 	if (r < 0)

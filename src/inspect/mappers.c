@@ -152,8 +152,8 @@ static void add_mapping(const struct quire_mapping *mapping, struct quire_mapper
 		mapper->present_bytes += present;
 	mapper->mappings++;
 	mapper->mapped_bytes += mapping->end - mapping->start;
-	mapper->flags |= mapping->flags & (QUIRE_MAPPING_READ | QUIRE_MAPPING_WRITE | QUIRE_MAPPING_EXECUTE |
-						  QUIRE_MAPPING_SHARED);
+	mapper->flags |= mapping->flags &
+		(QUIRE_MAPPING_READ | QUIRE_MAPPING_WRITE | QUIRE_MAPPING_EXECUTE | QUIRE_MAPPING_SHARED);
 	/* A private mapping's stores never reach the file. */
 	if ((mapping->flags & (QUIRE_MAPPING_SHARED | QUIRE_MAPPING_WRITE)) ==
 		(QUIRE_MAPPING_SHARED | QUIRE_MAPPING_WRITE))

@@ -23,7 +23,7 @@
 #include "sys/file.h"
 
 enum {
-	KEYS_MAX = 48, /* Linux 6.18 has 25 */
+	KEYS_MAX = 48,         /* Linux 6.18 has 25 */
 	NAME_BYTES = 17 << 10, /* a path of 4096 bytes, each escaped to four, and " (deleted)" */
 };
 
@@ -113,12 +113,14 @@ static const struct key *key_of(const char *line, size_t length)
 }
 
 /* Finds out what the n-th line is, if it is not what was learned. */
-static const struct learned *learn(struct quire_maps *maps, unsigned int n, const char *line, size_t line_length)
+static const struct learned *learn(
+	struct quire_maps *maps, unsigned int n, const char *line, size_t line_length)
 {
 	struct learned *entry = &maps->learned[n < KEYS_MAX ? n : KEYS_MAX - 1];
 	const char *colon;
 
-	if (n < maps->learned_count && entry->length <= line_length && memcmp(line, entry->name, entry->length) == 0)
+	if (n < maps->learned_count && entry->length <= line_length &&
+		memcmp(line, entry->name, entry->length) == 0)
 		return entry;
 
 	colon = memchr(line, ':', line_length);
@@ -260,17 +262,21 @@ int quire_maps_open(int pid, unsigned int detail, struct quire_maps **maps)
 	r = open_text(new, pid);
 	if (r < 0) {
 		free(new);
-		return error_set(r == -ENOENT ? -ESRCH : r, r == -EACCES || r == -EPERM
+		return error_set(r == -ENOENT ? -ESRCH : r,
+			r == -EACCES || r == -EPERM
 				? "the kernel does not show the mappings of process %d to this user"
-				: "there is no process %d", pid);
+				: "there is no process %d",
+			pid);
 	}
 	line = lines_next(&new->lines, &length);
 	keep_first_line(new, line, length);
 	r = new->lines.error;
 	if (line == NULL && r < 0) {
 		quire_maps_close(new);
-		return error_set(r, r == -ESRCH ? "process %d is gone"
-						: "the kernel does not show the mappings of process %d to this user", pid);
+		return error_set(r,
+			r == -ESRCH ? "process %d is gone"
+				    : "the kernel does not show the mappings of process %d to this user",
+			pid);
 	}
 	*maps = new;
 	return 0;

@@ -32,7 +32,8 @@ static uint64_t count_mappings(int pid, double until)
 	if (file == NULL)
 		return 0;
 	while ((n = fread(buffer, 1, sizeof(buffer), file)) != 0 && now() < until)
-		for (const char *at = buffer; (at = memchr(at, '\n', n - (size_t)(at - buffer))) != NULL; at++)
+		for (const char *at = buffer; (at = memchr(at, '\n', n - (size_t)(at - buffer))) != NULL;
+			at++)
 			lines++;
 	fclose(file);
 	return lines;
@@ -76,11 +77,15 @@ static void check_map_count(struct doctor *d)
 	most = most_mappings(d, &pid);
 	few = limit < 262144 && doctor_is_for(d, FOR_ELASTICSEARCH);
 	near = limit != 0 && (double)most / (double)limit > 0.7;
-	f = doctor_find(d, few ? LEVEL_FAIL : near ? LEVEL_WARN : LEVEL_OK, "max-map-count",
-		"vm.max_map_count = %s; process %d uses %s (%s)", text_count(limit).s, pid, text_count(most).s,
-		text_percent(limit == 0 ? 1 : (double)most / (double)limit).s);
-	doctor_meaning(f, few ? "Elasticsearch and OpenSearch refuse to start below 262,144"
-		: "beyond it mmap, munmap and mprotect fail with \"out of memory\" though memory is free");
+	f = doctor_find(d,
+		few            ? LEVEL_FAIL
+			: near ? LEVEL_WARN
+			       : LEVEL_OK,
+		"max-map-count", "vm.max_map_count = %s; process %d uses %s (%s)", text_count(limit).s, pid,
+		text_count(most).s, text_percent(limit == 0 ? 1 : (double)most / (double)limit).s);
+	doctor_meaning(f,
+		few ? "Elasticsearch and OpenSearch refuse to start below 262,144"
+		    : "beyond it mmap, munmap and mprotect fail with \"out of memory\" though memory is free");
 	if (few || near) {
 		doctor_fix(f, "raise it; memory is only used by mappings that exist");
 		doctor_setting(f, "vm.max_map_count = 1048576");
@@ -134,9 +139,10 @@ static void check_memlock(struct doctor *d)
 		doctor_find(d, LEVEL_UNKNOWN, "memlock", "the limit of locked memory cannot be read");
 		return;
 	}
-	f = doctor_find(d, needed && limit < 64 << 20 ? LEVEL_WARN : LEVEL_OK, "memlock", "locked memory up to %s",
-		limit_text(limit).s);
-	doctor_meaning(f, "mlock, QUIRE_LOCKED, and buffers registered with io_uring fail beyond it (root is exempt)");
+	f = doctor_find(d, needed && limit < 64 << 20 ? LEVEL_WARN : LEVEL_OK, "memlock",
+		"locked memory up to %s", limit_text(limit).s);
+	doctor_meaning(f,
+		"mlock, QUIRE_LOCKED, and buffers registered with io_uring fail beyond it (root is exempt)");
 	if (f->level == LEVEL_WARN)
 		doctor_fix(f, "ulimit -l, LimitMEMLOCK= of systemd, or /etc/security/limits.conf");
 }
@@ -150,9 +156,10 @@ static void check_address_space(struct doctor *d)
 		doctor_find(d, LEVEL_UNKNOWN, "address-space", "the limit of addresses cannot be read");
 		return;
 	}
-	f = doctor_find(d, limit == QUIRE_UNKNOWN ? LEVEL_OK : LEVEL_WARN, "address-space", "addresses up to %s",
-		limit_text(limit).s);
-	doctor_meaning(f, "mappings count by their addresses, touched or not: a reserved terabyte is refused under a limit");
+	f = doctor_find(d, limit == QUIRE_UNKNOWN ? LEVEL_OK : LEVEL_WARN, "address-space",
+		"addresses up to %s", limit_text(limit).s);
+	doctor_meaning(f,
+		"mappings count by their addresses, touched or not: a reserved terabyte is refused under a limit");
 	if (limit != QUIRE_UNKNOWN)
 		doctor_fix(f, "ulimit -v unlimited; bound memory by a cgroup instead");
 }
@@ -168,8 +175,10 @@ static void check_open_files(struct doctor *d)
 		return;
 	}
 	few = limit < 65535 && doctor_is_for(d, FOR_ELASTICSEARCH);
-	f = doctor_find(d, few ? LEVEL_FAIL : LEVEL_OK, "open-files", "open files up to %s", text_count(limit).s);
-	doctor_meaning(f, few ? "Elasticsearch refuses to start below 65,535" : "a mapping needs none once it is made");
+	f = doctor_find(
+		d, few ? LEVEL_FAIL : LEVEL_OK, "open-files", "open files up to %s", text_count(limit).s);
+	doctor_meaning(f,
+		few ? "Elasticsearch refuses to start below 65,535" : "a mapping needs none once it is made");
 	if (few)
 		doctor_fix(f, "ulimit -n 65535, or LimitNOFILE= of systemd");
 }
@@ -193,7 +202,8 @@ static bool find_cgroup(const struct doctor *d, struct cgroup *group)
 		snprintf(path, sizeof(path), "%s/proc/%d/cgroup", d->root, d->pid);
 	file = fopen(path, "re");
 	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-		const char *colon = strchr(line, ':'), *second = colon == NULL ? NULL : strchr(colon + 1, ':');
+		const char *colon = strchr(line, ':'),
+			   *second = colon == NULL ? NULL : strchr(colon + 1, ':');
 		bool memory = second != NULL && strncmp(colon, ":memory:", 8) == 0;
 
 		line[strcspn(line, "\n")] = '\0';
@@ -221,14 +231,16 @@ static uint64_t stat_of(const struct doctor *d, const struct cgroup *group, cons
 	snprintf(path, sizeof(path), "%s%s/memory.stat", d->root, group->path);
 	file = fopen(path, "re");
 	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (strncmp(line, key, length) == 0 && line[length] == ' ' && sscanf(line + length, "%llu", &value) == 1)
+		if (strncmp(line, key, length) == 0 && line[length] == ' ' &&
+			sscanf(line + length, "%llu", &value) == 1)
 			break;
 	if (file != NULL)
 		fclose(file);
 	return value;
 }
 
-static bool group_number(const struct doctor *d, const struct cgroup *group, const char *v2, const char *v1, uint64_t *number)
+static bool group_number(
+	const struct doctor *d, const struct cgroup *group, const char *v2, const char *v1, uint64_t *number)
 {
 	char path[4400];
 
@@ -248,20 +260,24 @@ static void check_cgroup(struct doctor *d)
 		return;
 	}
 	/* v1 writes "no limit" as the largest number of pages. */
-	if (!group_number(d, &group, "memory.max", "memory.limit_in_bytes", &limit) || limit > UINT64_C(1) << 60) {
+	if (!group_number(d, &group, "memory.max", "memory.limit_in_bytes", &limit) ||
+		limit > UINT64_C(1) << 60) {
 		doctor_find(d, LEVEL_OK, "cgroup", "the group uses %s and has no limit", text_bytes(used).s);
 		return;
 	}
 	file = stat_of(d, &group, group.unified ? "file" : "total_cache");
 	inactive = stat_of(d, &group, group.unified ? "inactive_file" : "total_inactive_file");
 	working = used > inactive ? used - inactive : 0;
-	f = doctor_find(d, working > limit / 10 * 9 ? LEVEL_WARN : LEVEL_OK, "cgroup", "the group uses %s of %s: working set %s",
-		text_bytes(used).s, text_bytes(limit).s, text_bytes(working).s);
-	doctor_meaning(f, "%s is cache of files, of which %s is inactive: it is dropped before anybody is killed, and not part of "
-		"the working set by which containers are evicted; active cache is", text_bytes(file).s, text_bytes(inactive).s);
+	f = doctor_find(d, working > limit / 10 * 9 ? LEVEL_WARN : LEVEL_OK, "cgroup",
+		"the group uses %s of %s: working set %s", text_bytes(used).s, text_bytes(limit).s,
+		text_bytes(working).s);
+	doctor_meaning(f,
+		"%s is cache of files, of which %s is inactive: it is dropped before anybody is killed, and not part of "
+		"the working set by which containers are evicted; active cache is",
+		text_bytes(file).s, text_bytes(inactive).s);
 	if (f->level == LEVEL_WARN)
 		doctor_fix(f, "raise the limit, or map less: mapped pages of files are active and count");
 }
 
-doctor_check *const doctor_limit_checks[] = { check_map_count, check_memlock, check_address_space, check_open_files,
-	check_cgroup, NULL };
+doctor_check *const doctor_limit_checks[] = { check_map_count, check_memlock, check_address_space,
+	check_open_files, check_cgroup, NULL };

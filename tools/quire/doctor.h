@@ -15,11 +15,11 @@ enum level { LEVEL_FAIL, LEVEL_WARN, LEVEL_UNKNOWN, LEVEL_OK, LEVEL_SKIPPED, LEV
 /** One thing that was looked at. */
 struct finding {
 	enum level level;
-	const char *check;  /* its short name, for machines */
-	char figure[160];   /* what was found: "vm.max_map_count = 65,530" */
+	const char *check; /* its short name, for machines */
+	char figure[160];  /* what was found: "vm.max_map_count = 65,530" */
 	char meaning[400];
-	char fix[300];      /* what to do about it; "" when nothing is wrong */
-	char setting[100];  /* for sysctl.d: "vm.max_map_count = 262144" */
+	char fix[300];     /* what to do about it; "" when nothing is wrong */
+	char setting[100]; /* for sysctl.d: "vm.max_map_count = 262144" */
 };
 
 /** All findings, and what they are about. */
@@ -42,8 +42,8 @@ extern doctor_check *const doctor_place_checks[];
 extern doctor_check *const doctor_kernel_checks[];
 
 /* A new finding; the caller fills in meaning and fix. */
-struct finding *doctor_find(struct doctor *doctor, enum level level, const char *check, const char *figure, ...)
-	__attribute__((format(printf, 4, 5)));
+struct finding *doctor_find(struct doctor *doctor, enum level level, const char *check, const char *figure,
+	...) __attribute__((format(printf, 4, 5)));
 void doctor_meaning(struct finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void doctor_fix(struct finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void doctor_setting(struct finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -40,7 +40,9 @@ static void add_tree(struct segments *segments, const char *path, enum segment_k
 	if (quire_walk_open(path, QUIRE_WALK_ONE_FILESYSTEM, &walk) < 0)
 		return;
 	while (quire_walk_next(walk, &entry) == 1) {
-		struct segment segment = { .kind = kind, .device = entry.device, .inode = entry.inode, .why = "" };
+		struct segment segment = {
+			.kind = kind, .device = entry.device, .inode = entry.inode, .why = ""
+		};
 		struct stat about;
 
 		if (entry.error != 0) {
@@ -54,8 +56,9 @@ static void add_tree(struct segments *segments, const char *path, enum segment_k
 		} else if (fstat(entry.fd, &about) != 0) {
 			continue;
 		} else {
-			segment.resident = entry.presence.cached == QUIRE_UNKNOWN ? (uint64_t)about.st_blocks * 512
-										: entry.presence.cached * PAGE;
+			segment.resident = entry.presence.cached == QUIRE_UNKNOWN
+				? (uint64_t)about.st_blocks * 512
+				: entry.presence.cached * PAGE;
 		}
 		snprintf(segment.name, sizeof(segment.name), "%s", entry.path);
 		segment.size = (uint64_t)about.st_size;
@@ -116,8 +119,8 @@ static void add_sysv(struct segments *segments)
 		unsigned int id, mode, uid;
 		int key;
 
-		if (sscanf(line, "%d %u %o %llu %*d %*d %llu %u %*u %*u %*u %*u %*u %*u %llu", &key, &id, &mode, &size,
-			    &attached, &uid, &rss) < 6)
+		if (sscanf(line, "%d %u %o %llu %*d %*d %llu %u %*u %*u %*u %*u %*u %*u %llu", &key, &id,
+			    &mode, &size, &attached, &uid, &rss) < 6)
 			continue;
 		snprintf(segment.name, sizeof(segment.name), "shmid %u, key 0x%08x", id, (unsigned int)key);
 		segment.inode = id;
@@ -138,7 +141,8 @@ static struct segment *find(struct segments *segments, enum segment_kind kind, d
 	for (size_t i = 0; i < segments->count; i++) {
 		struct segment *s = &segments->all[i];
 
-		if (s->inode == inode && (s->kind == SEGMENT_SYSV ? kind == SEGMENT_SYSV : s->device == device))
+		if (s->inode == inode &&
+			(s->kind == SEGMENT_SYSV ? kind == SEGMENT_SYSV : s->device == device))
 			return s;
 	}
 	return NULL;
@@ -159,18 +163,26 @@ static void add_user(struct segment *segment, int pid, const char *name, uint64_
 }
 
 /* A memfd is met for the first time in a process; the link of that process leads to it. */
-static struct segment *add_memfd(struct segments *segments, const char *name, const char *link, const struct stat *about)
+static struct segment *add_memfd(
+	struct segments *segments, const char *name, const char *link, const struct stat *about)
 {
 	struct quire_presence figures = { .size = sizeof(figures) };
-	struct segment segment = { .kind = SEGMENT_MEMFD, .device = about->st_dev, .inode = about->st_ino,
-		.size = (uint64_t)about->st_size, .owner = about->st_uid, .mode = about->st_mode & 0777, .why = "" };
+	struct segment segment = { .kind = SEGMENT_MEMFD,
+		.device = about->st_dev,
+		.inode = about->st_ino,
+		.size = (uint64_t)about->st_size,
+		.owner = about->st_uid,
+		.mode = about->st_mode & 0777,
+		.why = "" };
 	const char *end = strstr(name, " (deleted)");
 	int fd;
 
-	snprintf(segment.name, sizeof(segment.name), "%.*s", (int)(end == NULL ? strlen(name) : (size_t)(end - name)), name);
+	snprintf(segment.name, sizeof(segment.name), "%.*s",
+		(int)(end == NULL ? strlen(name) : (size_t)(end - name)), name);
 	segment.resident = (uint64_t)about->st_blocks * 512;
 	if (quire_presence_open(AT_FDCWD, link, &fd) == 0) {
-		if (quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) == 0 && figures.cached != QUIRE_UNKNOWN)
+		if (quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) == 0 &&
+			figures.cached != QUIRE_UNKNOWN)
 			segment.resident = figures.cached * PAGE;
 		close(fd);
 	}
@@ -182,21 +194,24 @@ static bool starts_with(const char *text, const char *start)
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
-static void look_at_mapping(struct segments *segments, int pid, const char *who, const struct quire_mapping *m)
+static void look_at_mapping(
+	struct segments *segments, int pid, const char *who, const struct quire_mapping *m)
 {
 	struct segment *segment;
 	bool sysv = starts_with(m->name, "/SYSV");
 
 	if (m->inode == 0)
 		return;
-	segment = find(segments, sysv ? SEGMENT_SYSV : SEGMENT_POSIX, makedev(m->device_major, m->device_minor), m->inode);
+	segment = find(segments, sysv ? SEGMENT_SYSV : SEGMENT_POSIX,
+		makedev(m->device_major, m->device_minor), m->inode);
 	if (segment == NULL && starts_with(m->name, "/memfd:")) {
-		struct stat about = { .st_dev = makedev(m->device_major, m->device_minor), .st_ino = m->inode,
+		struct stat about = { .st_dev = makedev(m->device_major, m->device_minor),
+			.st_ino = m->inode,
 			.st_size = (off_t)(m->end - m->start) };
 		char link[96];
 
-		snprintf(link, sizeof(link), "/proc/%d/map_files/%llx-%llx", pid, (unsigned long long)m->start,
-			(unsigned long long)m->end);
+		snprintf(link, sizeof(link), "/proc/%d/map_files/%llx-%llx", pid,
+			(unsigned long long)m->start, (unsigned long long)m->end);
 		(void)stat(link, &about); /* without permission, the mapping is what is known of its size */
 		segment = add_memfd(segments, m->name, link, &about);
 	}
@@ -222,7 +237,8 @@ static void look_at_descriptors(struct segments *segments, int pid, const char *
 		if (n <= 0)
 			continue;
 		name[n] = '\0';
-		if ((!starts_with(name, "/memfd:") && !starts_with(name, "/dev/shm/")) || stat(link, &about) != 0)
+		if ((!starts_with(name, "/memfd:") && !starts_with(name, "/dev/shm/")) ||
+			stat(link, &about) != 0)
 			continue;
 		segment = find(segments, SEGMENT_POSIX, about.st_dev, about.st_ino);
 		if (segment == NULL && starts_with(name, "/memfd:"))

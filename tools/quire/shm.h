@@ -38,7 +38,7 @@ struct segment {
 struct segments {
 	struct segment *all;
 	size_t count;
-	uint64_t hidden; /* processes that this user may not look into */
+	uint64_t hidden;     /* processes that this user may not look into */
 	uint64_t unreadable; /* files */
 };
 

@@ -13,7 +13,14 @@
 /* Answers to the questions of the tree; 0 is "not said". */
 enum answer_survive { SURVIVE_UNSAID, SURVIVE_NO, SURVIVE_YES, SURVIVE_CRASH };
 enum answer_share { SHARE_UNSAID, SHARE_NOBODY, SHARE_CHILDREN, SHARE_PROCESSES };
-enum answer_access { ACCESS_UNSAID, ACCESS_ONCE, ACCESS_SEQUENTIAL, ACCESS_RANDOM, ACCESS_KEYS, ACCESS_MESSAGES };
+enum answer_access {
+	ACCESS_UNSAID,
+	ACCESS_ONCE,
+	ACCESS_SEQUENTIAL,
+	ACCESS_RANDOM,
+	ACCESS_KEYS,
+	ACCESS_MESSAGES
+};
 
 struct choose_settings {
 	unsigned int preset;
@@ -23,7 +30,8 @@ struct choose_settings {
 	uint64_t size;
 };
 
-static const char *const presets[] = { "any", "database", "index", "model", "queue", "log", "cache", "scratch", NULL };
+static const char *const presets[] = { "any", "database", "index", "model", "queue", "log", "cache",
+	"scratch", NULL };
 static const char *const survives[] = { "unsaid", "no", "yes", "crash", NULL };
 static const char *const shares[] = { "unsaid", "nobody", "children", "processes", NULL };
 static const char *const accesses[] = { "unsaid", "once", "sequential", "random", "keys", "messages", NULL };
@@ -34,13 +42,13 @@ static const struct {
 	unsigned int access;
 } meant[] = {
 	{ SURVIVE_UNSAID, SHARE_UNSAID, ACCESS_UNSAID },
-	{ SURVIVE_CRASH, SHARE_PROCESSES, ACCESS_KEYS },   /* database */
-	{ SURVIVE_YES, SHARE_PROCESSES, ACCESS_RANDOM },   /* index */
-	{ SURVIVE_YES, SHARE_PROCESSES, ACCESS_RANDOM },   /* model */
-	{ SURVIVE_NO, SHARE_PROCESSES, ACCESS_MESSAGES },  /* queue */
+	{ SURVIVE_CRASH, SHARE_PROCESSES, ACCESS_KEYS },    /* database */
+	{ SURVIVE_YES, SHARE_PROCESSES, ACCESS_RANDOM },    /* index */
+	{ SURVIVE_YES, SHARE_PROCESSES, ACCESS_RANDOM },    /* model */
+	{ SURVIVE_NO, SHARE_PROCESSES, ACCESS_MESSAGES },   /* queue */
 	{ SURVIVE_CRASH, SHARE_NOBODY, ACCESS_SEQUENTIAL }, /* log */
-	{ SURVIVE_NO, SHARE_PROCESSES, ACCESS_RANDOM },    /* cache */
-	{ SURVIVE_NO, SHARE_NOBODY, ACCESS_RANDOM },       /* scratch */
+	{ SURVIVE_NO, SHARE_PROCESSES, ACCESS_RANDOM },     /* cache */
+	{ SURVIVE_NO, SHARE_NOBODY, ACCESS_RANDOM },        /* scratch */
 };
 
 enum { STEPS_MAX = 12 };
@@ -99,52 +107,68 @@ static void choose_private(struct choice *choice, const struct data *d)
 {
 	if (d->size != 0 && d->size < SMALL) {
 		step(choice, "How large?", text_bytes(d->size).s, "small things share pages with others");
-		end(choice, "malloc", "malloc(size)", "a mapping of its own would waste the rest of a page and cost two system calls");
+		end(choice, "malloc", "malloc(size)",
+			"a mapping of its own would waste the rest of a page and cost two system calls");
 		return;
 	}
 	step(choice, "How large?", d->size == 0 ? "not said: taken as large" : text_bytes(d->size).s,
 		"whole pages can be given back, grown in place, guarded and placed");
 	if (d->size > choice->memory) {
-		step(choice, "Does it fit into memory?", "no", "then something must be paged out; swap does it blindly");
+		step(choice, "Does it fit into memory?", "no",
+			"then something must be paged out; swap does it blindly");
 		end(choice, "paged", "the pager over a scratch file",
 			"the bound on memory is yours, and so is the order in which pages go");
 		return;
 	}
-	end(choice, "anonymous", "quire_map_anon(NULL, size, NULL, &map)", "zeros on demand, no file, no name, gone with the process");
+	end(choice, "anonymous", "quire_map_anon(NULL, size, NULL, &map)",
+		"zeros on demand, no file, no name, gone with the process");
 }
 
 static void choose_volatile(struct choice *choice, const struct data *d)
 {
-	const char *who = d->share == SHARE_NOBODY ? "nobody" : d->share == SHARE_CHILDREN ? "its children" : "other processes";
+	const char *who = d->share == SHARE_NOBODY ? "nobody"
+		: d->share == SHARE_CHILDREN       ? "its children"
+						   : "other processes";
 
 	step(choice, "Who else sees it?", d->share == SHARE_UNSAID ? "not said: nobody" : who,
 		"sharing needs something that two processes can both name or inherit");
 	if (d->share == SHARE_UNSAID || d->share == SHARE_NOBODY) {
 		choose_private(choice, d);
 	} else if (d->access == ACCESS_MESSAGES) {
-		step(choice, "How is it accessed?", "as messages", "a ring of messages needs order, wake-ups and a dead peer's end");
-		end(choice, "channel", "quire_channel_* (quire/channel.h)", "sealed shared memory, no copy by the kernel, no daemon");
+		step(choice, "How is it accessed?", "as messages",
+			"a ring of messages needs order, wake-ups and a dead peer's end");
+		end(choice, "channel", "quire_channel_* (quire/channel.h)",
+			"sealed shared memory, no copy by the kernel, no daemon");
 	} else if (d->share == SHARE_CHILDREN) {
-		end(choice, "shared anonymous", "quire_map_shared(NULL, size, NULL, &map)", "children made by fork inherit it; it needs no name");
+		end(choice, "shared anonymous", "quire_map_shared(NULL, size, NULL, &map)",
+			"children made by fork inherit it; it needs no name");
 	} else {
-		end(choice, "memfd", "quire_map(NULL, QUIRE_OPTIONS(map, .kind = QUIRE_MEMFD, ...), &map) and quire_map_send()",
+		end(choice, "memfd",
+			"quire_map(NULL, QUIRE_OPTIONS(map, .kind = QUIRE_MEMFD, ...), &map) and quire_map_send()",
 			"has a descriptor to send, can be sealed so that nobody cuts it, and vanishes with its last user");
 	}
 }
 
 static void choose_written(struct choice *choice, const struct data *d)
 {
-	step(choice, "Must a crash leave it whole?", "yes", "the kernel writes mapped pages back in any order: a crash tears them");
+	step(choice, "Must a crash leave it whole?", "yes",
+		"the kernel writes mapped pages back in any order: a crash tears them");
 	if (d->access == ACCESS_KEYS) {
-		step(choice, "How is it accessed?", "by key", "a tree that is never half written, read through the map");
-		end(choice, "store", "quire_store_* (quire/store.h)", "ordered keys, transactions, many reading processes, one flush a commit");
+		step(choice, "How is it accessed?", "by key",
+			"a tree that is never half written, read through the map");
+		end(choice, "store", "quire_store_* (quire/store.h)",
+			"ordered keys, transactions, many reading processes, one flush a commit");
 	} else if (d->access == ACCESS_SEQUENTIAL || d->access == ACCESS_ONCE) {
-		step(choice, "How is it accessed?", "written from start to end", "appending needs no mapping");
-		end(choice, "write + fdatasync", "write(2), fdatasync(2)", "the kernel gathers writes; a mapping would fault for each new page");
+		step(choice, "How is it accessed?", "written from start to end",
+			"appending needs no mapping");
+		end(choice, "write + fdatasync", "write(2), fdatasync(2)",
+			"the kernel gathers writes; a mapping would fault for each new page");
 	} else {
-		step(choice, "How is it accessed?", d->access == ACCESS_RANDOM ? "at random" : "not said: at random",
+		step(choice, "How is it accessed?",
+			d->access == ACCESS_RANDOM ? "at random" : "not said: at random",
 			"stores through a pointer, made durable all together");
-		end(choice, "region", "quire_region_* (quire/region.h)", "all stores since the last commit become durable together or not at all");
+		end(choice, "region", "quire_region_* (quire/region.h)",
+			"all stores since the last commit become durable together or not at all");
 	}
 }
 
@@ -154,12 +178,15 @@ static void choose_read(struct choice *choice, const struct data *d)
 
 	switch ((enum answer_access)d->access) {
 	case ACCESS_ONCE:
-		step(choice, "How is it accessed?", "once, from start to end", "what is read once need not be cached");
+		step(choice, "How is it accessed?", "once, from start to end",
+			"what is read once need not be cached");
 		if (d->size > choice->memory)
-			end(choice, "O_DIRECT", "quire sum --by uring is an example", "larger than memory: reading around the cache "
+			end(choice, "O_DIRECT", "quire sum --by uring is an example",
+				"larger than memory: reading around the cache "
 				"leaves other programs' pages where they are");
 		else
-			end(choice, "read", "read(2) in steps of 256 KiB", "a copy is cheaper than a fault and the page table behind it");
+			end(choice, "read", "read(2) in steps of 256 KiB",
+				"a copy is cheaper than a fault and the page table behind it");
 		return;
 	case ACCESS_KEYS:
 		step(choice, "How is it accessed?", "by key", "looking up is what a tree is for");
@@ -171,12 +198,15 @@ static void choose_read(struct choice *choice, const struct data *d)
 	case ACCESS_UNSAID:
 	default: break;
 	}
-	step(choice, "How is it accessed?", d->access == ACCESS_UNSAID ? "not said: at random, again and again"
-		: "again and again", "then the page cache, shared by all processes, is the best copy");
-	step(choice, "Does it fit into memory?", fits ? "yes" : "not surely: it is more than half of what is available",
+	step(choice, "How is it accessed?",
+		d->access == ACCESS_UNSAID ? "not said: at random, again and again" : "again and again",
+		"then the page cache, shared by all processes, is the best copy");
+	step(choice, "Does it fit into memory?",
+		fits ? "yes" : "not surely: it is more than half of what is available",
 		"a mapping larger than memory stalls threads at faults nobody sees coming");
 	if (fits)
-		end(choice, "file mapping", "quire_map_file(NULL, path, NULL, &map), guarded", "no copy, one page cache for all, loads at "
+		end(choice, "file mapping", "quire_map_file(NULL, path, NULL, &map), guarded",
+			"no copy, one page cache for all, loads at "
 			"the speed of memory once it is warm");
 	else
 		end(choice, "paged", "the pager: a hard bound, prefetch and eviction of your own",
@@ -186,23 +216,31 @@ static void choose_read(struct choice *choice, const struct data *d)
 static void add_cautions(struct choice *choice, const struct data *d)
 {
 	if (d->backing == QUIRE_BACKING_NETWORK || d->backing == QUIRE_BACKING_FUSE)
-		choice->caution = "the file is on a network or FUSE: a lost server is SIGBUS in an unguarded mapping; use read, or "
+		choice->caution =
+			"the file is on a network or FUSE: a lost server is SIGBUS in an unguarded mapping; use read, or "
 			"map it guarded";
 	else if (d->backing == QUIRE_BACKING_OVERLAY)
-		choice->caution = "the file is on overlayfs: the first open for writing copies it, and old mappings keep the old one";
+		choice->caution =
+			"the file is on overlayfs: the first open for writing copies it, and old mappings keep the old one";
 	else if (strcmp(choice->kind, "file mapping") == 0)
-		choice->caution = "who can cut the file can kill an unguarded reader (SIGBUS): replace files by rename";
-	if (d->size >= LARGE && (strcmp(choice->kind, "anonymous") == 0 || strcmp(choice->kind, "memfd") == 0))
-		choice->huge = "transparent: .advice = QUIRE_HUGEPAGE; the pool (.page_bytes = 2 << 20) only if it is set up at boot";
+		choice->caution =
+			"who can cut the file can kill an unguarded reader (SIGBUS): replace files by rename";
+	if (d->size >= LARGE &&
+		(strcmp(choice->kind, "anonymous") == 0 || strcmp(choice->kind, "memfd") == 0))
+		choice->huge =
+			"transparent: .advice = QUIRE_HUGEPAGE; the pool (.page_bytes = 2 << 20) only if it is set up at boot";
 	else if (d->size >= LARGE && strcmp(choice->kind, "file mapping") == 0)
-		choice->huge = "the filesystem's large folios come by themselves; reading ahead in large steps brings them";
+		choice->huge =
+			"the filesystem's large folios come by themselves; reading ahead in large steps brings them";
 }
 
 static void decide(struct choice *choice, const struct data *d)
 {
 	choice->huge = choice->caution = "";
-	step(choice, "Must it survive the process?", d->survive == SURVIVE_NO ? "no"
-		: d->survive == SURVIVE_UNSAID ? d->file ? "yes: it is a file" : "not said: no" : "yes",
+	step(choice, "Must it survive the process?",
+		d->survive == SURVIVE_NO               ? "no"
+			: d->survive == SURVIVE_UNSAID ? d->file ? "yes: it is a file" : "not said: no"
+						       : "yes",
 		"what survives needs a file; what does not should have none");
 	if (d->survive == SURVIVE_CRASH)
 		choose_written(choice, d);
@@ -300,12 +338,16 @@ static enum status run_choose(struct call *call)
 #define AT(field) offsetof(struct choose_settings, field)
 
 static const struct verb_option options[] = {
-	{ "for", 'f', OPTION_CHOICE, AT(preset), "WHAT", "database, index, model, queue, log, cache or scratch: answers the questions "
-		"that are not answered otherwise", presets },
-	{ "survive", 0, OPTION_CHOICE, AT(survive), "HOW", "must it survive the process: no, yes, or crash (whole after a crash)",
-		survives },
-	{ "share", 0, OPTION_CHOICE, AT(share), "WHO", "who else sees it: nobody, children or processes", shares },
-	{ "access", 0, OPTION_CHOICE, AT(access), "HOW", "once, sequential, random, keys or messages", accesses },
+	{ "for", 'f', OPTION_CHOICE, AT(preset), "WHAT",
+		"database, index, model, queue, log, cache or scratch: answers the questions "
+		"that are not answered otherwise",
+		presets },
+	{ "survive", 0, OPTION_CHOICE, AT(survive), "HOW",
+		"must it survive the process: no, yes, or crash (whole after a crash)", survives },
+	{ "share", 0, OPTION_CHOICE, AT(share), "WHO", "who else sees it: nobody, children or processes",
+		shares },
+	{ "access", 0, OPTION_CHOICE, AT(access), "HOW", "once, sequential, random, keys or messages",
+		accesses },
 	{ "size", 0, OPTION_SIZE, AT(size), "BYTES", "how large it is; with FILE, its size", NULL },
 	{ 0 },
 };

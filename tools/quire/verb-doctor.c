@@ -16,9 +16,11 @@ struct doctor_settings {
 	bool fix;
 };
 
-static const char *const profiles[] = { "any", "elasticsearch", "lmdb", "postgres", "security", "quire", NULL };
+static const char *const profiles[] = { "any", "elasticsearch", "lmdb", "postgres", "security", "quire",
+	NULL };
 
-struct finding *doctor_find(struct doctor *doctor, enum level level, const char *check, const char *figure, ...)
+struct finding *doctor_find(
+	struct doctor *doctor, enum level level, const char *check, const char *figure, ...)
 {
 	struct finding *f;
 	size_t n = doctor->count;
@@ -151,7 +153,8 @@ static void show_finding(struct screen *screen, const struct finding *f, bool al
 	if (f->meaning[0] != '\0' && (matters || f->level == LEVEL_UNKNOWN || all))
 		say_paragraph(screen, matters ? INK_PLAIN : INK_FAINT, 7, "%s.", f->meaning);
 	if (f->fix[0] != '\0' && (matters || all))
-		say_paragraph(screen, INK_PLAIN, 7, "To do: %s%s%s.", f->fix, f->setting[0] != '\0' ? ": " : "", f->setting);
+		say_paragraph(screen, INK_PLAIN, 7, "To do: %s%s%s.", f->fix,
+			f->setting[0] != '\0' ? ": " : "", f->setting);
 }
 
 static void show(struct call *call, const struct doctor *doctor)
@@ -164,7 +167,8 @@ static void show(struct call *call, const struct doctor *doctor)
 	say_paragraph(screen, INK_STRONG, 0, "%u %s, %u %s, %u fine, %u not known%s%s.", counts[LEVEL_FAIL],
 		counts[LEVEL_FAIL] == 1 ? "failure" : "failures", counts[LEVEL_WARN],
 		counts[LEVEL_WARN] == 1 ? "warning" : "warnings", counts[LEVEL_OK], counts[LEVEL_UNKNOWN],
-		doctor->profile == FOR_ANY ? "" : ", for ", doctor->profile == FOR_ANY ? "" : profiles[doctor->profile]);
+		doctor->profile == FOR_ANY ? "" : ", for ",
+		doctor->profile == FOR_ANY ? "" : profiles[doctor->profile]);
 	say(screen, INK_PLAIN, "\n");
 	for (int level = 0; level < LEVEL_COUNT; level++) {
 		if (level == LEVEL_SKIPPED && !settings->all)
@@ -208,7 +212,8 @@ static void print_settings(struct call *call, const struct doctor *doctor)
 	say(&call->screen, INK_PLAIN, "# For /etc/sysctl.d/90-quire.conf; then: sysctl --system\n");
 	for (size_t i = 0; i < doctor->count; i++)
 		if (doctor->findings[i].setting[0] != '\0')
-			say(&call->screen, INK_PLAIN, "# %s\n%s\n", doctor->findings[i].figure, doctor->findings[i].setting);
+			say(&call->screen, INK_PLAIN, "# %s\n%s\n", doctor->findings[i].figure,
+				doctor->findings[i].setting);
 }
 
 static enum status read_operand(struct doctor *doctor, const char *operand)
@@ -224,13 +229,15 @@ static enum status read_operand(struct doctor *doctor, const char *operand)
 		return r < 0 ? fail(status_of(r), "%s", quire_error_text()) : STATUS_OK;
 	}
 	doctor->path = operand;
-	return stat(operand, &about) == 0 ? STATUS_OK : fail(STATUS_NOT_FOUND, "%s: %s", operand, strerror(errno));
+	return stat(operand, &about) == 0 ? STATUS_OK
+					  : fail(STATUS_NOT_FOUND, "%s: %s", operand, strerror(errno));
 }
 
 static enum status run_doctor(struct call *call)
 {
 	const struct doctor_settings *settings = call->settings;
-	struct doctor doctor = { .profile = (enum profile)settings->profile, .memory = { .size = sizeof(doctor.memory) } };
+	struct doctor doctor = { .profile = (enum profile)settings->profile,
+		.memory = { .size = sizeof(doctor.memory) } };
 	unsigned int counts[LEVEL_COUNT];
 	enum status status = STATUS_OK;
 
@@ -253,16 +260,20 @@ static enum status run_doctor(struct call *call)
 	else
 		show(call, &doctor);
 	free(doctor.findings);
-	return counts[LEVEL_FAIL] != 0 ? STATUS_FAILURE : counts[LEVEL_UNKNOWN] != 0 ? STATUS_FORBIDDEN : STATUS_OK;
+	return counts[LEVEL_FAIL] != 0       ? STATUS_FAILURE
+		: counts[LEVEL_UNKNOWN] != 0 ? STATUS_FORBIDDEN
+					     : STATUS_OK;
 }
 
 #define AT(field) offsetof(struct doctor_settings, field)
 
 static const struct verb_option options[] = {
-	{ "for", 'f', OPTION_CHOICE, AT(profile), "WHAT", "judge by the needs of: any, elasticsearch, lmdb, postgres, security, quire",
-		profiles },
-	{ "all", 'a', OPTION_FLAG, AT(all), NULL, "explain also what is fine, and say what does not apply", NULL },
-	{ "fix", 0, OPTION_FLAG, AT(fix), NULL, "print a file for sysctl.d instead; nothing is changed", NULL },
+	{ "for", 'f', OPTION_CHOICE, AT(profile), "WHAT",
+		"judge by the needs of: any, elasticsearch, lmdb, postgres, security, quire", profiles },
+	{ "all", 'a', OPTION_FLAG, AT(all), NULL, "explain also what is fine, and say what does not apply",
+		NULL },
+	{ "fix", 0, OPTION_FLAG, AT(fix), NULL, "print a file for sysctl.d instead; nothing is changed",
+		NULL },
 	{ 0 },
 };
 
@@ -290,7 +301,8 @@ static const struct verb_exit exits[] = {
 	{ 0, NULL },
 };
 
-static const char *const see_also[] = { "quire-features(1)", "quire-maps(1)", "quire-shm(1)", "sysctl.d(5)", NULL };
+static const char *const see_also[] = { "quire-features(1)", "quire-maps(1)", "quire-shm(1)", "sysctl.d(5)",
+	NULL };
 
 const struct verb verb_doctor = {
 	.name = "doctor",

@@ -104,11 +104,15 @@ static void show_kept(struct screen *screen, const struct evicting *e)
 			text_pages(e->result.kept_dirty).s);
 	for (size_t i = 0; i < e->mapper_count; i++)
 		if (e->mappers[i].present_bytes != 0)
-			say_paragraph(screen, INK_PRESENT, 4, "kept %s: mapped by %d %s (the kernel never drops mapped pages)",
-				e->mappers[i].present_bytes == QUIRE_UNKNOWN ? "?" : text_bytes(e->mappers[i].present_bytes).s,
+			say_paragraph(screen, INK_PRESENT, 4,
+				"kept %s: mapped by %d %s (the kernel never drops mapped pages)",
+				e->mappers[i].present_bytes == QUIRE_UNKNOWN
+					? "?"
+					: text_bytes(e->mappers[i].present_bytes).s,
 				e->mappers[i].pid, text_name(e->mappers[i].name).s);
 	if (kept > mapped)
-		say_paragraph(screen, INK_PLAIN, 4, "kept %s: %s", text_bytes(kept - mapped).s, other_reason(e));
+		say_paragraph(
+			screen, INK_PLAIN, 4, "kept %s: %s", text_bytes(kept - mapped).s, other_reason(e));
 }
 
 static void show_file(struct screen *screen, const struct evicting *e)
@@ -118,7 +122,8 @@ static void show_file(struct screen *screen, const struct evicting *e)
 	if (e->error != 0) {
 		complain("%s: %s", text_name(e->path).s, e->error_text);
 	} else if (r->wanted == QUIRE_UNKNOWN) {
-		say_paragraph(screen, INK_PROBLEM, 2, "? %s: asked; what was there and what went is not told to this user.",
+		say_paragraph(screen, INK_PROBLEM, 2,
+			"? %s: asked; what was there and what went is not told to this user.",
 			text_name(e->path).s);
 	} else if (r->kept + r->kept_dirty != 0) {
 		say_paragraph(screen, INK_PLAIN, 2, "%s: %s was cached, %s is gone", text_name(e->path).s,
@@ -151,7 +156,8 @@ static void put_file(json_t *array, const struct evicting *e)
 		json_put_count(keeper, "pid", (uint64_t)e->mappers[i].pid);
 		json_put_text(keeper, "name", e->mappers[i].name);
 		if (e->mappers[i].present_bytes == QUIRE_UNKNOWN)
-			json_put_unknown(keeper, "present", "the kernel does not show its page tables to this user");
+			json_put_unknown(
+				keeper, "present", "the kernel does not show its page tables to this user");
 		else
 			json_put_count(keeper, "present", e->mappers[i].present_bytes);
 	}
@@ -185,7 +191,8 @@ static void show_sum(struct screen *screen, const struct evict_sum *sum)
 	if (sum->wanted == 0)
 		say_paragraph(screen, INK_STRONG, 0, "Nothing was cached.");
 	else if (sum->kept == 0)
-		say_paragraph(screen, INK_STRONG, 0, "All of %s that was cached is gone.", text_pages(sum->wanted).s);
+		say_paragraph(screen, INK_STRONG, 0, "All of %s that was cached is gone.",
+			text_pages(sum->wanted).s);
 	else
 		say_paragraph(screen, INK_STRONG, 0, "Of %s that was cached, %s is gone and %s stayed.",
 			text_pages(sum->wanted).s, text_pages(sum->gone).s, text_pages(sum->kept).s);
@@ -231,7 +238,8 @@ static enum status run_evict(struct call *call)
 static const struct verb_option options[] = {
 	{ "sync", 's', OPTION_FLAG, offsetof(struct evict_settings, sync), NULL,
 		"write dirty pages to the disk first, so that they can go too", NULL },
-	{ "recursive", 'r', OPTION_FLAG, offsetof(struct evict_settings, recursive), NULL, "all files of the trees", NULL },
+	{ "recursive", 'r', OPTION_FLAG, offsetof(struct evict_settings, recursive), NULL,
+		"all files of the trees", NULL },
 	{ 0 },
 };
 
@@ -255,7 +263,8 @@ static const struct verb_exit exits[] = {
 	{ 0, NULL },
 };
 
-static const char *const see_also[] = { "quire-presence(1)", "quire-touch(1)", "quire_presence_evict(3)", NULL };
+static const char *const see_also[] = { "quire-presence(1)", "quire-touch(1)", "quire_presence_evict(3)",
+	NULL };
 
 const struct verb verb_evict = {
 	.name = "evict",

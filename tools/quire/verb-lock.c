@@ -68,7 +68,9 @@ static void verify(struct held *all, size_t count)
 		return;
 	while (quire_maps_next(maps, &m) == 1) {
 		for (size_t i = 0; i < count; i++) {
-			uint64_t start = all[i].map == NULL ? 0 : (uint64_t)(uintptr_t)quire_map_address(all[i].map);
+			uint64_t start = all[i].map == NULL
+				? 0
+				: (uint64_t)(uintptr_t)quire_map_address(all[i].map);
 
 			if (all[i].map != NULL && m.start < start + all[i].bytes && m.end > start &&
 				(m.flags & QUIRE_MAPPING_LOCKED) != 0)
@@ -85,7 +87,8 @@ static enum status status_of_hold(const struct held *h)
 	return h->locked < h->bytes ? STATUS_PARTLY : STATUS_OK;
 }
 
-static void show(struct screen *screen, const struct held *all, size_t count, const struct lock_settings *settings)
+static void show(
+	struct screen *screen, const struct held *all, size_t count, const struct lock_settings *settings)
 {
 	uint64_t bytes = 0, locked = 0;
 
@@ -98,7 +101,8 @@ static void show(struct screen *screen, const struct held *all, size_t count, co
 	if (locked == bytes)
 		say(screen, INK_STRONG, "All of %s is locked in memory", text_bytes(bytes).s);
 	else
-		say(screen, INK_STRONG, "%s of %s is locked in memory", text_bytes(locked).s, text_bytes(bytes).s);
+		say(screen, INK_STRONG, "%s of %s is locked in memory", text_bytes(locked).s,
+			text_bytes(bytes).s);
 	if (settings->seconds != 0)
 		say(screen, INK_PLAIN, ", for %llu s.\n", (unsigned long long)settings->seconds);
 	else
@@ -184,8 +188,10 @@ static enum status run_lock(struct call *call)
 }
 
 static const struct verb_option options[] = {
-	{ "seconds", 't', OPTION_COUNT, offsetof(struct lock_settings, seconds), "N", "end after N seconds", NULL },
-	{ "recursive", 'r', OPTION_FLAG, offsetof(struct lock_settings, recursive), NULL, "all files of the trees", NULL },
+	{ "seconds", 't', OPTION_COUNT, offsetof(struct lock_settings, seconds), "N", "end after N seconds",
+		NULL },
+	{ "recursive", 'r', OPTION_FLAG, offsetof(struct lock_settings, recursive), NULL,
+		"all files of the trees", NULL },
 	{ 0 },
 };
 

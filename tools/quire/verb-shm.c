@@ -32,7 +32,8 @@ static struct text owner_of(uid_t uid)
 static int compare(const void *a, const void *b)
 {
 	const struct segment *x = a, *y = b;
-	uint64_t rx = x->resident == QUIRE_UNKNOWN ? 0 : x->resident, ry = y->resident == QUIRE_UNKNOWN ? 0 : y->resident;
+	uint64_t rx = x->resident == QUIRE_UNKNOWN ? 0 : x->resident,
+		 ry = y->resident == QUIRE_UNKNOWN ? 0 : y->resident;
 
 	if (rx != ry)
 		return rx < ry ? 1 : -1;
@@ -47,13 +48,16 @@ static void show_users(struct table *table, const struct segments *segments, con
 
 	text[0] = '\0';
 	for (size_t i = 0; i < s->user_count && i < 4 && used < sizeof(text); i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d %s%s", i == 0 ? "" : ", ", s->users[i].pid,
-			text_name(s->users[i].name).s, s->users[i].mapped == 0 ? " (open)" : "");
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d %s%s", i == 0 ? "" : ", ",
+			s->users[i].pid, text_name(s->users[i].name).s,
+			s->users[i].mapped == 0 ? " (open)" : "");
 	if (s->user_count > 4 && used < sizeof(text))
 		snprintf(text + used, sizeof(text) - used, " and %zu more", s->user_count - 4);
 	if (s->user_count == 0)
-		snprintf(text, sizeof(text), "%s", orphan > 0 ? "nobody: orphan"
-			: orphan < 0 ? "? (some processes are hidden)" : "a hidden process");
+		snprintf(text, sizeof(text), "%s",
+			orphan > 0           ? "nobody: orphan"
+				: orphan < 0 ? "? (some processes are hidden)"
+					     : "a hidden process");
 	table_cell(table, orphan > 0 ? INK_PROBLEM : INK_PLAIN, "%s", text);
 }
 
@@ -87,14 +91,16 @@ static struct shm_sum sum_of(const struct segments *segments)
 static void show(struct call *call, const struct segments *segments, const struct shm_sum *sum)
 {
 	static const struct column columns[] = { { "KIND", COLUMN_LEFT }, { "SIZE", COLUMN_RIGHT },
-		{ "IN RAM", COLUMN_RIGHT }, { "OWNER", COLUMN_LEFT }, { "NAME", COLUMN_WRAP }, { "USED BY", COLUMN_WRAP } };
+		{ "IN RAM", COLUMN_RIGHT }, { "OWNER", COLUMN_LEFT }, { "NAME", COLUMN_WRAP },
+		{ "USED BY", COLUMN_WRAP } };
 	const struct shm_settings *settings = call->settings;
 	struct screen *screen = &call->screen;
 	struct table *table;
 
 	say_paragraph(screen, INK_STRONG, 0, "%s shared %s %s of memory; %s of them (%s) %s used by nobody.",
-		text_count(sum->count).s, sum->count == 1 ? "segment holds" : "segments hold", text_bytes(sum->resident).s,
-		text_count(sum->orphans).s, text_bytes(sum->orphaned).s, sum->orphans == 1 ? "is" : "are");
+		text_count(sum->count).s, sum->count == 1 ? "segment holds" : "segments hold",
+		text_bytes(sum->resident).s, text_count(sum->orphans).s, text_bytes(sum->orphaned).s,
+		sum->orphans == 1 ? "is" : "are");
 	say(screen, INK_PLAIN, "\n");
 	table = table_new(screen, columns, 6);
 	for (size_t i = 0; i < segments->count; i++) {
@@ -104,19 +110,22 @@ static void show(struct call *call, const struct segments *segments, const struc
 			continue;
 		table_cell(table, INK_PLAIN, "%s", kinds[s->kind]);
 		table_cell(table, INK_PLAIN, "%s", text_bytes(s->size).s);
-		table_cell(table, INK_PRESENT, "%s", s->resident == QUIRE_UNKNOWN ? "?" : text_bytes(s->resident).s);
+		table_cell(table, INK_PRESENT, "%s",
+			s->resident == QUIRE_UNKNOWN ? "?" : text_bytes(s->resident).s);
 		table_cell(table, INK_PLAIN, "%s", owner_of(s->owner).s);
 		table_cell(table, INK_PLAIN, "%s", text_name(s->name).s);
 		show_users(table, segments, s);
 	}
 	table_print(table);
 	if (segments->hidden != 0)
-		say_paragraph(screen, INK_FAINT, 2, "? %s %s cannot be looked into by this user: memfds may be missing here, "
-			"and segments that seem unused may be in use.", text_count(segments->hidden).s,
-			segments->hidden == 1 ? "process" : "processes");
+		say_paragraph(screen, INK_FAINT, 2,
+			"? %s %s cannot be looked into by this user: memfds may be missing here, "
+			"and segments that seem unused may be in use.",
+			text_count(segments->hidden).s, segments->hidden == 1 ? "process" : "processes");
 	say(screen, INK_PLAIN, "\n");
 	if (sum->orphans != 0)
-		say_next(screen, "rm /dev/shm/NAME | ipcrm -m SHMID", "gives an orphan's memory back, for good");
+		say_next(screen, "rm /dev/shm/NAME | ipcrm -m SHMID",
+			"gives an orphan's memory back, for good");
 	else
 		say_next(screen, QUIRE_PROGRAM " maps PID", "the memory of one of the users");
 }
@@ -183,7 +192,8 @@ static enum status run_shm(struct call *call)
 }
 
 static const struct verb_option options[] = {
-	{ "orphans", 'o', OPTION_FLAG, offsetof(struct shm_settings, orphans), NULL, "only what nobody uses", NULL },
+	{ "orphans", 'o', OPTION_FLAG, offsetof(struct shm_settings, orphans), NULL, "only what nobody uses",
+		NULL },
 	{ 0 },
 };
 
@@ -207,7 +217,8 @@ static const struct verb_exit exits[] = {
 	{ 0, NULL },
 };
 
-static const char *const see_also[] = { "quire-maps(1)", "shm_overview(7)", "memfd_create(2)", "sysvipc(7)", NULL };
+static const char *const see_also[] = { "quire-maps(1)", "shm_overview(7)", "memfd_create(2)", "sysvipc(7)",
+	NULL };
 
 const struct verb verb_shm = {
 	.name = "shm",

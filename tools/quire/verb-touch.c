@@ -24,9 +24,9 @@ struct touch_settings {
 struct touching {
 	const char *path;
 	uint64_t bytes;
-	uint64_t brought;  /* QUIRE_UNKNOWN when this user may not know */
-	uint64_t done;     /* of bytes */
-	uint64_t cached;   /* at the end, in bytes */
+	uint64_t brought; /* QUIRE_UNKNOWN when this user may not know */
+	uint64_t done;    /* of bytes */
+	uint64_t cached;  /* at the end, in bytes */
 	int error;
 	char error_text[512];
 };
@@ -56,7 +56,8 @@ static void touch_steps(struct touching *t, int fd, bool missing, uint64_t befor
 		t->error = quire_presence_touch(fd, t->done, n, missing ? QUIRE_TOUCH_MISSING : 0, &brought);
 		if (t->error < 0)
 			snprintf(t->error_text, sizeof(t->error_text), "%s", quire_error_text());
-		t->brought = brought == QUIRE_UNKNOWN || t->brought == QUIRE_UNKNOWN ? QUIRE_UNKNOWN : t->brought + brought;
+		t->brought = brought == QUIRE_UNKNOWN || t->brought == QUIRE_UNKNOWN ? QUIRE_UNKNOWN
+										     : t->brought + brought;
 		t->done += t->error == 0 ? n : 0;
 		progress_at(before + t->done);
 	}
@@ -134,11 +135,13 @@ static void show_file(struct screen *screen, const struct touching *t)
 	if (t->error != 0)
 		complain("%s: %s", text_name(t->path).s, t->error_text);
 	else if (t->cached == QUIRE_UNKNOWN)
-		say_paragraph(screen, INK_PROBLEM, 2, "? %s: reading was started; whether it is in memory is not told to this "
-			"user, who neither owns nor may write it.", text_name(t->path).s);
+		say_paragraph(screen, INK_PROBLEM, 2,
+			"? %s: reading was started; whether it is in memory is not told to this "
+			"user, who neither owns nor may write it.",
+			text_name(t->path).s);
 	else if (t->cached < t->bytes)
-		say_paragraph(screen, INK_PROBLEM, 2, "! %s: only %s of %s stayed: memory is short.", text_name(t->path).s,
-			text_bytes(t->cached).s, text_bytes(t->bytes).s);
+		say_paragraph(screen, INK_PROBLEM, 2, "! %s: only %s of %s stayed: memory is short.",
+			text_name(t->path).s, text_bytes(t->cached).s, text_bytes(t->bytes).s);
 }
 
 static void show_sum(struct screen *screen, const struct touch_sum *sum, bool missing)
@@ -146,12 +149,14 @@ static void show_sum(struct screen *screen, const struct touch_sum *sum, bool mi
 	uint64_t there = sum->cached > sum->brought ? sum->cached - sum->brought : 0;
 
 	if (sum->cached >= sum->bytes && sum->unknown == 0)
-		say_paragraph(screen, INK_STRONG, 0, "All of %s is in memory: %s was brought in (%s, %s), %s was there%s.",
+		say_paragraph(screen, INK_STRONG, 0,
+			"All of %s is in memory: %s was brought in (%s, %s), %s was there%s.",
 			text_bytes(sum->bytes).s, text_bytes(sum->brought).s, text_seconds(sum->seconds).s,
 			text_speed((double)sum->brought / sum->seconds).s, text_bytes(there).s,
 			missing ? " and was not touched" : "");
 	else
-		say_paragraph(screen, INK_STRONG, 0, "%s of %s is known to be in memory: %s was brought in (%s).",
+		say_paragraph(screen, INK_STRONG, 0,
+			"%s of %s is known to be in memory: %s was brought in (%s).",
 			text_bytes(sum->cached).s, text_bytes(sum->bytes).s, text_bytes(sum->brought).s,
 			text_seconds(sum->seconds).s);
 }
@@ -219,7 +224,8 @@ static enum status run_touch(struct call *call)
 static const struct verb_option options[] = {
 	{ "missing", 'm', OPTION_FLAG, offsetof(struct touch_settings, missing), NULL,
 		"leave alone what is cached already: much faster where most is there", NULL },
-	{ "recursive", 'r', OPTION_FLAG, offsetof(struct touch_settings, recursive), NULL, "all files of the trees", NULL },
+	{ "recursive", 'r', OPTION_FLAG, offsetof(struct touch_settings, recursive), NULL,
+		"all files of the trees", NULL },
 	{ 0 },
 };
 

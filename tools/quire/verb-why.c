@@ -25,24 +25,29 @@ static void show_mapping(struct screen *screen, const struct crash *crash, const
 	say(screen, INK_PLAIN, "\n");
 	if (m == NULL)
 		return;
-	say(screen, INK_PLAIN, "  mapping  %llx-%llx %c%c%c%c %s\n", (unsigned long long)m->start, (unsigned long long)m->end,
-		(m->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-', (m->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
+	say(screen, INK_PLAIN, "  mapping  %llx-%llx %c%c%c%c %s\n", (unsigned long long)m->start,
+		(unsigned long long)m->end, (m->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-',
+		(m->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
 		(m->flags & QUIRE_MAPPING_EXECUTE) != 0 ? 'x' : '-',
-		crash->from_core ? ' ' : (m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p',
+		crash->from_core                                 ? ' '
+			: (m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's'
+								 : 'p',
 		m->name[0] == '\0' ? "(anonymous)" : text_name(m->name).s);
 	if (m->name[0] == '/')
-		say(screen, INK_PLAIN, "  offset   %llu (%s)\n", (unsigned long long)answer->offset, text_bytes(answer->offset).s);
+		say(screen, INK_PLAIN, "  offset   %llu (%s)\n", (unsigned long long)answer->offset,
+			text_bytes(answer->offset).s);
 }
 
 static void show(struct call *call, const struct crash *crash, const struct why_answer *answer)
 {
 	struct screen *screen = &call->screen;
 
-	say_paragraph(screen, INK_STRONG, 0, "%s died of %s. %s", text_name(crash->program).s, signal_name(crash->signal),
-		answer->text);
+	say_paragraph(screen, INK_STRONG, 0, "%s died of %s. %s", text_name(crash->program).s,
+		signal_name(crash->signal), answer->text);
 	show_mapping(screen, crash, answer);
 	if (crash->from_core)
-		say_paragraph(screen, INK_FAINT, 2, "The file and the filesystem were looked at now, not when the program died.");
+		say_paragraph(screen, INK_FAINT, 2,
+			"The file and the filesystem were looked at now, not when the program died.");
 	if (answer->advice[0] != '\0')
 		say_paragraph(screen, INK_PLAIN, 2, "To do: %s.", answer->advice);
 	say(screen, INK_PLAIN, "\n");
@@ -96,7 +101,8 @@ static void tell_ended(struct call *call, int status)
 		say_paragraph(&call->screen, INK_STRONG, 0, "%s was killed by %s: no fault of memory.",
 			text_name(call->operands[0]).s, strsignal(WTERMSIG(status)));
 	} else {
-		say_paragraph(&call->screen, INK_STRONG, 0, "%s ended by itself with status %d: no fault of memory.",
+		say_paragraph(&call->screen, INK_STRONG, 0,
+			"%s ended by itself with status %d: no fault of memory.",
 			text_name(call->operands[0]).s, WEXITSTATUS(status));
 	}
 }

@@ -34,9 +34,9 @@ struct evidence {
 	uint64_t size;
 	bool is_tmpfs;
 	bool is_hugetlbfs;
-	bool full;       /* no block or page left */
-	bool hole;       /* the page is not there */
-	int read_errno;  /* of reading the page */
+	bool full;      /* no block or page left */
+	bool hole;      /* the page is not there */
+	int read_errno; /* of reading the page */
 	char name[512];
 };
 
@@ -47,8 +47,8 @@ static int open_file(const struct crash *crash, const struct why_mapping *m, int
 	int fd = -1;
 
 	if (crash->pid != 0) {
-		snprintf(link, sizeof(link), "/proc/%d/map_files/%llx-%llx", crash->pid, (unsigned long long)m->start,
-			(unsigned long long)m->end);
+		snprintf(link, sizeof(link), "/proc/%d/map_files/%llx-%llx", crash->pid,
+			(unsigned long long)m->start, (unsigned long long)m->end);
 		fd = open(link, flags | O_CLOEXEC | O_NONBLOCK);
 		if (fd < 0) {
 			snprintf(link, sizeof(link), "/proc/%d/root%s", crash->pid, m->name);
@@ -81,7 +81,8 @@ static void look_at_page(struct evidence *e, uint64_t offset)
 		e->read_errno = errno;
 }
 
-static bool gather(const struct crash *crash, const struct why_mapping *m, uint64_t offset, struct evidence *e)
+static bool gather(
+	const struct crash *crash, const struct why_mapping *m, uint64_t offset, struct evidence *e)
 {
 	struct stat about;
 
@@ -89,7 +90,8 @@ static bool gather(const struct crash *crash, const struct why_mapping *m, uint6
 	snprintf(e->name, sizeof(e->name), "%s", text_name(m->name).s);
 	if (e->fd < 0)
 		return false;
-	if (fstat(e->fd, &about) != 0 || !S_ISREG(about.st_mode) || (m->inode != 0 && about.st_ino != m->inode)) {
+	if (fstat(e->fd, &about) != 0 || !S_ISREG(about.st_mode) ||
+		(m->inode != 0 && about.st_ino != m->inode)) {
 		close(e->fd);
 		return false;
 	}
@@ -111,56 +113,70 @@ static bool pool_is_empty(void)
 static void say_truncated(const struct evidence *e, uint64_t offset, struct why_answer *answer)
 {
 	answer->cause = WHY_TRUNCATED;
-	snprintf(answer->text, sizeof(answer->text), "It touched %s at offset %llu, but the file has %llu bytes: it was cut, or "
-		"never was that long.", e->name, (unsigned long long)offset, (unsigned long long)e->size);
-	snprintf(answer->advice, sizeof(answer->advice), "replace files by rename instead of truncating them while they are "
+	snprintf(answer->text, sizeof(answer->text),
+		"It touched %s at offset %llu, but the file has %llu bytes: it was cut, or "
+		"never was that long.",
+		e->name, (unsigned long long)offset, (unsigned long long)e->size);
+	snprintf(answer->advice, sizeof(answer->advice),
+		"replace files by rename instead of truncating them while they are "
 		"mapped; a guarded mapping (quire_map(3)) makes this an error code");
 }
 
 static void say_full(const struct evidence *e, uint64_t offset, struct why_answer *answer)
 {
 	answer->cause = e->is_tmpfs ? WHY_TMPFS_FULL : WHY_DISK_FULL;
-	snprintf(answer->text, sizeof(answer->text), "It touched %s of %s at offset %llu, which needs a new %s, and the %s is full.",
+	snprintf(answer->text, sizeof(answer->text),
+		"It touched %s of %s at offset %llu, which needs a new %s, and the %s is full.",
 		e->hole || e->is_tmpfs ? "a hole" : "a page with a hole", e->name, (unsigned long long)offset,
 		e->is_tmpfs ? "page" : "block", e->is_tmpfs ? "tmpfs" : "filesystem");
-	snprintf(answer->advice, sizeof(answer->advice), "allocate the file before mapping it (fallocate): a full %s is then an "
-		"error code", e->is_tmpfs ? "tmpfs" : "disk");
+	snprintf(answer->advice, sizeof(answer->advice),
+		"allocate the file before mapping it (fallocate): a full %s is then an "
+		"error code",
+		e->is_tmpfs ? "tmpfs" : "disk");
 }
 
 static void say_io(const struct evidence *e, uint64_t offset, struct why_answer *answer)
 {
 	answer->cause = WHY_IO;
-	snprintf(answer->text, sizeof(answer->text), "It touched %s at offset %llu, and reading that page from the device fails: %s.",
-		e->name, (unsigned long long)offset, strerror(e->read_errno));
-	snprintf(answer->advice, sizeof(answer->advice), "look for the device's messages with dmesg, and restore the file");
+	snprintf(answer->text, sizeof(answer->text),
+		"It touched %s at offset %llu, and reading that page from the device fails: %s.", e->name,
+		(unsigned long long)offset, strerror(e->read_errno));
+	snprintf(answer->advice, sizeof(answer->advice),
+		"look for the device's messages with dmesg, and restore the file");
 }
 
 static void say_pool(const struct why_mapping *m, struct why_answer *answer)
 {
 	answer->cause = WHY_HUGE_POOL;
-	snprintf(answer->text, sizeof(answer->text), "It touched huge pages (%s) for the first time, and the pool has none left.",
+	snprintf(answer->text, sizeof(answer->text),
+		"It touched huge pages (%s) for the first time, and the pool has none left.",
 		m->name[0] == '\0' ? "anonymous" : text_name(m->name).s);
-	snprintf(answer->advice, sizeof(answer->advice), "sysctl vm.nr_hugepages; or map without MAP_NORESERVE, so that mmap fails "
+	snprintf(answer->advice, sizeof(answer->advice),
+		"sysctl vm.nr_hugepages; or map without MAP_NORESERVE, so that mmap fails "
 		"instead");
 }
 
 static void say_poison(const struct why_mapping *m, uint64_t offset, struct why_answer *answer)
 {
 	answer->cause = WHY_POISON;
-	snprintf(answer->text, sizeof(answer->text), "It touched a page that the kernel has poisoned: %s at offset %llu. The memory "
+	snprintf(answer->text, sizeof(answer->text),
+		"It touched a page that the kernel has poisoned: %s at offset %llu. The memory "
 		"itself is broken, or a program poisoned it on purpose (userfaultfd, MADV_HWPOISON).",
 		m->name[0] == '\0' ? "anonymous memory" : text_name(m->name).s, (unsigned long long)offset);
 	snprintf(answer->advice, sizeof(answer->advice), "dmesg and mcelog show broken memory");
 }
 
-static void say_unknown(const struct crash *crash, const struct why_mapping *m, bool seen, struct why_answer *answer)
+static void say_unknown(
+	const struct crash *crash, const struct why_mapping *m, bool seen, struct why_answer *answer)
 {
 	answer->cause = WHY_UNKNOWN;
-	snprintf(answer->text, sizeof(answer->text), "It touched %s at offset %llu, and the page could not be served. %s",
-		m->name[0] == '\0' ? "anonymous memory" : text_name(m->name).s, (unsigned long long)answer->offset,
+	snprintf(answer->text, sizeof(answer->text),
+		"It touched %s at offset %llu, and the page could not be served. %s",
+		m->name[0] == '\0' ? "anonymous memory" : text_name(m->name).s,
+		(unsigned long long)answer->offset,
 		!seen && crash->from_core ? "The file of that time is not there any more."
-		: !seen ? "The file cannot be looked at by this user."
-			: "The file reads well now: the cause has passed.");
+			: !seen           ? "The file cannot be looked at by this user."
+					  : "The file reads well now: the cause has passed.");
 }
 
 void why_explain_bus(const struct crash *crash, const struct why_mapping *m, struct why_answer *answer)

@@ -40,8 +40,8 @@ static int read_header(struct core *core)
 
 	if (r < 0)
 		return r;
-	if (memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_type != ET_CORE ||
-		h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phnum == 0)
+	if (memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_ident[EI_CLASS] != ELFCLASS64 ||
+		h->e_type != ET_CORE || h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phnum == 0)
 		return -ENOEXEC;
 	core->segments = allocate(NULL, h->e_phnum, sizeof(*core->segments));
 	return read_at(core->fd, core->segments, h->e_phnum * sizeof(*core->segments), h->e_phoff);
@@ -118,7 +118,8 @@ static int read_fault(const struct core *core, struct crash *crash)
 	note = find_note(core, NT_PRPSINFO, &bytes);
 	if (note != NULL && bytes >= sizeof(process)) {
 		memcpy(&process, note, sizeof(process));
-		snprintf(crash->program, sizeof(crash->program), "%.*s", (int)sizeof(process.pr_fname), process.pr_fname);
+		snprintf(crash->program, sizeof(crash->program), "%.*s", (int)sizeof(process.pr_fname),
+			process.pr_fname);
 	}
 	return 0;
 }

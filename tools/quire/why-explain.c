@@ -114,8 +114,9 @@ static void neighbours(const struct crash *crash, uint64_t address, char *text, 
 		n += snprintf(text + n, bytes - (size_t)n, " %s behind the end of %.300s",
 			text_bytes(address - below->end).s, text_name(name_of(below)).s);
 	if (above != NULL && (size_t)n < bytes)
-		snprintf(text + n, bytes - (size_t)n, "%s %s below the start of %.300s", below == NULL ? "" : " and",
-			text_bytes(above->start - address).s, text_name(name_of(above)).s);
+		snprintf(text + n, bytes - (size_t)n, "%s %s below the start of %.300s",
+			below == NULL ? "" : " and", text_bytes(above->start - address).s,
+			text_name(name_of(above)).s);
 }
 
 /* A core dump does not name the stack; there it is the memory right above a stack pointer that ran out of it. */
@@ -135,7 +136,8 @@ static void explain_unmapped(const struct crash *crash, struct why_answer *answe
 	char where[800];
 
 	if (crash->address < NULL_PAGES) {
-		conclude(answer, WHY_NULL, "It used a NULL pointer: address %#llx lies in the first 64 KiB, where nothing is mapped; "
+		conclude(answer, WHY_NULL,
+			"It used a NULL pointer: address %#llx lies in the first 64 KiB, where nothing is mapped; "
 			"%llu is the distance of the field or element from the start of what the pointer should have pointed to.",
 			(unsigned long long)crash->address, (unsigned long long)crash->address);
 		return;
@@ -144,51 +146,67 @@ static void explain_unmapped(const struct crash *crash, struct why_answer *answe
 		const struct why_mapping *m = &crash->mappings[i];
 
 		if (below_stack(crash, m)) {
-			conclude(answer, WHY_STACK, "Its stack overflowed: address %#llx lies %s below the stack, which had grown to %s, "
+			conclude(answer, WHY_STACK,
+				"Its stack overflowed: address %#llx lies %s below the stack, which had grown to %s, "
 				"and the stack pointer is there too. The usual reasons are endless recursion and large local arrays.",
 				(unsigned long long)crash->address, text_bytes(m->start - crash->address).s,
 				text_bytes(m->end - m->start).s);
-			snprintf(answer->advice, sizeof(answer->advice), "ulimit -s shows the limit of the stack");
+			snprintf(answer->advice, sizeof(answer->advice),
+				"ulimit -s shows the limit of the stack");
 			return;
 		}
 	}
 	neighbours(crash, crash->address, where, sizeof(where));
 	conclude(answer, WHY_UNMAPPED, "It %s address %#llx, where nothing is mapped. %s.",
-		crash->address == crash->pc ? "jumped to" : "touched", (unsigned long long)crash->address, where);
+		crash->address == crash->pc ? "jumped to" : "touched", (unsigned long long)crash->address,
+		where);
 }
 
 /* A mapping without any permission right below a stack is its guard. */
 static bool guards_a_stack(const struct crash *crash, const struct why_mapping *m)
 {
-	return m->end - m->start <= 1 << 20 && crash->sp + STACK_STEP > m->start && crash->sp < m->end + STACK_STEP;
+	return m->end - m->start <= 1 << 20 && crash->sp + STACK_STEP > m->start &&
+		crash->sp < m->end + STACK_STEP;
 }
 
-static void explain_protection(const struct crash *crash, const struct why_mapping *m, struct why_answer *answer)
+static void explain_protection(
+	const struct crash *crash, const struct why_mapping *m, struct why_answer *answer)
 {
 	const unsigned int any = QUIRE_MAPPING_READ | QUIRE_MAPPING_WRITE | QUIRE_MAPPING_EXECUTE;
 	bool executed = crash->pc == crash->address;
 
 	if ((m->flags & any) == 0 && guards_a_stack(crash, m)) {
-		conclude(answer, WHY_STACK, "The stack of a thread overflowed: address %#llx lies in the guard page below it, and "
-			"the stack pointer is there too.", (unsigned long long)crash->address);
+		conclude(answer, WHY_STACK,
+			"The stack of a thread overflowed: address %#llx lies in the guard page below it, and "
+			"the stack pointer is there too.",
+			(unsigned long long)crash->address);
 		return;
 	}
 	if ((m->flags & any) == 0) {
-		conclude(answer, WHY_GUARD, "It touched address %#llx in memory that is reserved without any permission (%s): a guard "
-			"page, or addresses that are kept for later.", (unsigned long long)crash->address, text_bytes(m->end - m->start).s);
+		conclude(answer, WHY_GUARD,
+			"It touched address %#llx in memory that is reserved without any permission (%s): a guard "
+			"page, or addresses that are kept for later.",
+			(unsigned long long)crash->address, text_bytes(m->end - m->start).s);
 		return;
 	}
 	conclude(answer, WHY_PROTECTION, "It %s %s at offset %llu (address %#llx), but the mapping is %s.",
-		executed ? "executed" : (m->flags & QUIRE_MAPPING_WRITE) == 0 ? "wrote to" : "touched",
-		text_name(name_of(m)).s, (unsigned long long)answer->offset, (unsigned long long)crash->address,
-		executed ? "not executable" : (m->flags & QUIRE_MAPPING_WRITE) == 0 ? "read-only" : "protected");
+		executed                                        ? "executed"
+			: (m->flags & QUIRE_MAPPING_WRITE) == 0 ? "wrote to"
+								: "touched",
+		text_name(name_of(m)).s, (unsigned long long)answer->offset,
+		(unsigned long long)crash->address,
+		executed                                        ? "not executable"
+			: (m->flags & QUIRE_MAPPING_WRITE) == 0 ? "read-only"
+								: "protected");
 }
 
 static void explain_segv(const struct crash *crash, const struct why_mapping *m, struct why_answer *answer)
 {
 	if (crash->code == SI_KERNEL) {
-		conclude(answer, WHY_NOT_CANONICAL, "It used a value that is no address at all (outside of what x86-64 addresses can be): "
-			"an overwritten or uninitialized pointer. The instruction is at %#llx.", (unsigned long long)crash->pc);
+		conclude(answer, WHY_NOT_CANONICAL,
+			"It used a value that is no address at all (outside of what x86-64 addresses can be): "
+			"an overwritten or uninitialized pointer. The instruction is at %#llx.",
+			(unsigned long long)crash->pc);
 	} else if (m == NULL) {
 		explain_unmapped(crash, answer);
 	} else if (crash->code == SEGV_MAPERR) {
@@ -208,14 +226,17 @@ void why_explain(const struct crash *crash, struct why_answer *answer)
 		answer->offset = m->offset + (crash->address - m->start);
 	if (crash->code <= 0) {
 		answer->mapping = NULL;
-		conclude(answer, WHY_SENT, "Somebody sent the signal (kill, raise or abort); no access of memory caused it.");
+		conclude(answer, WHY_SENT,
+			"Somebody sent the signal (kill, raise or abort); no access of memory caused it.");
 	} else if (crash->signal == SIGBUS && crash->code == BUS_ADRALN) {
-		conclude(answer, WHY_ALIGNMENT, "It made an access that must be aligned, at %#llx, which is not.",
+		conclude(answer, WHY_ALIGNMENT,
+			"It made an access that must be aligned, at %#llx, which is not.",
 			(unsigned long long)crash->address);
 	} else if (crash->signal == SIGBUS && m != NULL) {
 		why_explain_bus(crash, m, answer);
 	} else if (crash->signal == SIGBUS) {
-		conclude(answer, WHY_UNKNOWN, "The page at %#llx could not be served, and the mapping is gone.",
+		conclude(answer, WHY_UNKNOWN,
+			"The page at %#llx could not be served, and the mapping is gone.",
 			(unsigned long long)crash->address);
 	} else {
 		explain_segv(crash, m, answer);

@@ -19,8 +19,8 @@
 
 #include "why.h"
 
-static const long trace_options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC |
-	PTRACE_O_EXITKILL;
+static const long trace_options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+	PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
 
 _Noreturn static void start_child(char **arguments)
 {
@@ -64,8 +64,12 @@ static void read_mappings(struct crash *crash)
 	if (quire_maps_open(crash->pid, QUIRE_MAPS_FIGURES, &maps) < 0)
 		return;
 	while (quire_maps_next(maps, &m) == 1) {
-		struct why_mapping mapping = { .start = m.start, .end = m.end, .offset = m.offset, .inode = m.inode,
-			.flags = m.flags, .page_bytes = m.page_bytes };
+		struct why_mapping mapping = { .start = m.start,
+			.end = m.end,
+			.offset = m.offset,
+			.inode = m.inode,
+			.flags = m.flags,
+			.page_bytes = m.page_bytes };
 
 		why_add_mapping(crash, &mapping, m.name);
 	}
@@ -104,7 +108,8 @@ static bool look_at_fault(pid_t thread, int number, struct crash *crash, struct 
 }
 
 /* One stop of one thread: hands on what is the program's own business. */
-static int signal_to_deliver(pid_t thread, int status, struct crash *crash, struct why_answer *answer, bool *explained)
+static int signal_to_deliver(
+	pid_t thread, int status, struct crash *crash, struct why_answer *answer, bool *explained)
 {
 	int number = WSTOPSIG(status);
 
@@ -151,5 +156,6 @@ int why_run(char **arguments, struct crash *crash, struct why_answer *answer, in
 	/* Another process of a tree may have died; then the answer is about that one. */
 	if (!explained && WIFSIGNALED(*status) && crash->signal == WTERMSIG(*status))
 		why_explain(crash, answer);
-	return explained || (WIFSIGNALED(*status) && (WTERMSIG(*status) == SIGSEGV || WTERMSIG(*status) == SIGBUS));
+	return explained ||
+		(WIFSIGNALED(*status) && (WTERMSIG(*status) == SIGSEGV || WTERMSIG(*status) == SIGBUS));
 }

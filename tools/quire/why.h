@@ -25,7 +25,7 @@ struct crash {
 	pid_t pid; /* 0: from a core dump */
 	char program[64];
 	int signal;
-	int code;       /* si_code */
+	int code; /* si_code */
 	uint64_t address;
 	uint64_t pc;
 	uint64_t sp;
