@@ -68,11 +68,12 @@ static int identify(int fd, struct map_identity *file)
 	r = sys_status_flags(fd);
 	if (r < 0 || (r & O_NOATIME) == 0)
 		return r < 0 ? r : 0;
+	/* A probe mapping. */
 	if (sys_mmap(0, PAGE_BYTES, PROT_NONE, MAP_SHARED, fd, 0, &at) < 0)
 		return 0; /* what cannot be mapped is mapped by nobody, or (huge pages) named as fstat names it */
 
 	(void)find_in_own_maps(at, file);
-	(void)sys_munmap(at, PAGE_BYTES); /* what we mapped can be unmapped */
+	(void)sys_munmap(at, PAGE_BYTES); /* a probe mapping of our own can be unmapped */
 	return 0;
 }
 

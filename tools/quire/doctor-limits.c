@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* doctor-limits.c - limits of processes and of their groups: mappings, locked memory, address space, cgroups. */
 #include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -110,12 +111,14 @@ static bool read_limit(const struct doctor *d, const char *name, int resource, u
 	snprintf(path, sizeof(path), "/proc/%d/limits", d->pid);
 	file = fopen(path, "re");
 	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		char *end;
 		unsigned long long value;
 
 		if (strncmp(line, name, length) != 0)
 			continue;
+		value = strtoull(line + length, &end, 10);
 		found = true;
-		*soft = sscanf(line + length, "%llu", &value) == 1 ? value : QUIRE_UNKNOWN;
+		*soft = end != line + length ? value : QUIRE_UNKNOWN; /* "unlimited" */
 	}
 	if (file != NULL)
 		fclose(file);
@@ -231,9 +234,8 @@ static uint64_t stat_of(const struct doctor *d, const struct cgroup *group, cons
 	snprintf(path, sizeof(path), "%s%s/memory.stat", d->root, group->path);
 	file = fopen(path, "re");
 	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (strncmp(line, key, length) == 0 && line[length] == ' ' &&
-			sscanf(line + length, "%llu", &value) == 1)
-			break;
+		if (strncmp(line, key, length) == 0 && line[length] == ' ')
+			value = strtoull(line + length, NULL, 10);
 	if (file != NULL)
 		fclose(file);
 	return value;

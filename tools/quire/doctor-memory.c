@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* doctor-memory.c - memory of the machine: overcommit, huge pages, swap, dirty pages, pressure. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "doctor.h"
@@ -177,8 +178,8 @@ static void check_corrupted(struct doctor *d)
 	snprintf(full, sizeof(full), "%s%s", d->root, path);
 	file = fopen(full, "re");
 	while (file != NULL && fgets(text, sizeof(text), file) != NULL)
-		if (sscanf(text, "HardwareCorrupted: %llu", &kib) == 1)
-			break;
+		if (strncmp(text, "HardwareCorrupted:", 18) == 0)
+			kib = strtoull(text + 18, NULL, 10);
 	if (file != NULL)
 		fclose(file);
 	f = doctor_find(d, kib != 0 ? LEVEL_FAIL : LEVEL_OK, "broken-memory", "%s of broken memory",
@@ -191,15 +192,17 @@ static void check_corrupted(struct doctor *d)
 static void check_pressure(struct doctor *d)
 {
 	char line[200];
-	double ten = 0, minute = 0;
+	const char *at;
+	double minute;
 	struct finding *f;
 
-	if (!doctor_line(d, "/proc/pressure/memory", line, sizeof(line)) ||
-		sscanf(line, "some avg10=%lf avg60=%lf", &ten, &minute) != 2) {
+	at = doctor_line(d, "/proc/pressure/memory", line, sizeof(line)) ? strstr(line, "avg60=") : NULL;
+	if (at == NULL) {
 		doctor_find(
 			d, LEVEL_SKIPPED, "pressure", "this kernel does not measure memory pressure (PSI)");
 		return;
 	}
+	minute = strtod(at + 6, NULL);
 	f = doctor_find(d, minute > 10 ? LEVEL_WARN : LEVEL_OK, "pressure",
 		"memory pressure %.1f %% of the last minute", minute);
 	doctor_meaning(f, "the share of time in which somebody waited for memory");

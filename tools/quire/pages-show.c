@@ -26,12 +26,13 @@ static const struct {
 
 static void show_cells(struct screen *screen, const struct pages_view *view)
 {
-	unsigned int row = screen->width < 40 ? 16 : (screen->width - 16) / 16 * 16;
+	size_t row = screen->width < 40 ? 16 : (screen->width - 16) / 16 * 16;
 
 	for (size_t at = 0; at < view->cells; at += row) {
 		uint64_t page = (at * view->pages + view->cells - 1) / view->cells;
+		uint64_t address = view->mapping.start + page * PAGE;
 
-		say(screen, INK_FAINT, "%14llx ", (unsigned long long)(view->mapping.start + page * PAGE));
+		say(screen, INK_FAINT, "%14llx ", (unsigned long long)address);
 		for (size_t i = at; i < at + row && i < view->cells; i++) {
 			enum page_kind kind = pages_cell(view, i);
 

@@ -104,10 +104,41 @@ static void add_hugetlbfs(struct segments *segments)
 	fclose(mounts);
 }
 
-/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap */
+/* Fields of a line of /proc/sysvipc/shm: key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss
+ * swap. */
+enum {
+	FIELD_KEY,
+	FIELD_ID,
+	FIELD_MODE,
+	FIELD_SIZE,
+	FIELD_ATTACHED = 6,
+	FIELD_USER = 7,
+	FIELD_RSS = 14,
+	FIELD_COUNT = 16
+};
+
+/* How many numbers a line has; the title has none. */
+static unsigned int read_fields(const char *line, uint64_t fields[FIELD_COUNT])
+{
+	unsigned int n = 0;
+
+	while (n < FIELD_COUNT) {
+		char *end;
+		int base = n == FIELD_MODE ? 8 : 10;
+
+		fields[n] = n == FIELD_KEY ? (uint64_t)strtoll(line, &end, base) : strtoull(line, &end, base);
+		if (end == line)
+			break;
+		line = end;
+		n++;
+	}
+	return n;
+}
+
 static void add_sysv(struct segments *segments)
 {
 	FILE *table = fopen("/proc/sysvipc/shm", "re");
+	uint64_t fields[FIELD_COUNT];
 	char *line = NULL;
 	size_t room = 0;
 
@@ -115,21 +146,19 @@ static void add_sysv(struct segments *segments)
 		return;
 	while (getline(&line, &room, table) > 0) {
 		struct segment segment = { .kind = SEGMENT_SYSV, .why = "" };
-		unsigned long long size, attached, rss = QUIRE_UNKNOWN;
-		unsigned int id, mode, uid;
-		int key;
+		unsigned int n = read_fields(line, fields);
 
-		if (sscanf(line, "%d %u %o %llu %*d %*d %llu %u %*u %*u %*u %*u %*u %*u %llu", &key, &id,
-			    &mode, &size, &attached, &uid, &rss) < 6)
+		if (n <= FIELD_USER)
 			continue;
-		snprintf(segment.name, sizeof(segment.name), "shmid %u, key 0x%08x", id, (unsigned int)key);
-		segment.inode = id;
-		segment.size = size;
-		segment.attached = attached;
-		segment.resident = rss;
-		segment.why = rss == QUIRE_UNKNOWN ? "this kernel does not tell" : "";
-		segment.owner = uid;
-		segment.mode = mode & 0777;
+		snprintf(segment.name, sizeof(segment.name), "shmid %u, key 0x%08x",
+			(unsigned int)fields[FIELD_ID], (unsigned int)fields[FIELD_KEY]);
+		segment.inode = fields[FIELD_ID];
+		segment.size = fields[FIELD_SIZE];
+		segment.attached = fields[FIELD_ATTACHED];
+		segment.resident = n > FIELD_RSS ? fields[FIELD_RSS] : QUIRE_UNKNOWN;
+		segment.why = n > FIELD_RSS ? "" : "this kernel does not tell";
+		segment.owner = (uid_t)fields[FIELD_USER];
+		segment.mode = (unsigned int)fields[FIELD_MODE] & 0777;
 		add_segment(segments, &segment);
 	}
 	free(line);

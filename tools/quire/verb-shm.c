@@ -19,10 +19,11 @@ static const char *const kinds[] = {
 
 static struct text owner_of(uid_t uid)
 {
-	const struct passwd *who = getpwuid(uid);
+	struct passwd entry, *who = NULL;
+	char strings[1024]; /* an entry that does not fit is shown by its number */
 	struct text text;
 
-	if (who != NULL)
+	if (getpwuid_r(uid, &entry, strings, sizeof(strings), &who) == 0 && who != NULL)
 		snprintf(text.s, sizeof(text.s), "%.31s", who->pw_name);
 	else
 		snprintf(text.s, sizeof(text.s), "%u", uid);

@@ -128,10 +128,11 @@ static int read_fault(const struct core *core, struct crash *crash)
 static const char *file_at(const char *note, size_t bytes, uint64_t start, uint64_t *offset)
 {
 	uint64_t count, page, triple[3];
-	const char *name, *end = note + bytes;
+	const char *name, *end;
 
 	if (note == NULL || bytes < 16)
 		return "";
+	end = note + bytes;
 	memcpy(&count, note, 8);
 	memcpy(&page, note + 8, 8);
 	if (count > (bytes - 16) / 24)

@@ -36,8 +36,7 @@ _Noreturn static void start_child(char **arguments)
 static pid_t read_thread(pid_t thread, int number, bool *caught)
 {
 	char path[64], line[256];
-	unsigned long long mask = 0;
-	int process = thread;
+	pid_t process = thread;
 	FILE *file;
 
 	*caught = false;
@@ -46,10 +45,10 @@ static pid_t read_thread(pid_t thread, int number, bool *caught)
 	if (file == NULL)
 		return thread;
 	while (fgets(line, sizeof(line), file) != NULL) {
-		if (sscanf(line, "Tgid: %d", &process) == 1)
-			continue;
-		if (sscanf(line, "SigCgt: %llx", &mask) == 1)
-			*caught = (mask >> (number - 1) & 1) != 0;
+		if (strncmp(line, "Tgid:", 5) == 0)
+			process = (pid_t)strtol(line + 5, NULL, 10);
+		else if (strncmp(line, "SigCgt:", 7) == 0)
+			*caught = (strtoull(line + 7, NULL, 16) >> (number - 1) & 1) != 0;
 	}
 	fclose(file);
 	return process;
