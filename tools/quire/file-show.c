@@ -208,6 +208,14 @@ void put_pages(json_t *object, const char *name, uint64_t pages, const char *why
 		json_put_count(object, name, pages * PAGE);
 }
 
+void put_address(json_t *object, const char *name, uint64_t address)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)address);
+	json_put_text(object, name, text);
+}
+
 static void put_levels(json_t *object, const char *name, const double *levels, size_t count)
 {
 	json_t *array = json_put_array(object, name);

@@ -7,6 +7,7 @@
 
 #include <quire/quire.h>
 
+#include "file-view.h"
 #include "why.h"
 
 static const char *signal_name(int number)
@@ -63,13 +64,13 @@ static void put(struct call *call, const struct crash *crash, const struct why_a
 	json_put_text(document, "signal", signal_name(crash->signal));
 	json_put_text(document, "cause", why_cause_name(answer->cause));
 	json_put_text(document, "text", answer->text);
-	json_put_count(document, "address", crash->address);
-	json_put_count(document, "instruction", crash->pc);
+	put_address(document, "address", crash->address);
+	put_address(document, "instruction", crash->pc);
 	if (answer->mapping != NULL) {
 		json_t *mapping = json_put_object(document, "mapping");
 
-		json_put_count(mapping, "start", answer->mapping->start);
-		json_put_count(mapping, "end", answer->mapping->end);
+		put_address(mapping, "start", answer->mapping->start);
+		put_address(mapping, "end", answer->mapping->end);
 		json_put_name(mapping, "name", answer->mapping->name);
 		json_put_count(document, "offset", answer->offset);
 	}
