@@ -28,7 +28,7 @@ int channel_may(const struct quire_channel *channel, uint32_t role)
 
 /* ---- sending ---- */
 
-int quire_channel_reserve(struct quire_channel *channel, size_t bytes, uint64_t deadline_ns, void **record)
+static int reserve_in_turn(struct quire_channel *channel, size_t bytes, uint64_t deadline_ns, void **record)
 {
 	unsigned char *at;
 	int r = channel_may(channel, ROLE_SEND);
@@ -37,8 +37,20 @@ int quire_channel_reserve(struct quire_channel *channel, size_t bytes, uint64_t 
 		return r;
 	if (record == NULL)
 		return error_set(-EINVAL, "quire_channel_reserve: nowhere to put the address");
-	r = channel->hub == NULL ? channel_reserve(channel->one, bytes, 1, deadline_ns, &at)
-				 : hub_reserve(channel->hub, bytes, 1, deadline_ns, &at);
+	r = hub_reserve(channel->hub, bytes, 1, deadline_ns, &at);
+	if (r == 0)
+		*record = at;
+	return r;
+}
+
+int quire_channel_reserve(struct quire_channel *channel, size_t bytes, uint64_t deadline_ns, void **record)
+{
+	unsigned char *at;
+	int r;
+
+	if (!channel_is(channel) || channel->sends == NULL || record == NULL)
+		return reserve_in_turn(channel, bytes, deadline_ns, record);
+	r = channel_reserve(channel->sends, bytes, 1, deadline_ns, &at);
 	if (r == 0)
 		*record = at;
 	return r;
@@ -83,7 +95,7 @@ static void let_lane_go(struct quire_channel *channel)
 		channel->hub->held = NULL;
 }
 
-int quire_channel_publish(struct quire_channel *channel, size_t bytes)
+static int publish_in_turn(struct quire_channel *channel, size_t bytes)
 {
 	struct channel *c;
 	int r = channel_may(channel, ROLE_SEND);
@@ -95,6 +107,16 @@ int quire_channel_publish(struct quire_channel *channel, size_t bytes)
 		return nothing_reserved();
 	channel_publish(c, bytes);
 	let_lane_go(channel);
+	return 0;
+}
+
+int quire_channel_publish(struct quire_channel *channel, size_t bytes)
+{
+	struct channel *c = channel_is(channel) ? channel->sends : NULL;
+
+	if (c == NULL || c->out.reserved_count == 0 || bytes > c->out.reserved)
+		return publish_in_turn(channel, bytes);
+	channel_publish(c, bytes);
 	return 0;
 }
 
@@ -164,20 +186,32 @@ int64_t quire_channel_send(
 
 /* ---- receiving ---- */
 
+static int64_t peek_in_turn(struct quire_channel *channel, uint64_t deadline_ns, const void **out)
+{
+	struct record record;
+	int64_t n = channel_may(channel, ROLE_RECEIVE);
+
+	if (n < 0)
+		return n;
+	if (out == NULL)
+		return error_set(-EINVAL, "quire_channel_peek: nowhere to put the address");
+	n = hub_peek_batch(channel->hub, &record, 1, deadline_ns);
+	if (n < 0)
+		return n;
+	*out = record.bytes;
+	return (int64_t)record.length;
+}
+
 int64_t quire_channel_peek(struct quire_channel *channel, uint64_t deadline_ns, const void **out)
 {
 	struct record record;
-	int64_t n;
-	int r = channel_may(channel, ROLE_RECEIVE);
+	int r;
 
+	if (!channel_is(channel) || channel->receives == NULL || out == NULL)
+		return peek_in_turn(channel, deadline_ns, out);
+	r = channel_peek(channel->receives, &record, deadline_ns);
 	if (r < 0)
 		return r;
-	if (out == NULL)
-		return error_set(-EINVAL, "quire_channel_peek: nowhere to put the address");
-	n = channel->hub == NULL ? channel_peek(channel->one, &record, deadline_ns)
-				 : hub_peek_batch(channel->hub, &record, 1, deadline_ns);
-	if (n < 0)
-		return n;
 	*out = record.bytes;
 	return (int64_t)record.length;
 }
@@ -202,20 +236,27 @@ int64_t quire_channel_peek_batch(
 	return n;
 }
 
-int quire_channel_release(struct quire_channel *channel, size_t count)
+static int release_in_turn(struct quire_channel *channel, size_t count)
 {
 	struct channel *c;
 	int r = channel_may(channel, ROLE_RECEIVE);
 
 	if (r < 0)
 		return r;
-	c = channel->hub == NULL ? channel->one : channel->hub->held;
+	c = channel->hub->held;
 	if (c == NULL)
 		return error_set(-EINVAL, "no messages are held");
 	r = channel_release(c, count);
-	if (channel->hub != NULL && c->in.held == 0)
+	if (c->in.held == 0)
 		channel->hub->held = NULL;
 	return r;
+}
+
+int quire_channel_release(struct quire_channel *channel, size_t count)
+{
+	if (!channel_is(channel) || channel->receives == NULL)
+		return release_in_turn(channel, count);
+	return channel_release(channel->receives, count);
 }
 
 int64_t quire_channel_recv(struct quire_channel *channel, void *bytes, size_t room, uint64_t deadline_ns)

@@ -197,6 +197,8 @@ static struct quire_channel *new_handle(struct quire *quire, uint32_t role)
 static void opened(struct quire_channel *handle, uint32_t mark, struct quire_channel **out)
 {
 	handle->mark = mark;
+	handle->sends = (handle->role & ROLE_SEND) != 0 ? handle->one : NULL;
+	handle->receives = (handle->role & ROLE_RECEIVE) != 0 ? handle->one : NULL;
 	atomic_fetch_add(&handle->quire->maps, 1);
 	*out = handle;
 }

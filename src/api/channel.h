@@ -19,14 +19,21 @@ struct quire_listener {
 
 /* Either a channel with one segment of its own, or a hub of lanes. */
 struct quire_channel {
+	struct channel *sends;    /* = one, when it sends: so that the fast path asks one question */
+	struct channel *receives; /* = one, when it receives */
+	uint32_t mark;
 	struct channel *one;
 	struct hub *hub;
-	uint32_t mark;
 	uint32_t role;
 	struct quire *quire;
 	struct quire_listener *listener; /* gathered: where its clients come from */
 	struct quire_map *views[2];      /* own, peer */
 };
+
+static inline bool channel_is(const struct quire_channel *channel)
+{
+	return channel != NULL && fork_is_mine(channel->mark);
+}
 
 /* 0, -EINVAL or -ECHILD with a sentence: may this handle do that? */
 int channel_may(const struct quire_channel *channel, uint32_t role);

@@ -123,23 +123,6 @@ void channel_close(struct channel *c); /* takes NULL; the peers learn that it wa
 /* Takes the link over. Called before the channel is used, or by its own threads under lock (topic). */
 int channel_join(struct channel *c, const struct link *link);
 
-/* ---- sending ---- */
-
-/* 0; -EAGAIN with CHANNEL_NOW, -ETIMEDOUT, -EMSGSIZE, -EPIPE closed, -EOWNERDEAD died, -EPROTO */
-int channel_reserve(
-	struct channel *c, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at);
-void channel_publish(struct channel *c, uint64_t bytes);
-void channel_publish_batch(struct channel *c, uint64_t count);
-int64_t channel_sendv(struct channel *c, const struct iovec *parts, size_t count, uint64_t deadline_ns);
-
-/* ---- receiving ---- */
-
-/* 1, or as channel_reserve(); also -ENOBUFS dropped as too slow */
-int channel_peek(struct channel *c, struct record *record, uint64_t deadline_ns);
-int64_t channel_peek_batch(struct channel *c, struct record *records, size_t count, uint64_t deadline_ns);
-int channel_release(struct channel *c, uint64_t count); /* -ESTALE: lossy, and overtaken meanwhile */
-int64_t channel_receive(struct channel *c, void *bytes, size_t room, uint64_t deadline_ns);
-
 /* ---- waiting (wait.c) ---- */
 
 /* Until one of the channels is ready; returns its number, -EAGAIN, -ETIMEDOUT, or what channel_state() says. */
@@ -191,5 +174,57 @@ static inline void channel_ring(struct channel *c, enum wait_for what)
 			wait_ring(c, link, what, armed);
 	}
 }
+
+/* ---- sending ---- */
+
+int channel_reserve_slow(
+	struct channel *c, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at);
+
+/* 0; -EAGAIN with CHANNEL_NOW, -ETIMEDOUT, -EMSGSIZE, -EPIPE closed, -EOWNERDEAD died, -EPROTO */
+static inline int channel_reserve(
+	struct channel *c, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at)
+{
+	/* What fits into half of the ring cannot overflow; the rest is checked where there is time. */
+	if (count != 1 || bytes > c->out.capacity / 2 || c->out.lossy || wait_has_news(c, WAIT_SPACE) ||
+		!ring_has_room(&c->out, bytes, 1))
+		return channel_reserve_slow(c, bytes, count, deadline_ns, at);
+	*at = ring_reserve(&c->out, bytes, 1);
+	return 0;
+}
+
+static inline void channel_publish(struct channel *c, uint64_t bytes)
+{
+	ring_publish(&c->out, bytes);
+	channel_ring(c, WAIT_DATA);
+}
+
+void channel_publish_batch(struct channel *c, uint64_t count);
+int64_t channel_sendv(struct channel *c, const struct iovec *parts, size_t count, uint64_t deadline_ns);
+
+/* ---- receiving ---- */
+
+int channel_peek_slow(struct channel *c, struct record *record, uint64_t deadline_ns);
+int channel_release_slow(struct channel *c, uint64_t count);
+
+/* 1, or as channel_reserve(); also -ENOBUFS dropped as too slow */
+static inline int channel_peek(struct channel *c, struct record *record, uint64_t deadline_ns)
+{
+	if (!c->in.lossy && ring_peek(&c->in, record) > 0)
+		return 1;
+	return channel_peek_slow(c, record, deadline_ns);
+}
+
+int64_t channel_peek_batch(struct channel *c, struct record *records, size_t count, uint64_t deadline_ns);
+
+/* -ESTALE: lossy, and overtaken meanwhile */
+static inline int channel_release(struct channel *c, uint64_t count)
+{
+	if (count != c->in.held || c->in.lossy)
+		return channel_release_slow(c, count);
+	ring_release_all(&c->in);
+	return ring_must_tell(&c->in) ? channel_release_slow(c, 0) : 0;
+}
+
+int64_t channel_receive(struct channel *c, void *bytes, size_t room, uint64_t deadline_ns);
 
 #endif

@@ -27,7 +27,7 @@ static int look(struct channel *c, struct record *record)
 	return r < 0 ? channel_broken(c, &c->links[0]) : r;
 }
 
-int channel_peek(struct channel *c, struct record *record, uint64_t deadline_ns)
+int channel_peek_slow(struct channel *c, struct record *record, uint64_t deadline_ns)
 {
 	int r = look(c, record);
 
@@ -62,7 +62,7 @@ int64_t channel_peek_batch(struct channel *c, struct record *records, size_t cou
 	return n;
 }
 
-int channel_release(struct channel *c, uint64_t count)
+int channel_release_slow(struct channel *c, uint64_t count)
 {
 	uint64_t oldest = c->in.tail;
 	bool late = c->in.lossy && ring_overtaken(&c->in, oldest);

@@ -54,7 +54,7 @@ static int make_room(struct channel *c, uint64_t deadline_ns)
 	return r < 0 ? r : 0;
 }
 
-int channel_reserve(
+int channel_reserve_slow(
 	struct channel *c, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at)
 {
 	uint64_t most = record_max(c->out.capacity);
@@ -77,12 +77,6 @@ int channel_reserve(
 	}
 	*at = ring_reserve(&c->out, bytes, count);
 	return 0;
-}
-
-void channel_publish(struct channel *c, uint64_t bytes)
-{
-	ring_publish(&c->out, bytes);
-	channel_ring(c, WAIT_DATA);
 }
 
 void channel_publish_batch(struct channel *c, uint64_t count)

@@ -42,7 +42,8 @@ enum {
 	/* Longer than a wake-up takes (10-60 us measured), so that two who answer each other never sleep. */
 	SPIN_NS_START = 50000,
 	SPIN_NS_MAX = 100000,
-	SPIN_NS_MIN = 1000,
+	SPIN_NS_MIN =
+		10000, /* a peer that answers at once is caught even by who has learnt to sleep; 1 % of a wait of 1 ms */
 	PAUSES_A_CLOCK = 16, /* about 0.7 us between two looks at the clock */
 	FDS_A_LINK = 2,
 	LOOKS_A_CHECK = 64,      /* a caller that polls reads the clock each so many empty looks ... */
