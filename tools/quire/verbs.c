@@ -15,6 +15,9 @@ extern const struct verb verb_stranger;
 extern const struct verb verb_presence;
 extern const struct verb verb_pages;
 extern const struct verb verb_maps;
+extern const struct verb verb_send;
+extern const struct verb verb_recv;
+extern const struct verb verb_channel;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
 
@@ -25,6 +28,9 @@ static const struct verb *const verbs[] = {
 	&verb_presence,
 	&verb_pages,
 	&verb_maps,
+	&verb_send,
+	&verb_recv,
+	&verb_channel,
 	&verb_features,
 	&verb_help,
 	&verb_stranger,
