@@ -85,7 +85,7 @@ enum quire_channel_pattern {
 /**
  * enum quire_channel_policy - what the writer of a topic does when the slowest reader has left no room
  * @QUIRE_CHANNEL_BLOCK: waits for it
- * @QUIRE_CHANNEL_DROP_SLOWEST: disconnects it; it gets everything up to there, then -ENOBUFS
+ * @QUIRE_CHANNEL_DROP_SLOWEST: disconnects it and writes on; what it had not read is gone, and it is told so by -ENOBUFS
  * @QUIRE_CHANNEL_LOSSY: writes on, never waits; who was overtaken goes on with newer messages and knows exactly how many
  *	it has lost (quire_channel_stat)
  *
@@ -383,7 +383,7 @@ QUIRE_API int quire_channel_publish_batch(struct quire_channel *channel, size_t 
  *   -ETIMEDOUT  nothing came before the deadline
  *   -EPIPE      the other side has closed the channel, and everything was delivered
  *   -EOWNERDEAD the other side died, and everything it had published was delivered
- *   -ENOBUFS    the topic's writer has dropped this reader as too slow; everything up to there was delivered
+ *   -ENOBUFS    the topic's writer has dropped this reader as too slow
  *   -EPROTO     the other side has broken the protocol; the channel is of no use any more
  *   -EINVAL     the channel does not receive
  *   -ECHILD     the channel belongs to the parent of this process
@@ -417,7 +417,7 @@ QUIRE_API int64_t quire_channel_peek_batch(
  * Threads: as quire_channel_peek(). Blocks: no. Memory: none. Signals: none.
  * Returns: 0, or
  *   -EINVAL   fewer are held
- *   -ESTALE   lossy topic: the writer has overwritten them meanwhile; what was read may be wrong. They are released
+ *   -ESTALE   topic: the writer waits for nobody and has overwritten them meanwhile; what was read may be wrong. They are released
  *   -EPROTO   the other side has changed them so that they have no length any more
  *   -ECHILD   the channel belongs to the parent of this process
  * Since: 0.1   Example: examples/channel-broadcast.c   See: quire_channel_peek(3)

@@ -55,6 +55,7 @@ int channel_new(struct as *as, const struct plan *plan, uint64_t id, struct chan
 	wait_init(c);
 	ring_writer_init(&c->out, c->own.control, c->own.data, c->own.header.capacity);
 	c->out.lossy = plan->pattern == PATTERN_TOPIC && plan->policy == POLICY_LOSSY;
+	c->out.intends = plan->pattern == PATTERN_TOPIC && plan->policy != POLICY_BLOCK;
 	*out = c;
 	return 0;
 }
@@ -68,6 +69,7 @@ static void start_reading(struct channel *c, const struct link *link)
 	in->next = in->tail = in->told = link->start;
 	in->base = link->start_records;
 	in->lossy = c->plan.pattern == PATTERN_TOPIC && c->plan.policy == POLICY_LOSSY;
+	in->checks = c->plan.pattern == PATTERN_TOPIC && c->plan.policy != POLICY_BLOCK;
 	if (link->start != 0)
 		atomic_store_explicit(&c->own.control->tail, link->start, memory_order_release);
 }

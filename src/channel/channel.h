@@ -185,7 +185,7 @@ static inline int channel_reserve(
 	struct channel *c, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at)
 {
 	/* What fits into half of the ring cannot overflow; the rest is checked where there is time. */
-	if (count != 1 || bytes > c->out.capacity / 2 || c->out.lossy || wait_has_news(c, WAIT_SPACE) ||
+	if (count != 1 || bytes > c->out.capacity / 2 || wait_has_news(c, WAIT_SPACE) ||
 		!ring_has_room(&c->out, bytes, 1))
 		return channel_reserve_slow(c, bytes, count, deadline_ns, at);
 	*at = ring_reserve(&c->out, bytes, 1);
@@ -209,7 +209,7 @@ int channel_release_slow(struct channel *c, uint64_t count);
 /* 1, or as channel_reserve(); also -ENOBUFS dropped as too slow */
 static inline int channel_peek(struct channel *c, struct record *record, uint64_t deadline_ns)
 {
-	if (!c->in.lossy && ring_peek(&c->in, record) > 0)
+	if (!c->in.checks && ring_peek(&c->in, record) > 0)
 		return 1;
 	return channel_peek_slow(c, record, deadline_ns);
 }
@@ -219,7 +219,7 @@ int64_t channel_peek_batch(struct channel *c, struct record *records, size_t cou
 /* -ESTALE: lossy, and overtaken meanwhile */
 static inline int channel_release(struct channel *c, uint64_t count)
 {
-	if (count != c->in.held || c->in.lossy)
+	if (count != c->in.held || c->in.checks)
 		return channel_release_slow(c, count);
 	ring_release_all(&c->in);
 	return ring_must_tell(&c->in) ? channel_release_slow(c, 0) : 0;

@@ -161,10 +161,10 @@ int hub_reserve(struct hub *hub, uint64_t bytes, uint64_t count, uint64_t deadli
 {
 	struct channel *lane;
 	const struct want want = { .bytes = bytes, .count = count };
-	uint64_t most = record_max(hub->listener->plan.ring_bytes);
+	uint64_t ring = hub->listener->plan.ring_bytes;
 	int r;
 
-	if (bytes > most || count > most / record_step(bytes))
+	if (bytes > record_max(ring) || count > (ring - RECORD_HEAD) / record_step(bytes))
 		return error_set(-EMSGSIZE, "the records do not fit into a ring of %lu bytes",
 			(unsigned long)hub->listener->plan.ring_bytes);
 	r = hub_choose(hub, WAIT_SPACE, &want, deadline_ns, &lane);

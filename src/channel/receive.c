@@ -20,10 +20,18 @@ static void tell(struct channel *c)
 	channel_ring(c, WAIT_SPACE);
 }
 
+static int too_slow(void)
+{
+	return error_set(
+		-ENOBUFS, "the writer has dropped this reader because it was too slow for the topic");
+}
+
 static int look(struct channel *c, struct record *record)
 {
-	int r = c->in.lossy ? ring_peek_lossy(&c->in, record) : ring_peek(&c->in, record);
+	int r = c->in.checks ? ring_peek_checked(&c->in, record) : ring_peek(&c->in, record);
 
+	if (r == -ENOBUFS)
+		return too_slow();
 	return r < 0 ? channel_broken(c, &c->links[0]) : r;
 }
 
@@ -65,7 +73,7 @@ int64_t channel_peek_batch(struct channel *c, struct record *records, size_t cou
 int channel_release_slow(struct channel *c, uint64_t count)
 {
 	uint64_t oldest = c->in.tail;
-	bool late = c->in.lossy && ring_overtaken(&c->in, oldest);
+	bool late = c->in.checks && ring_overtaken(&c->in, oldest);
 	int r = ring_release(&c->in, count);
 
 	if (r == -EINVAL)
@@ -106,7 +114,7 @@ static int64_t receive_message(struct channel *c, void *bytes, size_t room, uint
 				record.length, room);
 		}
 		memcpy(bytes, record.bytes, record.length);
-		if (!c->in.lossy || !ring_overtaken(&c->in, c->in.next - record_step(record.length)))
+		if (!c->in.checks || !ring_overtaken(&c->in, c->in.next - record_step(record.length)))
 			break;
 		put_back(&c->in, &record); /* newer bytes may be among those we copied */
 	}

@@ -155,7 +155,7 @@ int ring_resync(struct ring_reader *r)
 }
 
 /* Each turn either ends or goes forward to a newer mark. */
-int ring_peek_lossy(struct ring_reader *r, struct record *record)
+int ring_peek_checked(struct ring_reader *r, struct record *record)
 {
 	for (;;) {
 		uint64_t at = r->next;
@@ -166,6 +166,8 @@ int ring_peek_lossy(struct ring_reader *r, struct record *record)
 		if (!ring_overtaken(r, at))
 			return found;
 		*r = before;
+		if (!r->lossy)
+			return -ENOBUFS;
 		moved = ring_resync(r);
 		if (moved < 0)
 			return moved == -EAGAIN ? 0 : moved;

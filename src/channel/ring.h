@@ -32,8 +32,9 @@ struct ring_writer {
 	uint64_t reserved_count;
 	uint64_t records;
 	uint64_t bytes;
-	uint64_t marked; /* lossy: head at the last mark */
-	bool lossy;
+	uint64_t marked;                /* lossy: head at the last mark */
+	bool lossy;                     /* waits for nobody */
+	bool intends;                   /* says what it is about to overwrite: lossy, or drops who is slow */
 	struct layout_control *control; /* our own */
 };
 
@@ -48,8 +49,9 @@ struct ring_reader {
 	uint64_t records;
 	uint64_t bytes;
 	uint64_t lost;
-	uint64_t base; /* lossy: records that were published before we joined */
-	bool lossy;
+	uint64_t base;                             /* lossy: records that were published before we joined */
+	bool checks;                               /* may be overtaken by the writer, so looks after use */
+	bool lossy;                                /* and then goes on with what is newer */
 	struct layout_control *control;            /* our own */
 	const struct layout_control *from_control; /* the writer's */
 };
@@ -71,8 +73,8 @@ int ring_writer_tail(struct ring_writer *w, uint64_t tail);
 /* The slow parts, for a lossy topic. */
 void ring_intend(struct ring_writer *w, uint64_t end);
 void ring_mark(struct ring_writer *w);
-int ring_peek_lossy(
-	struct ring_reader *r, struct record *record); /* as ring_peek(); check ring_overtaken() after use */
+/* As ring_peek(); check ring_overtaken() after use. -ENOBUFS overtaken, and not lossy. */
+int ring_peek_checked(struct ring_reader *r, struct record *record);
 bool ring_overtaken(const struct ring_reader *r, uint64_t from);
 int ring_resync(struct ring_reader *r); /* to the newest mark; counts what was lost. -EAGAIN, -EPROTO */
 
@@ -100,7 +102,7 @@ static inline bool ring_has_room(const struct ring_writer *w, uint64_t bytes, ui
 /* The caller has seen that there is room. Returns where the first payload goes; the next stands record_step() behind. */
 static inline unsigned char *ring_reserve(struct ring_writer *w, uint64_t bytes, uint64_t count)
 {
-	if (w->lossy)
+	if (w->intends)
 		ring_intend(w, w->head + record_step(bytes) * count + RECORD_HEAD);
 	w->reserved = bytes;
 	w->reserved_count = count;
@@ -156,7 +158,7 @@ static inline int ring_peek(struct ring_reader *r, struct record *record)
 static inline bool ring_has_data(const struct ring_reader *r)
 {
 	return ring_header_load(r->data, r->capacity, r->next) != 0 ||
-		(r->lossy && ring_overtaken(r, r->next));
+		(r->checks && ring_overtaken(r, r->next));
 }
 
 /* Everything that was looked at is given back: what nearly every caller does. */

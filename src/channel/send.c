@@ -60,7 +60,7 @@ int channel_reserve_slow(
 	uint64_t most = record_max(c->out.capacity);
 	int r;
 
-	if (bytes > most || count > most / record_step(bytes))
+	if (bytes > most || count > (c->out.capacity - RECORD_HEAD) / record_step(bytes))
 		return too_big(c, bytes, count);
 	if (wait_has_news(c, WAIT_SPACE)) {
 		wait_hear_news(c, WAIT_SPACE);
