@@ -393,7 +393,7 @@ int quire_channel_fd(struct quire_channel *channel)
 
 /* ---- its memory is a mapping like any other ---- */
 
-static struct quire_map *view_of(struct quire *quire, const struct segment *segment, bool own)
+static struct quire_map *view_of(struct quire *quire, const struct segment *segment)
 {
 	struct quire_map *map = calloc(1, sizeof(*map));
 
@@ -401,6 +401,7 @@ static struct quire_map *view_of(struct quire *quire, const struct segment *segm
 		return NULL;
 	map->quire = quire;
 	map->file = segment->file;
+	map->owner = segment->file;
 	map->start = map->outer_start = segment->start;
 	map->end = map->outer_end = segment->end;
 	map->length = segment->end - segment->start;
@@ -408,7 +409,6 @@ static struct quire_map *view_of(struct quire *quire, const struct segment *segm
 	map->sharing = QUIRE_SHARED;
 	map->page_bytes = segment->page_bytes;
 	map->pmap_flags = PMAP_SHARED | PMAP_DONTFORK;
-	(void)own;
 	atomic_init(&map->tenants, 1); /* the channel stands in it: quire_unmap() refuses */
 	return map;
 }
@@ -428,7 +428,7 @@ int quire_channel_map(struct quire_channel *channel, uint32_t role, struct quire
 		return error_set(-EINVAL, "a queue has a memory for each of its clients");
 	view = &channel->views[own ? 0 : 1];
 	if (*view == NULL)
-		*view = view_of(channel->quire, own ? &channel->one->own : &channel->one->links[0].peer, own);
+		*view = view_of(channel->quire, own ? &channel->one->own : &channel->one->links[0].peer);
 	if (*view == NULL)
 		return error_set(-ENOMEM, "no memory for a handle");
 	*map = *view;

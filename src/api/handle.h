@@ -32,6 +32,7 @@ struct quire {
 struct quire_map {
 	struct quire *quire;
 	struct file_object *file; /* NULL: anonymous */
+	const void *owner;        /* of its segments, where another floor has attached them; NULL: itself */
 	uintptr_t start;
 	uintptr_t end;
 	uintptr_t outer_start;
@@ -86,6 +87,12 @@ int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
 /* -EINVAL with a sentence, for bits that have no meaning. */
 int prot_check(uint32_t protection);
 unsigned int prot_bits(uint32_t protection);
+
+/* Whom its segments name as their owner. */
+static inline const void *map_owner(const struct quire_map *map)
+{
+	return map->owner != NULL ? map->owner : map;
+}
 
 int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice);
 

@@ -32,6 +32,7 @@ static int show(struct segment *s, uintptr_t at, uint64_t offset, size_t length,
 		.range = {
 			.start = at,
 			.end = at + length,
+			.owner = s->file, /* as the view of quire_channel_map() names it */
 			.offset = offset,
 			.flags = PMAP_SHARED | PMAP_DONTFORK,
 			.prot = (uint8_t)prot,
@@ -54,7 +55,7 @@ static int keep_addresses(struct segment *s, size_t length)
 	size_t outer = length + s->page_bytes - PAGE_BYTES;
 	struct map_request request = {
 		.how = PMAP_ANYWHERE,
-		.range = { .end = outer, .flags = PMAP_RESERVED },
+		.range = { .end = outer, .flags = PMAP_RESERVED, .owner = s->file },
 	};
 	int r = as_map(s->as, &request, &s->outer_start);
 
