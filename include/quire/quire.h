@@ -4,6 +4,7 @@
 #define QUIRE_QUIRE_H
 
 #include <quire/base.h>
+#include <quire/channel.h>
 #include <quire/features.h>
 #include <quire/guard.h>
 #include <quire/inspect.h>

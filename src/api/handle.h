@@ -32,6 +32,7 @@ struct quire {
 struct quire_map {
 	struct quire *quire;
 	struct file_object *file; /* NULL: anonymous */
+	const void *owner;        /* of its segments, where another floor has attached them; NULL: itself */
 	uintptr_t start;
 	uintptr_t end;
 	uintptr_t outer_start;
@@ -96,6 +97,11 @@ int map_show_name(struct quire_map *map, const char *name, bool demanded);
 
 /* What a segment remembers of an advice: bits of enum pmap_flag. */
 uint32_t advice_flags(unsigned int advice);
+/* Whom its segments name as their owner. */
+static inline const void *map_owner(const struct quire_map *map)
+{
+	return map->owner != NULL ? map->owner : map;
+}
 
 int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice);
 

@@ -60,7 +60,7 @@ bool map_run(const struct quire_map *map, uintptr_t from, uintptr_t end, struct 
 
 	*run = (struct pmap_span){ end, end };
 	for (uintptr_t va = from; va < end && as_find(&map->quire->as, va, &seg); va = seg.range.end) {
-		bool own = seg.range.owner == map && seg.range.start < end;
+		bool own = seg.range.owner == map_owner(map) && seg.range.start < end;
 		uintptr_t start = max_u64(seg.range.start, from);
 
 		if (run->start < end && (!own || start != run->end))

@@ -22,6 +22,9 @@ extern const struct verb verb_lock;
 extern const struct verb verb_why;
 extern const struct verb verb_doctor;
 extern const struct verb verb_choose;
+extern const struct verb verb_send;
+extern const struct verb verb_recv;
+extern const struct verb verb_channel;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
 
@@ -39,6 +42,9 @@ static const struct verb *const verbs[] = {
 	&verb_why,
 	&verb_doctor,
 	&verb_choose,
+	&verb_send,
+	&verb_recv,
+	&verb_channel,
 	&verb_features,
 	&verb_help,
 	&verb_stranger,
