@@ -8,5 +8,6 @@
 #include <quire/guard.h>
 #include <quire/inspect.h>
 #include <quire/map.h>
+#include <quire/region.h>
 
 #endif
