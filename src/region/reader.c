@@ -137,23 +137,38 @@ int reader_open(struct region *rg, const struct region_request *request, const s
 	return error_set(-EAGAIN, "%s: its writer is starting, and does not get on", request->path);
 }
 
+/* -EAGAIN: look again. What the window shows is then nothing, until a look succeeds: rg->torn. */
+static int show_newer(struct region *rg, const struct look *l)
+{
+	int r;
+
+	if (!rg->torn && rg->private_pages <= rg->private_limit)
+		return show(rg, rg->sealed); /* what lies behind the older pin cannot be overwritten yet */
+	/* From the tail: records up to the older pin may be brought home and overwritten while we copy from them. */
+	r = show_all(rg);
+	rg->torn = r < 0;
+	return r == -EBADMSG && l->writer == PINS_WRITER ? -EAGAIN : r;
+}
+
 static int refresh_once(struct region *rg)
 {
 	struct look l;
 	int r = look(rg, &l);
 
-	if (r < 0 || l.epoch <= rg->sealed)
+	if (r < 0 || (l.epoch <= rg->sealed && !rg->torn))
 		return r;
-	r = pin(rg, &l);
+	if (l.epoch > rg->sealed)
+		r = pin(rg, &l);
 	if (r < 0)
 		return r;
-	/* What lies behind the older pin cannot be overwritten before it is given back. */
-	r = rg->private_pages > rg->private_limit ? show_all(rg) : show(rg, rg->sealed);
+	r = show_newer(rg, &l);
 	if (r < 0) {
-		pins_give(&rg->pins, l.epoch);
-		return region_fail(rg, r); /* partly newer: no state that ever was */
+		if (l.epoch > rg->sealed)
+			pins_give(&rg->pins, l.epoch);
+		return r == -EAGAIN ? r : region_fail(rg, r); /* partly newer: no state that ever was */
 	}
-	pins_give(&rg->pins, rg->sealed);
+	if (l.epoch > rg->sealed)
+		pins_give(&rg->pins, rg->sealed);
 	rg->sealed = l.epoch;
 	rg->home = rg->journal.header.tail_epoch;
 	return 0;
@@ -172,5 +187,5 @@ int reader_refresh(struct region *rg, uint64_t *epoch)
 	}
 	if (r == 0)
 		*epoch = rg->sealed;
-	return r;
+	return r == -EAGAIN && rg->torn ? region_fail(rg, r) : r;
 }

@@ -97,6 +97,7 @@ struct region {
 	struct pins pins;
 	bool writable;
 	bool hinted;
+	bool torn; /* of a reader: the window is half of one epoch and half of another */
 	int pid;
 	uint64_t private_limit; /* pages */
 
