@@ -352,13 +352,17 @@ static uint64_t commit_thaw(struct commit *c)
 /* Back to DIRTY: what was frozen stays on the list. After a write that failed there is no way back. */
 static int commit_undo(struct commit *c, int error)
 {
+	int failed;
+
 	if (c->wrote) {
 		(void)journal_void(&c->region->journal, c->record); /* J3; what it says changes nothing */
 		(void)region_fail(c->region, error);
 	}
 	free(c->record);
+	failed = region_ready(c->region, true); /* a checkpoint on the way may have failed, too */
+	error = failed < 0 ? failed : error;
 	commit_answer(c, error);
-	return c->wrote ? region_ready(c->region, true) : error;
+	return error;
 }
 
 /* ---- the whole ---- */
