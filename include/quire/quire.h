@@ -9,5 +9,6 @@
 #include <quire/guard.h>
 #include <quire/inspect.h>
 #include <quire/map.h>
+#include <quire/region.h>
 
 #endif

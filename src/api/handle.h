@@ -51,6 +51,7 @@ struct quire_map {
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */
 	struct guard guard;       /* guard.policy 0: unguarded */
+	bool held; /* by a region: it ends with it, and its layout is not the caller's to change */
 };
 
 /* The process's own address space for NULL. */
@@ -87,6 +88,9 @@ int map_guard(struct quire_map *map);
 /* The sticky error, with its sentence; 0 when there is none. */
 int map_error(const struct quire_map *map);
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
+
+/* -EBUSY when the mapping belongs to a region. */
+int map_not_held(const struct quire_map *map);
 
 /* -EINVAL with a sentence, for bits that have no meaning. */
 int prot_check(uint32_t protection);

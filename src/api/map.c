@@ -559,6 +559,8 @@ int quire_unmap(struct quire_map *map)
 
 	if (map == NULL)
 		return 0;
+	if (map->held)
+		return map_not_held(map);
 	tenants = atomic_load(&map->tenants);
 	if (tenants > 0)
 		return error_set(

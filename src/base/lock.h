@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #if defined(__clang__)
 #define LOCK_ATTRIBUTE(x) __attribute__((x))
@@ -101,6 +102,14 @@ static inline void condition_wake_all(struct condition *condition)
 static inline void lock_yield(void)
 {
 	(void)sched_yield();
+}
+
+/* For waiting on another process that does not wake us. */
+static inline void lock_nap(long nanoseconds)
+{
+	const struct timespec span = { .tv_nsec = nanoseconds };
+
+	(void)nanosleep(&span, NULL);
 }
 
 #endif
