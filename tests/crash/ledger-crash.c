@@ -37,34 +37,35 @@ static const char *const invariants[] = {
 };
 
 static const struct crash_mutant mutants[] = {
-	{ "create-in-place", "the file is made under its own name" },
-	{ "create-no-fsync", "it is renamed before it is durable" },
-	{ "create-no-dirsync", "the directory is forgotten" },
-	{ "drop-commit-flush", "the commit point is no flush" },
-	{ "flush-wrong-file", "it flushes another file" },
-	{ "home-before-seal", "pages go home before the journal has them" },
-	{ "home-after-failure", "pages go home although the commit failed" },
-	{ "shrink-before-seal", "the file is cut before the commit stands" },
-	{ "forget-growth", "the record does not say how many pages there are" },
-	{ "record-one-short", "records overlap by a page" },
-	{ "checksum-without-images", "the checksum covers the head of a record alone" },
-	{ "skip-checksum", "recovery does not look at it" },
-	{ "replay-any-sequence", "recovery takes records of any age" },
-	{ "replay-stops-early", "recovery overlooks the third record" },
-	{ "recovery-not-flushed", "recovery starts the journal anew without a flush" },
-	{ "skip-checkpoint", "the journal is used again although pages are not durable" },
-	{ "drop-checkpoint-flush", "the header goes first, with no flush of the pages" },
-	{ "header-first", "one flush for pages and header" },
-	{ "drop-header-flush", "the journal is used again before the header is durable" },
-	{ "mark-not-flushed", "the mark of a clean close is taken away in memory alone" },
-	{ "mark-too-early", "the mark is set before the pages are durable" },
-	{ "backup-in-place", "the old backup is overwritten" },
-	{ "backup-no-fsync", "the backup is renamed before it is durable" },
-	{ "backup-no-dirsync", "the directory is forgotten" },
-	{ "ignore-flush-error", "a failed flush is taken for a good one" },
-	{ "retry-flush", "a failed flush is tried again, and believed" },
-	{ "short-write-is-done", "half a write is taken for all" },
-	{ NULL, NULL },
+	{ "create-in-place", "the file is made under its own name", NULL },
+	{ "create-no-fsync", "it is renamed before it is durable", NULL },
+	{ "create-no-dirsync", "the directory is forgotten", NULL },
+	{ "drop-commit-flush", "the commit point is no flush", NULL },
+	{ "flush-wrong-file", "it flushes another file", NULL },
+	{ "home-before-seal", "pages go home before the journal has them", NULL },
+	{ "home-after-failure", "pages go home although the commit failed", "EIO" },
+	{ "shrink-before-seal", "the file is cut before the commit stands", NULL },
+	{ "forget-growth", "the record does not say how many pages there are", NULL },
+	{ "record-one-short", "records overlap by a page", NULL },
+	{ "checksum-without-images", "the checksum covers the head of a record alone", NULL },
+	{ "skip-checksum", "recovery does not look at it", NULL },
+	{ "replay-any-sequence", "recovery takes records of any age", NULL },
+	{ "replay-stops-early", "recovery overlooks the third record", NULL },
+	{ "recovery-believes-cache", "what a failed flush left in the page cache is taken for durable", "EIO" },
+	{ "recovery-not-flushed", "recovery starts the journal anew without a flush", NULL },
+	{ "skip-checkpoint", "the journal is used again although pages are not durable", NULL },
+	{ "drop-checkpoint-flush", "the header goes first, with no flush of the pages", NULL },
+	{ "header-first", "one flush for pages and header", NULL },
+	{ "drop-header-flush", "the journal is used again before the header is durable", NULL },
+	{ "mark-not-flushed", "the mark of a clean close is taken away in memory alone", NULL },
+	{ "mark-too-early", "the mark is set before the pages are durable", NULL },
+	{ "backup-in-place", "the old backup is overwritten", NULL },
+	{ "backup-no-fsync", "the backup is renamed before it is durable", NULL },
+	{ "backup-no-dirsync", "the directory is forgotten", NULL },
+	{ "ignore-flush-error", "a failed flush is taken for a good one", "EIO" },
+	{ "retry-flush", "a failed flush is tried again, and believed", "EIO" },
+	{ "short-write-is-done", "half a write is taken for all", "SHORT" },
+	{ NULL, NULL, NULL },
 };
 
 /* --- the model: commit n of round r changes these pages, always ------------------------------------------------------- */
@@ -145,6 +146,14 @@ static int commit_number(struct ledger *l, uint64_t commit)
 
 /* --- the run ---------------------------------------------------------------------------------------------------------- */
 
+static uint64_t acked;
+
+static void acknowledge(uint64_t commit)
+{
+	acked = commit;
+	crash_acked(commit);
+}
+
 /* One fault may be injected: what failed is opened again, and tells where it stands. */
 static int reopen(struct ledger *l, const char *dir)
 {
@@ -154,9 +163,18 @@ static int reopen(struct ledger *l, const char *dir)
 	r = ledger_open(l, dir, false);
 	if (r < 0)
 		r = ledger_open(l, dir, false);
+	if (r == 0 && l->epoch < acked)
+		return ACKED_IS_THERE;
 	if (r == 0)
-		crash_acked(l->epoch);
+		acknowledge(l->epoch);
 	return r;
+}
+
+static int reopen_closed(struct ledger *l, const char *dir)
+{
+	int r = ledger_open(l, dir, false);
+
+	return r == 0 && l->epoch < acked ? ACKED_IS_THERE : r;
 }
 
 static int backup(struct ledger *l)
@@ -181,14 +199,14 @@ static int step(struct ledger *l, const char *dir)
 	r = commit_number(l, n);
 	if (r < 0)
 		return reopen(l, dir);
-	crash_acked(n);
+	acknowledge(n);
 	if (n % BACKUP_EVERY == 0)
 		r = backup(l);
 	if (r == 0 && n % CLOSE_EVERY == 0)
-		r = ledger_close(l) < 0 ? reopen(l, dir) : ledger_open(l, dir, false);
+		r = ledger_close(l) < 0 ? reopen(l, dir) : reopen_closed(l, dir);
 	else if (r == 0 && n % DROP_EVERY == 0)
 		r = reopen(l, dir);
-	return r < 0 ? reopen(l, dir) : 0;
+	return r < 0 ? reopen(l, dir) : r;
 }
 
 static int run(void *arg, const char *dir)

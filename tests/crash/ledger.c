@@ -242,6 +242,22 @@ static bool record_continues(const struct ledger *l, const struct record *record
 	return before ? record->epoch == before + 1 : record->epoch <= l->epoch + 1;
 }
 
+/*
+ * What we read may stand in the page cache alone, left there by a flush that failed: then the pages would go home before
+ * their record is durable, and a crash in between would mix two commits. So it is written again.
+ */
+static int make_durable(struct ledger *l, const union block *b, const struct ledger_page *pages)
+{
+	int r;
+
+	if (MUTANT("recovery-believes-cache"))
+		return 0;
+	r = write_pages(l->journal_fd, b, l->journal_at, 1);
+	if (r == 0)
+		r = write_pages(l->journal_fd, pages, l->journal_at + 1, b->record.count);
+	return r < 0 ? r : flush(l->journal_fd);
+}
+
 /* One record at journal_at; sets *epoch to 0 where the journal ends. */
 static int replay_one(struct ledger *l, uint64_t *epoch)
 {
@@ -254,7 +270,9 @@ static int replay_one(struct ledger *l, uint64_t *epoch)
 		r = read_pages(l->journal_fd, pages, l->journal_at + 1, b.record.count);
 	if (r == 0 && good && record_is_whole(&b.record, pages)) {
 		if (b.record.epoch > l->epoch || MUTANT("replay-any-sequence")) {
-			r = write_home(l, pages, b.record.count);
+			r = make_durable(l, &b, pages);
+			if (r == 0)
+				r = write_home(l, pages, b.record.count);
 			l->epoch = b.record.epoch;
 			l->page_count = b.record.page_count;
 		}
@@ -294,17 +312,30 @@ static int open_files(struct ledger *l)
 	return l->journal_fd < 0 ? -EBADMSG : 0;
 }
 
+/* No mark: it may be gone from the page cache alone, like a record (make_durable). */
+static int settle_mark(int fd)
+{
+	static const uint8_t zeros[LEDGER_PAGE];
+	int r = write_pages(fd, zeros, 0, 1);
+
+	return r < 0 ? r : flush(fd);
+}
+
 static int map_mark(struct ledger *l)
 {
-	int fd = openat(l->dir_fd, "ledger.mark", O_RDWR | O_CLOEXEC);
+	int fd = openat(l->dir_fd, "ledger.mark", O_RDWR | O_CLOEXEC), r = 0;
 	void *p = fd < 0 ? MAP_FAILED : mmap(NULL, LEDGER_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
+	if (p == MAP_FAILED) {
+		r = -EBADMSG;
+	} else {
+		l->mark = p;
+		if (!*l->mark)
+			r = settle_mark(fd);
+	}
 	if (fd >= 0)
 		(void)close(fd);
-	if (p == MAP_FAILED)
-		return -EBADMSG;
-	l->mark = p;
-	return 0;
+	return r;
 }
 
 /* A file with zeros, durable but for its name. */
@@ -407,7 +438,11 @@ int ledger_backup(struct ledger *l)
 {
 	const char *name = MUTANT("backup-in-place") ? "ledger.backup" : "ledger.backup.new";
 	int fd = openat(l->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	int r = fd < 0 ? -errno : copy_pages(l, fd);
+	int r = fd < 0 ? -errno : l->failed;
+
+	/* After a failure the pages at home may be older than the commit. */
+	if (r == 0)
+		r = copy_pages(l, fd);
 
 	if (r == 0 && !MUTANT("backup-no-fsync") && fsync(fd) < 0)
 		r = -errno;

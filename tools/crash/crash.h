@@ -42,7 +42,8 @@ typedef int crash_check(void *arg, const char *dir, const struct crash_history *
 /* One planted mistake: MUTANT(name) is true where the code asks. */
 struct crash_mutant {
 	const char *name;
-	const char *what; /* the mistake in words */
+	const char *what;  /* the mistake in words */
+	const char *fault; /* it shows after a fault of this kind alone: EIO, ENOSPC, EINTR or SHORT; NULL: without */
 };
 
 struct crash_workload {
@@ -70,7 +71,7 @@ void crash_explain(const char *format, ...) __attribute__((format(printf, 1, 2))
 
 /* Which images have been met, over several replays. */
 struct crash_seen;
-struct crash_seen *crash_seen_new(void);
+struct crash_seen *crash_seen_new(uint32_t slots); /* a power of two, twice what is expected */
 void crash_seen_free(struct crash_seen *seen);
 
 struct crash_options {
@@ -80,6 +81,8 @@ struct crash_options {
 	uint32_t exhaust_max; /* windows of at most so many states are exhausted */
 	uint64_t distinct_max; /* stop after so many distinct states; 0: never */
 	uint32_t violations_max; /* stop after so many */
+	uint32_t from_point;  /* what came before is known */
+	uint32_t thin_after;  /* so many points later only every 16th is looked at; 0: all are */
 	uint32_t jobs;
 	uint32_t hang_seconds;
 	bool entry_with_file; /* fsync of a new file makes its name durable too (ext4, xfs, btrfs do; POSIX does not say) */

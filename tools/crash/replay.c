@@ -26,7 +26,7 @@
 #include "seen.h"
 #include "show.h"
 
-enum { JOBS_MAX = 8, TEXT_BYTES = 240, POLL_NS = 2000000 };
+enum { JOBS_MAX = 8, TEXT_BYTES = 240, POLL_NS = 1000000, THIN = 16, SEEN_SLOTS = 1 << 17 };
 
 struct slot {
 	_Atomic uint32_t point, index; /* where the worker is */
@@ -183,6 +183,10 @@ static bool is_mine(const struct worker *w, uint32_t ordinal)
 		return false;
 	if (o->only)
 		return w->model.next == o->only_point && w->me == 0;
+	if (w->model.next < o->from_point)
+		return false;
+	if (o->thin_after && w->model.next > o->from_point + o->thin_after && ordinal % THIN >= o->jobs)
+		return false;
 	return ordinal % o->jobs == w->me;
 }
 
@@ -335,7 +339,7 @@ int crash_replay(const struct crash_log *log, crash_check *check, void *arg, con
 	if (!crash_scratch(r.scratch))
 		return -ENOSPC;
 	if (!r.seen)
-		r.seen = crash_seen_new();
+		r.seen = crash_seen_new(SEEN_SLOTS);
 	r.share = mmap(NULL, sizeof(*r.share), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r.share != MAP_FAILED && r.seen) {
 		error = run_workers(&r);

@@ -19,7 +19,7 @@
 #include "crash.h"
 #include "log.h"
 
-enum { ROUNDS_MAX = 100000, FAULT_KINDS = 4 };
+enum { ROUNDS_MAX = 100000, FAULT_KINDS = 4, MUTANT_ROUNDS = 3 };
 
 static const char *const fault_kinds[FAULT_KINDS] = { "EIO", "ENOSPC", "EINTR", "SHORT" };
 
@@ -85,7 +85,7 @@ static enum outcome one(struct test *t, const char *fault, bool verbose, struct 
 {
 	struct crash_log log;
 	enum outcome outcome = FINE;
-	bool injected = false;
+	uint32_t injected = 0;
 	int r = crash_record(t->w, t->log_path, t->scratch, fault);
 
 	*result = (struct crash_result){ .states = 0 };
@@ -98,8 +98,10 @@ static enum outcome one(struct test *t, const char *fault, bool verbose, struct 
 	}
 	if ((r < 0 && !(r == -ECANCELED && fault)) || crash_log_load(&log, t->log_path) < 0)
 		return BROKEN;
-	for (size_t i = 0; fault && i < log.op_count; i++)
-		injected |= log.ops[i].kind == CRASH_FAULT;
+	for (uint32_t i = 0; fault && i < log.op_count; i++)
+		if (log.ops[i].kind == CRASH_FAULT)
+			injected = i;
+	t->options.from_point = injected;
 	if (fault && !injected)
 		outcome = NOT_INJECTED;
 	else if (crash_replay(&log, t->w->check, t->w->arg, &t->options, result) < 0)
@@ -121,7 +123,7 @@ static void states(struct test *t)
 	char line[200];
 
 	t->options.distinct_max = goal;
-	t->options.seen = crash_seen_new();
+	t->options.seen = crash_seen_new(goal > 100000 ? 1U << 22 : 1U << 19);
 	for (t->round = 0; t->round < ROUNDS_MAX && outcome == FINE; t->round++) {
 		crash_set_round(t->round);
 		t->options.seed = t->round + 1;
@@ -148,10 +150,11 @@ static void fault_budget(struct crash_options *o)
 {
 	o->per_point = 4;
 	o->exhaust_max = 16;
+	o->thin_after = 60;
 }
 
-/* Every kind of fault at every call, or at every stride-th. Stops at the first violation. */
-static enum outcome all_faults(struct test *t, unsigned int stride, bool verbose, struct crash_result *total,
+/* Every kind of fault (or one) at every call, or at every stride-th. Stops at the first violation. */
+static enum outcome all_faults(struct test *t, const char *only, unsigned int stride, bool verbose, struct crash_result *total,
 	struct crash_result *bad, unsigned int *injected)
 {
 	enum outcome outcome = FINE;
@@ -167,6 +170,8 @@ static enum outcome all_faults(struct test *t, unsigned int stride, bool verbose
 		*bad = r;
 	for (uint64_t call = 0; call < calls && outcome == FINE; call += stride) {
 		for (int kind = 0; kind < FAULT_KINDS && outcome == FINE; kind++) {
+			if (only && strcmp(only, fault_kinds[kind]) != 0)
+				continue;
 			(void)snprintf(fault, sizeof(fault), "%" PRIu64 ":%s", call, fault_kinds[kind]);
 			outcome = one(t, fault, verbose, &r);
 			add(total, &r);
@@ -189,8 +194,8 @@ static void faults(struct test *t)
 	char line[200];
 
 	fault_budget(&t->options);
-	t->options.seen = crash_seen_new();
-	outcome = all_faults(t, quick() ? 7 : 1, true, &total, &bad, &injected);
+	t->options.seen = crash_seen_new(1U << 20);
+	outcome = all_faults(t, NULL, quick() ? 7 : 1, true, &total, &bad, &injected);
 	(void)snprintf(line, sizeof(line), "%s: %u faults injected, %" PRIu64 " distinct states, %u violations%s",
 		t->w->name, injected, total.distinct, total.violation_count,
 		outcome == BROKEN ? ", and a run failed" : "");
@@ -220,15 +225,15 @@ static enum outcome hunt_mutant(struct test *t, const struct crash_mutant *m, bo
 	t->mutant = m->name;
 	t->options.violations_max = 1;
 	crash_mutate(m->name);
-	for (t->round = 0; t->round < 3 && outcome == FINE; t->round++) {
+	for (t->round = 0; t->round < MUTANT_ROUNDS && outcome == FINE && !m->fault; t->round++) {
 		crash_set_round(t->round);
 		outcome = one(t, NULL, verbose, bad);
 	}
 	t->round = 0;
 	crash_set_round(0);
 	fault_budget(&t->options);
-	if (outcome == FINE && !t->w->no_faults)
-		outcome = all_faults(t, 1, verbose, &total, bad, injected);
+	if (m->fault)
+		outcome = all_faults(t, m->fault, 1, verbose, &total, bad, injected);
 	crash_mutate(NULL);
 	t->mutant = NULL;
 	t->options = before;

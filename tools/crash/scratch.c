@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "crash.h"
 #include "record.h"
 
+enum { LOG_BYTES_MAX = 256 << 20, RUN_SECONDS = 60 };
 enum { GAVE_UP = 120 }; /* exit status: run() returned an error, which is its right when a fault was injected */
 
 static uint64_t round_number;
@@ -56,8 +58,12 @@ void crash_remove_tree(const char *path)
 
 static void record_child(const struct crash_workload *w, const char *dir, const char *log_path, const char *fault)
 {
+	const struct rlimit log_limit = { LOG_BYTES_MAX, LOG_BYTES_MAX };
 	int r = rec_begin(dir, log_path, fault);
 
+	/* A run that never ends is found by its log, or by the clock. */
+	(void)setrlimit(RLIMIT_FSIZE, &log_limit);
+	(void)alarm(RUN_SECONDS);
 	if (r < 0)
 		_exit(GAVE_UP + 1);
 	r = w->run(w->arg, dir);
