@@ -651,6 +651,7 @@ QUIRE_API int quire_map_move(struct quire_map *map, void *address);
  *   -EFAULT     QUIRE_POPULATE behind the end of the file
  *   -EHWPOISON  QUIRE_POPULATE met a poisoned page
  *   -EIO        QUIRE_POPULATE could not read
+ *   -ENOSPC     QUIRE_POPULATE met a hole on a full filesystem
  *   -EAGAIN     QUIRE_COLLAPSE: try again
  *   -EBUSY      QUIRE_COLLAPSE: a page is in use
  *   -EACCES     QUIRE_REMOVE on a mapping without write permission
@@ -924,7 +925,7 @@ QUIRE_API int quire_map_stat(struct quire_map *map, struct quire_map_stat *stat)
 /**
  * quire_map_describe - a mapping in one line of words
  * @map: the handle
- * @text: out: e.g. "8.0 MiB of data.bin shared read-only at 0x7f.., native, 512 of 2048 pages resident, no errors"
+ * @text: out: e.g. "8.0 MiB of file a.bin, shared, read, at 0x7f.., native engine, 512 of 2048 pages resident, no errors"
  * @text_bytes: room in @text; longer descriptions are cut
  *
  * Threads: any. Blocks: no. Memory: none. Signals: none.

@@ -52,6 +52,8 @@ static int check_enums(const struct quire_map_options *o)
 		return error_set(-EINVAL, ".advice is %u", o->advice);
 	if (o->numa > QUIRE_NUMA_PREFERRED)
 		return error_set(-EINVAL, ".numa is %u", o->numa);
+	if ((o->numa == QUIRE_NUMA_DEFAULT) != (o->numa_nodes == 0))
+		return error_set(-EINVAL, ".numa and .numa_nodes go together");
 	if (o->engine > QUIRE_ENGINE_AUTO)
 		return error_set(-EINVAL, ".engine is %u", o->engine);
 	return prot_check(o->protection);

@@ -88,7 +88,7 @@ int quire_map_repair(struct quire_map *map)
 int quire_map_check(const struct quire_map *map)
 {
 	error_clear();
-	if (map != NULL && map->guard.pmap == NULL)
+	if (map != NULL && map->guard.policy == QUIRE_GUARD_DEFAULT)
 		return error_set(-EINVAL, "the mapping is not guarded: open it with .guard");
 	return trap_check();
 }

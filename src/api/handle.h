@@ -34,11 +34,11 @@ struct quire {
  */
 struct quire_map {
 	struct quire *quire;
-	struct as *as;            /* the space it stands in: the native one, or its pool's */
 	struct quire_pool *pool;  /* NULL: the kernel pages it */
 	bool own_pool;            /* closed with it: made for .cache_bytes */
-	struct object *object;    /* NULL: private anonymous memory */
-	struct file_object *file; /* the same as a file; NULL: anonymous, or an object of another kind */
+	struct file_object *file; /* NULL: anonymous, or an object of another kind */
+	struct object *object;    /* of a paged mapping that is no file's; NULL: none */
+	const void *owner;        /* of its segments, where another floor has attached them; NULL: itself */
 	uintptr_t start;
 	uintptr_t end;
 	uintptr_t outer_start;
@@ -52,10 +52,12 @@ struct quire_map {
 	uint32_t pmap_flags; /* for what is attached later, when it grows */
 	size_t page_bytes;
 	bool transparent;
+	bool kept; /* outer_start to outer_end stays taken, whatever its size */
 	char *name;
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */
-	struct guard guard;       /* guard.pmap NULL: unguarded */
+	struct guard guard;       /* guard.policy 0: unguarded */
+	bool held; /* by a region: it ends with it, and its layout is not the caller's to change */
 };
 
 /* A page cache with everything that makes it run. */
@@ -70,6 +72,15 @@ struct quire_pool {
 	const char *why;
 	atomic_uint maps; /* open handles */
 };
+
+/* The space a mapping stands in: the native one, or its pool's. */
+static inline struct as *map_as(const struct quire_map *map)
+{
+	return map->pool != NULL ? &map->pool->as : &map->quire->as;
+}
+
+/* Where its bytes come from; NULL: private anonymous memory. */
+struct object *map_object(const struct quire_map *map);
 
 /* What .object of a mapping is; as large as struct object, and never looked into. */
 struct object *object_of(struct quire_object *object);
@@ -115,13 +126,30 @@ bool map_owns(const struct quire_map *map, const struct pmap_span *span);
 /* Gives back what of [start, end) is its own: to the system, or to the reservation it stands in. */
 int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end);
 
+/* Guards it when that was asked for; a mapping without a page waits until it has grown. */
+int map_guard(struct quire_map *map);
+
 /* The sticky error, with its sentence; 0 when there is none. */
 int map_error(const struct quire_map *map);
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
 
+/* -EBUSY when the mapping belongs to a region. */
+int map_not_held(const struct quire_map *map);
+
 /* -EINVAL with a sentence, for bits that have no meaning. */
 int prot_check(uint32_t protection);
 unsigned int prot_bits(uint32_t protection);
+
+/* Has /proc/PID/maps show a name; where the kernel cannot, that is an error only if demanded. */
+int map_show_name(struct quire_map *map, const char *name, bool demanded);
+
+/* What a segment remembers of an advice: bits of enum pmap_flag. */
+uint32_t advice_flags(unsigned int advice);
+/* Whom its segments name as their owner. */
+static inline const void *map_owner(const struct quire_map *map)
+{
+	return map->owner != NULL ? map->owner : map;
+}
 
 int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice);
 

@@ -18,6 +18,11 @@
 #include "vm/object.h"
 #include "vm/pageout.h"
 
+struct object *map_object(const struct quire_map *map)
+{
+	return map->file != NULL ? &map->file->object : map->object;
+}
+
 /* ---- joining a pool ---- */
 
 int paged_join(struct quire_map *map, const struct quire_map_options *options)
@@ -32,7 +37,6 @@ int paged_join(struct quire_map *map, const struct quire_map_options *options)
 		map->own_pool = true;
 	}
 	map->pool = pool;
-	map->as = &pool->as;
 	atomic_fetch_add(&pool->maps, 1);
 	return 0;
 }
@@ -49,6 +53,7 @@ void paged_leave(struct quire_map *map)
 
 int paged_object(struct quire_map *map, const struct quire_map_options *o)
 {
+	struct object *object;
 	int r = 0;
 
 	if (o->object != NULL)
@@ -57,17 +62,18 @@ int paged_object(struct quire_map *map, const struct quire_map_options *o)
 		r = file_make_paged(map->file);
 	else if (o->sharing == QUIRE_SHARED)
 		r = memory_open(o->length, &map->object);
-	if (r < 0 || map->object == NULL)
+	object = map_object(map);
+	if (r < 0 || object == NULL)
 		return r;
 
-	if ((map->object->can & CAN_SIGNAL) == 0 && map->pool->delivery == QUIRE_DELIVERY_INLINE)
+	if ((object->can & CAN_SIGNAL) == 0 && map->pool->delivery == QUIRE_DELIVERY_INLINE)
 		return error_set(-EINVAL,
 			"the object's callbacks may not run in a signal handler: set .signal_safe if they may, or use a "
 			"pool with QUIRE_DELIVERY_THREAD");
 	if (o->sharing == QUIRE_SHARED && (o->protection & QUIRE_WRITE) != 0 &&
-		(map->object->can & CAN_WRITE) == 0)
+		(object->can & CAN_WRITE) == 0)
 		return error_set(-EACCES, "the object is read-only: map it private, or for reading");
-	r = object_join(map->object, &map->pool->pool);
+	r = object_join(object, &map->pool->pool);
 	return r < 0 ? error_set(r, "the object's pages live in another pool: one object, one pool") : 0;
 }
 
@@ -102,9 +108,10 @@ int paged_flush(struct quire_map *map, const struct pmap_span *span, unsigned in
 	};
 	uint64_t first = (map->offset - map->skew + (span->start - map->start)) >> PAGE_SHIFT;
 
-	if (map->object == NULL)
+	if (map_object(map) == NULL)
 		return 0;
-	return object_flush(map->object, first, first + ((span->end - span->start) >> PAGE_SHIFT), hows[how]);
+	return object_flush(
+		map_object(map), first, first + ((span->end - span->start) >> PAGE_SHIFT), hows[how]);
 }
 
 /* Whatever stands in for a page goes; the next touch asks the object again. */
@@ -113,7 +120,7 @@ int paged_repair(struct quire_map *map)
 	const struct pmap_span span = { map->start, map->end };
 	int r;
 
-	r = map->as->pmap->ops->remove(map->as->pmap, &span, 1);
+	r = map_as(map)->pmap->ops->remove(map_as(map)->pmap, &span, 1);
 	if (r == 0)
 		atomic_store(&map->guard.state, 0);
 	return r;
@@ -131,7 +138,7 @@ static int need_paged(const struct quire_map *map)
 static void unpin_span(struct quire_map *map, uintptr_t start, uintptr_t end)
 {
 	for (uintptr_t va = start; va < end; va += PAGE_BYTES)
-		fault_unpin(map->as, va);
+		fault_unpin(map_as(map), va);
 }
 
 /* The error of a page in words, as a guard would say it. */
@@ -160,7 +167,7 @@ int quire_map_pin(struct quire_map *map, size_t offset, size_t length, unsigned 
 	if (r < 0)
 		return r;
 	for (uintptr_t va = span.start; va < span.end; va += PAGE_BYTES) {
-		r = fault_handle(map->as, va, access, FAULT_PIN | FAULT_ALLOCATE);
+		r = fault_handle(map_as(map), va, access, FAULT_PIN | FAULT_ALLOCATE);
 		if (r < 0) {
 			unpin_span(map, span.start, va);
 			return explain(map, va, r);
@@ -195,7 +202,7 @@ int64_t quire_map_prefetch(struct quire_map *map, const struct quire_range *rang
 		r = map_span(map, ranges[i].offset, ranges[i].length, &span);
 		for (uintptr_t va = span.start; r == 0 && va < span.end; va += PAGE_BYTES, pages++) {
 			int began = fault_handle(
-				map->as, va, PMAP_READ, FAULT_NOWAIT | FAULT_AHEAD | FAULT_ALLOCATE);
+				map_as(map), va, PMAP_READ, FAULT_NOWAIT | FAULT_AHEAD | FAULT_ALLOCATE);
 
 			if (began == -EAGAIN)
 				return pages; /* the queue is full: what was left out will fault */
@@ -211,12 +218,12 @@ static int read_pinned(struct quire_map *map, size_t offset, char *to, size_t le
 
 	while (length > 0) {
 		size_t part = min_u64(length, PAGE_BYTES - va % PAGE_BYTES);
-		int r = fault_handle(map->as, va, PMAP_READ, FAULT_PIN | FAULT_ALLOCATE);
+		int r = fault_handle(map_as(map), va, PMAP_READ, FAULT_PIN | FAULT_ALLOCATE);
 
 		if (r < 0)
 			return explain(map, va, r);
 		memcpy(to, (const void *)va, part);
-		fault_unpin(map->as, va);
+		fault_unpin(map_as(map), va);
 		va += part;
 		to += part;
 		length -= part;

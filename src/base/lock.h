@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <time.h>
 
 #if defined(__clang__)
 #define LOCK_ATTRIBUTE(x) __attribute__((x))
@@ -103,6 +104,14 @@ static inline void condition_wake_all(struct condition *condition)
 static inline void lock_yield(void)
 {
 	(void)sched_yield();
+}
+
+/* For waiting on another process that does not wake us. */
+static inline void lock_nap(long nanoseconds)
+{
+	const struct timespec span = { .tv_nsec = nanoseconds };
+
+	(void)nanosleep(&span, NULL);
 }
 
 /*

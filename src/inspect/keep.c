@@ -43,14 +43,15 @@ static int explain_fault(int fd, uint64_t first, uint64_t pages)
 static int populate(int fd, uint64_t page, uint64_t pages)
 {
 	uintptr_t at;
+	/* A probe mapping: its faults bring the pages in, and tell what cannot be brought. */
 	int r = sys_mmap(0, pages << PAGE_SHIFT, PROT_READ, MAP_SHARED, fd, page << PAGE_SHIFT, &at);
 
 	if (r < 0)
 		return r;
-	do
+	do /* on the probe mapping */
 		r = sys_madvise(at, pages << PAGE_SHIFT, MADV_POPULATE_READ);
 	while (r == -EINTR || r == -EAGAIN);
-	(void)sys_munmap(at, pages << PAGE_SHIFT); /* what we mapped can be unmapped */
+	(void)sys_munmap(at, pages << PAGE_SHIFT); /* a probe mapping of our own can be unmapped */
 	return r == -EFAULT ? explain_fault(fd, page, pages) : r;
 }
 
@@ -147,7 +148,7 @@ static void count_kept(const struct sys_cachestat *before, const struct sys_cach
 
 int quire_presence_evict(int fd, uint64_t offset, uint64_t length, int sync, struct quire_eviction *eviction)
 {
-	struct sys_cachestat before, after;
+	struct sys_cachestat before = { .cached = 0 }, after = { .cached = 0 };
 	struct page_range range;
 	struct look look;
 	int r;

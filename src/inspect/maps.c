@@ -51,7 +51,6 @@ static const struct key keys[] = {
 	{ "Private_Hugetlb:", FIELD(pool_bytes), true },
 	{ "Swap:", FIELD(swap_bytes), false },
 	{ "SwapPss:", FIELD(swap_share_bytes), false },
-	{ "Locked:", FIELD(locked_bytes), false },
 	{ "KernelPageSize:", FIELD(page_bytes), false },
 };
 
@@ -176,6 +175,7 @@ static void zero_figures(struct quire_mapping *mapping, uint64_t value)
 {
 	for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
 		memcpy((char *)mapping + keys[i].field, &value, sizeof(value));
+	mapping->locked_bytes = value;
 }
 
 static void keep_first_line(struct quire_maps *maps, const char *line, size_t length)
@@ -205,6 +205,9 @@ static void read_details(struct quire_maps *maps, struct quire_mapping *mapping)
 		else if (length > 9 && memcmp(line, "VmFlags: ", 9) == 0)
 			mapping->flags |= read_vm_flags(line + 9);
 	}
+	/* The kernel's own line "Locked" is a share of the pages, divided by who else maps them. */
+	if ((mapping->flags & QUIRE_MAPPING_LOCKED) != 0)
+		mapping->locked_bytes = mapping->resident_bytes;
 	keep_first_line(maps, line, length);
 }
 

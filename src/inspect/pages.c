@@ -153,7 +153,7 @@ static int next_piece(struct quire_pages *pages, struct quire_run *piece)
 
 int quire_pages_next(struct quire_pages *pages, struct quire_run *run)
 {
-	struct quire_run piece;
+	struct quire_run piece = { .pages = 0 };
 	int r;
 
 	if (pages == NULL || run == NULL)

@@ -345,7 +345,7 @@ static int next_piece(struct quire_runs *runs, struct quire_run *run)
 
 int quire_runs_next(struct quire_runs *runs, struct quire_run *run)
 {
-	struct quire_run piece;
+	struct quire_run piece = { .pages = 0 };
 	int r;
 
 	if (runs == NULL || run == NULL)

@@ -55,7 +55,7 @@ enum pmap_prot {
 	PMAP_WRITE = 2,
 	PMAP_EXECUTE = 4,
 	PMAP_WRITTEN = 8, /* of enter: a store is coming, the page counts as written */
-}; /* = PROT_*, asserted in native.c */
+};                        /* = PROT_*, asserted in native.c */
 
 enum pmap_flag {
 	PMAP_SHARED = 1 << 0,

@@ -165,6 +165,11 @@ int sys_reopen_direct(int fd, bool write)
 	return sys_open(path, (write ? O_RDWR : O_RDONLY) | O_DIRECT, 0);
 }
 
+int sys_start_write(int fd, uint64_t offset, uint64_t length)
+{
+	return result(sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE));
+}
+
 int sys_fsync(int fd)
 {
 	return result(fsync(fd));
@@ -193,6 +198,11 @@ int sys_shm_open(const char *name, int flags, mode_t mode)
 		r = result(shm_open(name, flags | O_CLOEXEC, mode));
 	while (r == -EINTR);
 	return r;
+}
+
+int sys_shm_unlink(const char *name)
+{
+	return result(shm_unlink(name));
 }
 
 int sys_add_seals(int fd, unsigned int seals)

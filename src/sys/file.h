@@ -30,11 +30,13 @@ ssize_t sys_preadv(int fd, const struct iovec *parts, unsigned int count, uint64
 ssize_t sys_pwritev(int fd, const struct iovec *parts, unsigned int count, uint64_t offset);
 void sys_forget(int fd, uint64_t offset, uint64_t length); /* clean pages of the range leave the page cache */
 int sys_reopen_direct(int fd, bool write); /* another description of the same file, with O_DIRECT */
+int sys_start_write(int fd, uint64_t offset, uint64_t length); /* of dirty pages; does not wait */
 int sys_fsync(int fd);
 int sys_fdatasync(int fd);
 int sys_memfd_create(const char *name, unsigned int flags);
 int sys_memfd_secret(unsigned int flags);
 int sys_shm_open(const char *name, int flags, mode_t mode);
+int sys_shm_unlink(const char *name);
 int sys_add_seals(int fd, unsigned int seals);
 int sys_get_seals(int fd);
 
