@@ -19,7 +19,7 @@
 #include "bench.h"
 #include "poison.h"
 
-enum { PAGE = 4096, PAGES = 1024, DEAD = 512, ROUNDS = 21 };
+enum { PAGE = 4096, PAGES = 1024, DEAD = 512, ROUNDS = 21, TRIES = 5 };
 
 static struct quire_map *map_guarded(int fd)
 {
@@ -71,6 +71,19 @@ static double tail_once(void)
 	return ns / DEAD / 1000;
 }
 
+/* The quickest of a few: one preemption is as long as all of it. */
+static double quickest(double (*once)(void))
+{
+	double best = once();
+
+	for (int i = 1; i < TRIES; i++) {
+		double us = once();
+
+		best = us < best ? us : best;
+	}
+	return best;
+}
+
 /* The floor of it: the same stores to fresh anonymous memory. */
 static double fresh_once(void)
 {
@@ -90,8 +103,8 @@ static void measure_tail(void)
 
 	(void)tail_once();
 	for (int i = 0; i < ROUNDS; i++) {
-		ours[i] = tail_once();
-		floor[i] = fresh_once();
+		ours[i] = quickest(tail_once);
+		floor[i] = quickest(fresh_once);
 	}
 	spread.ours_ns = bench_quantile(ours, ROUNDS, 0.5) * 1000;
 	spread.theirs_ns = bench_quantile(floor, ROUNDS, 0.5) * 1000;

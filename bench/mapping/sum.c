@@ -2,7 +2,7 @@
 /*
  * quire sum --by auto beside the best of mmap, read and uring: on a cached file, and on one that lies on the disk alone.
  *
- * Every turn runs each way once. The best way is the one with the best median; the value is the median of the turns'
+ * Every turn runs each way, warm the quicker of two. The best way is the one with the best median; the value is the median of the turns'
  * ratios to it. The seconds are
  * those the command measures from open to close; the checksums must be equal. Before each cold run the file is dropped
  * from the page cache and mincore must agree.
@@ -134,6 +134,15 @@ static double run(const char *way, bool cold)
 	return strtod(value, NULL);
 }
 
+/* A cached file takes so short that one preemption shows. */
+static double run_best(const char *way, bool cold)
+{
+	double first = run(way, cold);
+	double second = cold ? first : run(way, cold);
+
+	return first < second ? first : second;
+}
+
 static void measure(const char *goal, int turns, bool cold)
 {
 	double seconds[WAYS][TURNS_MAX], sorted[WAYS][TURNS_MAX], ratio[TURNS_MAX];
@@ -144,7 +153,7 @@ static void measure(const char *goal, int turns, bool cold)
 	/* Another way begins each turn. */
 	for (int turn = 0; turn < turns; turn++)
 		for (int i = 0; i < WAYS; i++)
-			seconds[(i + turn) % WAYS][turn] = run(ways[(i + turn) % WAYS], cold);
+			seconds[(i + turn) % WAYS][turn] = run_best(ways[(i + turn) % WAYS], cold);
 
 	memcpy(sorted, seconds, sizeof(sorted));
 	for (int way = 1; way < WAYS; way++)
@@ -174,7 +183,7 @@ int main(void)
 	make_file();
 	fill_cache();
 	(void)run("auto", false); /* the command's own pages */
-	measure("mapping.sum.warm", TURNS_MAX, false);
-	measure("mapping.sum.cold", quick ? 13 : TURNS_MAX, true);
+	measure("mapping.sum.warm", quick ? 13 : TURNS_MAX, false);
+	measure("mapping.sum.cold", quick ? 9 : TURNS_MAX, true);
 	return 0;
 }
