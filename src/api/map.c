@@ -291,7 +291,7 @@ static int place_in_kept(struct opening *op, size_t length)
 	if (length > 0)
 		r = map_exactly(op, map->start, length, true);
 	if (r < 0)
-		(void)as_unmap(&op->quire->as, map->outer_start, map->outer_end);
+		(void)as_unmap(&op->quire->as, map->outer_start, map->outer_end, NULL);
 	return r;
 }
 
@@ -541,13 +541,13 @@ int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end)
 
 	/* Nearly always it is one segment still. */
 	if (map->inside == NULL)
-		r = as_unmap_segment(&map->quire->as, start, end, map);
+		r = as_unmap(&map->quire->as, start, end, map);
 	if (r != -ESRCH)
 		return r;
 
 	r = 0;
 	for (uintptr_t at = start; r == 0 && map_run(map, at, end, &run); at = run.end)
-		r = map->inside == NULL ? as_unmap(&map->quire->as, run.start, run.end)
+		r = map->inside == NULL ? as_unmap(&map->quire->as, run.start, run.end, NULL)
 					: keep_again(map, run.start, run.end);
 	return r;
 }

@@ -364,16 +364,6 @@ static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold
 	return r;
 }
 
-int as_unmap(struct as *as, uintptr_t start, uintptr_t end)
-{
-	int r;
-
-	lock_space(as);
-	r = unmap_locked(as, start, end);
-	unlock_space(as);
-	return r;
-}
-
 static bool is_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner) must_hold(lock_as)
 {
 	const struct seglist *list = atomic_load(&as->list);
@@ -383,12 +373,12 @@ static bool is_segment(struct as *as, uintptr_t start, uintptr_t end, const void
 	return range != NULL && range->start == start && range->end == end && range->owner == owner;
 }
 
-int as_unmap_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner)
+int as_unmap(struct as *as, uintptr_t start, uintptr_t end, const void *whole_of)
 {
 	int r = -ESRCH;
 
 	lock_space(as);
-	if (is_segment(as, start, end, owner))
+	if (whole_of == NULL || is_segment(as, start, end, whole_of))
 		r = unmap_locked(as, start, end);
 	unlock_space(as);
 	return r;
@@ -549,8 +539,8 @@ void as_done(struct as *as)
 	struct seg seg;
 
 	while (as_find(as, 0, &seg))
-		(void)as_unmap(as, seg.range.start,
-			seg.range.end); /* a whole segment: nothing is split, so it cannot fail */
+		/* a whole segment: nothing is split, so it cannot fail */
+		(void)as_unmap(as, seg.range.start, seg.range.end, NULL);
 	free(atomic_load(&as->list));
 	free_segs(as->retired_segs);
 	free_segs(as->spare_segs);
