@@ -44,7 +44,9 @@ static int read_file(const char *path, char *to, size_t bytes, off_t offset, str
 
 int main(int argc, char **argv)
 {
-	static const struct fuse_operations operations = { .getattr = look, .open = open_file, .read = read_file };
+	static const struct fuse_operations operations = {
+		.getattr = look, .open = open_file, .read = read_file
+	};
 
 	/* mirror OPTIONS SOURCE WHERE */
 	source = argv[argc - 2];

@@ -262,7 +262,8 @@ static void show(struct call *call, const struct choice *choice)
 		say(screen, INK_PRESENT, "%s\n", choice->steps[i].answer);
 		say_paragraph(screen, INK_FAINT, 5, "%s", choice->steps[i].reason);
 	}
-	say(screen, INK_PLAIN, "\n  in C        %s\n", choice->call);
+	say(screen, INK_PLAIN, "\n");
+	say_paragraph(screen, INK_PLAIN, 2, "in C: %s", choice->call);
 	if (choice->huge[0] != '\0')
 		say_paragraph(screen, INK_PLAIN, 2, "huge pages: %s", choice->huge);
 	if (choice->caution[0] != '\0')

@@ -174,9 +174,36 @@ static void say_unknown(
 		"It touched %s at offset %llu, and the page could not be served. %s",
 		m->name[0] == '\0' ? "anonymous memory" : text_name(m->name).s,
 		(unsigned long long)answer->offset,
-		!seen && crash->from_core ? "The file of that time is not there any more."
+		m->inode == 0 && m->name[0] != '/' ? "No test says why."
+		: !seen && crash->from_core ? "The file of that time is not there any more."
 			: !seen           ? "The file cannot be looked at by this user."
 					  : "The file reads well now: the cause has passed.");
+}
+
+/* In anonymous memory a poisoned page has an entry that is neither present nor, without swap, swapped. Kernels without
+ * memory-failure handling do not say it in the signal. */
+static bool is_marked(const struct crash *crash)
+{
+	struct quire_memory memory = { .size = sizeof(memory) };
+	struct quire_pages *pages;
+	struct quire_run run;
+	bool marked = false;
+
+	if (crash->from_core || quire_memory_read(&memory) < 0 || memory.swap_bytes != memory.swap_free_bytes ||
+		quire_pages_open(crash->pid, crash->address, 1, &pages) < 0)
+		return false;
+	while (quire_pages_next(pages, &run) == 1)
+		marked = (run.state & QUIRE_PAGE_SWAPPED) != 0;
+	quire_pages_close(pages);
+	return marked;
+}
+
+static void say_userfault(const struct why_mapping *m, struct why_answer *answer)
+{
+	answer->cause = WHY_UNKNOWN;
+	snprintf(answer->text, sizeof(answer->text),
+		"It touched %s, whose faults a program answers (userfaultfd), and this one was not served.",
+		m->name[0] == '\0' ? "anonymous memory" : text_name(m->name).s);
 }
 
 void why_explain_bus(const struct crash *crash, const struct why_mapping *m, struct why_answer *answer)
@@ -187,6 +214,15 @@ void why_explain_bus(const struct crash *crash, const struct why_mapping *m, str
 
 	if (crash->code == BUS_MCEERR_AR || crash->code == BUS_MCEERR_AO) {
 		say_poison(m, answer->offset, answer);
+		return;
+	}
+	if (m->inode == 0 && !huge && m->name[0] != '/') {
+		if (is_marked(crash))
+			say_poison(m, answer->offset, answer);
+		else if ((m->flags & QUIRE_MAPPING_USERFAULT) != 0)
+			say_userfault(m, answer);
+		else
+			say_unknown(crash, m, true, answer);
 		return;
 	}
 	seen = gather(crash, m, answer->offset, &e);
