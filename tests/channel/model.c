@@ -39,7 +39,7 @@ struct state {
 	/* programs */
 	signed char pc[THREADS];
 	signed char asleep;
-	signed char given_up; /* too long to follow: not looked at any further */
+	signed char given_up;          /* too long to follow: not looked at any further */
 	signed char seen, number, b;   /* the sleeper's registers */
 	signed char item, rung, armed; /* the waker's */
 	/* tso */
@@ -92,7 +92,8 @@ static void store(struct state *s, int thread, int location, int value, bool rel
 	} else {
 		int n = s->writes[location];
 
-		if (n == WRITES) { /* a mutant that turns in circles; the protocol itself does not come here */
+		if (n ==
+			WRITES) { /* a mutant that turns in circles; the protocol itself does not come here */
 			assert_int_not_equal(mutant, NOTHING);
 			s->given_up = 1;
 			return;
