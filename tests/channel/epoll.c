@@ -28,6 +28,12 @@ static void forbid_system_calls(void)
 	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
 }
 
+/* The sanitizers' _exit() makes system calls of its own. */
+static void leave(int status)
+{
+	(void)syscall(SYS_exit_group, status);
+}
+
 static void write_backlog(const char *name, int ready)
 {
 	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_SEND);
@@ -39,7 +45,7 @@ static void write_backlog(const char *name, int ready)
 		if (quire_channel_send(c, &i, sizeof(i), QUIRE_NOW) != sizeof(i))
 			break;
 	if (i != BACKLOG || write(ready, "r", 1) != 1)
-		_exit(1);
+		leave(1);
 	for (;;)
 		(void)pause(); /* until the test ends */
 }
@@ -52,8 +58,8 @@ static void read_backlog(struct quire_channel *c)
 	for (uint64_t i = 0; i < BACKLOG; i++)
 		if (quire_channel_recv(c, &number, sizeof(number), QUIRE_NOW) != sizeof(number) ||
 			number != i)
-			_exit(1);
-	_exit(0);
+			leave(1);
+	leave(0);
 }
 
 static void a_busy_reader_makes_no_system_call(void **state)
