@@ -32,6 +32,7 @@ struct quire {
 struct quire_map {
 	struct quire *quire;
 	struct file_object *file; /* NULL: anonymous */
+	const void *owner;        /* of its segments, where another floor has attached them; NULL: itself */
 	uintptr_t start;
 	uintptr_t end;
 	uintptr_t outer_start;
@@ -50,6 +51,7 @@ struct quire_map {
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */
 	struct guard guard;       /* guard.policy 0: unguarded */
+	bool held; /* by a region: it ends with it, and its layout is not the caller's to change */
 };
 
 /* The process's own address space for NULL. */
@@ -87,6 +89,9 @@ int map_guard(struct quire_map *map);
 int map_error(const struct quire_map *map);
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
 
+/* -EBUSY when the mapping belongs to a region. */
+int map_not_held(const struct quire_map *map);
+
 /* -EINVAL with a sentence, for bits that have no meaning. */
 int prot_check(uint32_t protection);
 unsigned int prot_bits(uint32_t protection);
@@ -96,6 +101,11 @@ int map_show_name(struct quire_map *map, const char *name, bool demanded);
 
 /* What a segment remembers of an advice: bits of enum pmap_flag. */
 uint32_t advice_flags(unsigned int advice);
+/* Whom its segments name as their owner. */
+static inline const void *map_owner(const struct quire_map *map)
+{
+	return map->owner != NULL ? map->owner : map;
+}
 
 int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice);
 

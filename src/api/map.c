@@ -291,7 +291,7 @@ static int place_in_kept(struct opening *op, size_t length)
 	if (length > 0)
 		r = map_exactly(op, map->start, length, true);
 	if (r < 0)
-		(void)as_unmap(&op->quire->as, map->outer_start, map->outer_end, NULL);
+		(void)as_unmap(&op->quire->as, map->outer_start, map->outer_end);
 	return r;
 }
 
@@ -540,7 +540,7 @@ int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end)
 	int r = 0;
 
 	for (uintptr_t at = start; r == 0 && map_run(map, at, end, &run); at = run.end)
-		r = map->inside == NULL ? as_unmap(&map->quire->as, run.start, run.end, NULL)
+		r = map->inside == NULL ? as_unmap(&map->quire->as, run.start, run.end)
 					: keep_again(map, run.start, run.end);
 	return r;
 }
@@ -552,14 +552,17 @@ int quire_unmap(struct quire_map *map)
 
 	if (map == NULL)
 		return 0;
+	if (map->held)
+		return map_not_held(map);
 	tenants = atomic_load(&map->tenants);
 	if (tenants > 0)
 		return error_set(
 			-EBUSY, "%u mappings stand in this reservation: quire_unmap them first", tenants);
 
 	guard_close(&map->guard); /* first: the addresses may be somebody else's a moment later */
-	/* Nearly always it is one segment still. */
-	r = map->inside == NULL ? as_unmap(&map->quire->as, map->outer_start, map->outer_end, map) : -ESRCH;
+	r = -ESRCH;
+	if (map->inside == NULL) /* nearly always it is one segment still */
+		r = as_unmap_segment(&map->quire->as, map->outer_start, map->outer_end, map);
 	if (r == -ESRCH)
 		r = map_give_back(map, map->outer_start, map->outer_end);
 	if (r < 0)

@@ -60,7 +60,7 @@ bool map_run(const struct quire_map *map, uintptr_t from, uintptr_t end, struct 
 
 	*run = (struct pmap_span){ end, end };
 	for (uintptr_t va = from; va < end && as_find(&map->quire->as, va, &seg); va = seg.range.end) {
-		bool own = seg.range.owner == map && seg.range.start < end;
+		bool own = seg.range.owner == map_owner(map) && seg.range.start < end;
 		uintptr_t start = max_u64(seg.range.start, from);
 
 		if (run->start < end && (!own || start != run->end))
@@ -81,6 +81,15 @@ bool map_owns(const struct quire_map *map, const struct pmap_span *span)
 	return map_run(map, span->start, span->end, &run) && run.start == span->start && run.end == span->end;
 }
 
+int map_not_held(const struct quire_map *map)
+{
+	return map->held
+		? error_set(-EBUSY,
+			  "the mapping belongs to a region: quire_region_close, quire_region_resize and "
+			  "quire_region_abort are the calls for it")
+		: 0;
+}
+
 static int need_whole(const struct quire_map *map, const struct pmap_span *span)
 {
 	if (span->start == span->end || map_owns(map, span))
@@ -97,6 +106,8 @@ int quire_map_unmap(struct quire_map *map, size_t offset, size_t length)
 
 	error_clear();
 	r = map_span_exact(map, offset, length, &span);
+	if (r == 0)
+		r = map_not_held(map);
 	if (r < 0)
 		return r;
 	if (map->inside != NULL)
@@ -283,6 +294,8 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 	if (map == NULL || length == 0 || (flags & ~(unsigned int)(QUIRE_MAY_MOVE | QUIRE_PREALLOCATE)) != 0)
 		return error_set(
 			-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
+	if (map->held)
+		return map_not_held(map);
 	r = resize_check(map, length);
 	if (r < 0)
 		return r;
@@ -315,6 +328,8 @@ int quire_map_move(struct quire_map *map, void *address)
 	error_clear();
 	if (map == NULL || !is_aligned(to, map->page_bytes))
 		return error_set(-EINVAL, "%p is not at a page boundary", address);
+	if (map->held)
+		return map_not_held(map);
 	if (map->inside != NULL || map->kept)
 		return error_set(-EBUSY, "a mapping with addresses kept around it cannot be moved");
 
@@ -430,6 +445,8 @@ int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsign
 		r = whole_pages(map, offset, length, &span);
 	if (r == 0)
 		r = need_whole(map, &span);
+	if (r == 0 && advices[advice].destroys)
+		r = map_not_held(map);
 	if (r < 0 || span.start == span.end)
 		return r;
 

@@ -51,8 +51,15 @@ static int move_by_faults(
 	new.end = start + length;
 	if (start == range->start) {
 		const struct pmap_span cut = { new.end, range->end };
+		struct pmap_range more = *range;
 
-		r = new.end < range->end ? pmap->ops->detach(pmap, &cut) : 0;
+		more.start = range->end;
+		more.end = new.end;
+		r = 0;
+		if (new.end < range->end)
+			r = pmap->ops->detach(pmap, &cut);
+		else if (new.end > range->end)
+			r = pmap->ops->attach(pmap, &more, PMAP_EXACT);
 	} else {
 		r = pmap->ops->attach(pmap, &new, how);
 		if (r == 0)

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "sys/uapi.h"
@@ -64,6 +65,30 @@ int sys_mremap(uintptr_t address, size_t length, size_t new_length, int flags, u
 int sys_madvise(uintptr_t address, size_t length, int advice)
 {
 	return (int)call(SYS_madvise, address, length, advice, 0, 0, 0);
+}
+
+int sys_drop(const uintptr_t *start_end, size_t pairs)
+{
+	enum { AT_MOST = 1024 };
+	struct iovec parts[AT_MOST];
+	size_t bytes = 0;
+	int self;
+	long r;
+
+	if (pairs > AT_MOST)
+		return -EINVAL;
+	for (size_t i = 0; i < pairs; i++) {
+		parts[i].iov_base = (void *)start_end[2 * i];
+		parts[i].iov_len = start_end[2 * i + 1] - start_end[2 * i];
+		bytes += parts[i].iov_len;
+	}
+	self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (self < 0)
+		return -errno;
+	r = syscall(SYS_process_madvise, self, parts, pairs, MADV_DONTNEED, 0U);
+	r = r < 0 ? -errno : (size_t)r < bytes ? -EAGAIN : 0;
+	(void)close(self);
+	return (int)r;
 }
 
 int sys_msync(uintptr_t address, size_t length, int flags)

@@ -99,7 +99,8 @@ static void dirty_pages_are_found_one_by_one(void **state)
 	static char page[4096];
 
 	(void)state;
-	if (sys_probe(PROBE_CACHESTAT).masked) { /* mincore alone does not see it, so it is refused, not guessed */
+	if (sys_probe(PROBE_CACHESTAT)
+			.masked) { /* mincore alone does not see it, so it is refused, not guessed */
 		struct quire_runs *runs;
 
 		assert_int_equal(pwrite(fd, page, 1, 0), 1);
