@@ -138,7 +138,7 @@ int as_up(void *above, struct pmap_question *question)
 /* Makes sure that the next edits find what they need: so many segments, and so many lists. All that can fail is here. */
 static int reserve(struct as *as, unsigned int segs, unsigned int lists) must_hold(lock_as)
 {
-	unsigned int need = atomic_load(&as->list)->count + MORE_AT_MOST;
+	unsigned int need = atomic_load(&as->list)->count + MORE_AT_MOST * lists; /* each may be longer than the one before */
 	struct seglist **at = &as->spare_lists;
 
 	for (; as->spare_seg_count < segs; as->spare_seg_count++) {
@@ -182,12 +182,18 @@ static struct seg *take_seg(struct as *as) must_hold(lock_as)
 	return seg;
 }
 
+/* One that is long enough: a change that was finished in between may have put a shorter one in front. */
 static struct seglist *take_list(struct as *as) must_hold(lock_as)
 {
-	struct seglist *list = as->spare_lists;
+	unsigned int need = atomic_load(&as->list)->count + MORE_AT_MOST;
+	struct seglist **at = &as->spare_lists;
+	struct seglist *list;
 
+	while (*at != NULL && (*at)->room < need)
+		at = &(*at)->next;
+	list = *at;
 	assert(list != NULL);
-	as->spare_lists = list->next;
+	*at = list->next;
 	return list;
 }
 

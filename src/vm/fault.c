@@ -159,10 +159,11 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 
 	count = (uint32_t)min_u64(count, min_u64(IO_PAGES_MAX, ((size - 1) >> PAGE_SHIFT) + 1 - first));
 	spin_take(&pool->lock);
-	if (pool_should_begin(pool))
-		count = 1; /* under pressure nothing is read ahead */
 	io = pool_take_io(pool);
 	for (uint32_t i = 0; io != NULL && i < count; i++) {
+		/* Nothing is read ahead under pressure, nor into the frame that a copy of the first page may need. */
+		if (i > 0 && (pool_should_begin(pool) || pool->in_use + 1 >= pool->budget))
+			break;
 		r = join_get(pool, io, object, first + i);
 		if (r != 0)
 			break;
@@ -532,6 +533,8 @@ static int copy_page(struct fault *f)
 	if (r == 0)
 		r = install_copy(f, copy);
 	if (r == 0) {
+		/* The copy takes its place. */
+		shown_drop(f->page, f->as, f->va);
 		pool_unbusy(pool, f->page);
 		f->page = copy;
 		f->own = true;

@@ -27,6 +27,9 @@ void shown_leave(const struct sections *sections);
 /* Remembers that va of a space is about to show the page. With the pool's lock. */
 void shown_add(struct page *page, const struct as *as, uintptr_t va);
 
+/* Another page is about to be shown there instead. With the pool's lock. */
+void shown_drop(struct page *page, const struct as *as, uintptr_t va);
+
 /* No address of [start, end) in a segment shows anything any more; pages that were written are DIRTY. */
 void shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
 

@@ -12,6 +12,9 @@
 
 const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours", "few-frames" };
 
+/* A script takes some milliseconds; under a sanitizer and load, hundreds. */
+enum { PATIENCE_S = 4 };
+
 static struct result *shared; /* of the kernel, then of the other */
 
 static struct result *results_of(int machine)
@@ -150,6 +153,7 @@ static void run_child(const struct op *ops, size_t count, int machine, enum mach
 	(void)fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
+		(void)alarm(PATIENCE_S); /* an endless loop is a difference like any other */
 		if (machine == 0)
 			run_kernel(ops, count, results);
 		else
