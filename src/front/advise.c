@@ -2,8 +2,8 @@
 /* front/advise.c - madvise and msync. */
 #include <assert.h>
 #include <errno.h>
-#include <stddef.h>
 #include <linux/mman.h>
+#include <stddef.h>
 #include <sys/mman.h>
 
 #include "base/align.h"
@@ -99,8 +99,8 @@ static const struct advice *find_advice(int number)
 	return NULL;
 }
 
-static int advise_part(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end,
-	const struct advice *advice)
+static int advise_part(
+	struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end, const struct advice *advice)
 {
 	if (advice->not_locked && is_locked(seg))
 		return -EINVAL;

@@ -9,9 +9,10 @@
 #include "vm/object.h"
 
 /* What MAP_SHARED_VALIDATE knows: the kernel's LEGACY_MAP_MASK, without the sizes of huge pages. */
-#define LEGACY_FLAGS                                                                                             \
-	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN | \
-		MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT)
+#define LEGACY_FLAGS                                                                                   \
+	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |       \
+		MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | \
+		MAP_HUGETLB | MAP_32BIT)
 
 /* Linux 6.11; Debian 12's headers do not name it. */
 #ifndef MAP_DROPPABLE
@@ -46,7 +47,8 @@ bool front_vma(struct as *as, uintptr_t at, struct seg *vma)
 		return false;
 	while (as_find(as, vma->range.end, &next) && could_be_one(vma, &next))
 		vma->range.end = next.range.end;
-	while (vma->range.start > 0 && as_find(as, vma->range.start - 1, &before) && could_be_one(&before, vma)) {
+	while (vma->range.start > 0 && as_find(as, vma->range.start - 1, &before) &&
+		could_be_one(&before, vma)) {
 		before.range.end = vma->range.end;
 		*vma = before;
 	}

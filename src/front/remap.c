@@ -162,7 +162,8 @@ static int grow(struct remap *m, uintptr_t *address)
 	int r;
 
 	*address = m->start;
-	if (end == m->vma.range.end && more <= m->front->task_bytes - end && as_count(as, end, end + more) == 0) {
+	if (end == m->vma.range.end && more <= m->front->task_bytes - end &&
+		as_count(as, end, end + more) == 0) {
 		r = map_like(as, &m->vma, end, end, more);
 		if (r == 0)
 			populate_more(m, m->start);
@@ -196,7 +197,8 @@ static int remap_many(const struct remap *whole, uintptr_t *address)
 	struct seg vma;
 	bool first = true;
 
-	for (uintptr_t va = whole->start; va < end && front_vma(whole->front->as, va, &vma); va = vma.range.end) {
+	for (uintptr_t va = whole->start; va < end && front_vma(whole->front->as, va, &vma);
+		va = vma.range.end) {
 		struct remap m = *whole;
 		uintptr_t got;
 		int r;

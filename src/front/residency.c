@@ -22,7 +22,8 @@ int front_populate(struct as *as, uintptr_t start, uintptr_t end, bool break_cow
 
 		if (!as_find(as, va, &seg) || seg.range.start > va)
 			return -ENOMEM;
-		copy = break_cow && (seg.range.flags & PMAP_SHARED) == 0 && (seg.range.prot & PMAP_WRITE) != 0;
+		copy = break_cow && (seg.range.flags & PMAP_SHARED) == 0 &&
+			(seg.range.prot & PMAP_WRITE) != 0;
 		r = fault_handle(as, va, copy ? PMAP_WRITE : PMAP_READ, FAULT_ALLOCATE);
 	}
 	return r;
@@ -112,7 +113,8 @@ int front_mincore(struct front *front, uintptr_t start, size_t length, unsigned 
 
 	if (!is_aligned(start, PAGE_BYTES))
 		return -EINVAL;
-	if (start > front->task_bytes || length > front->task_bytes - start || !front_end(start, length, &end))
+	if (start > front->task_bytes || length > front->task_bytes - start ||
+		!front_end(start, length, &end))
 		return -ENOMEM;
 	for (uintptr_t va = start; va < end; va += PAGE_BYTES) {
 		unsigned int phase = as_enter(as);

@@ -280,8 +280,8 @@ void fake_memory_done(struct fake_memory *memory)
 	*memory = (struct fake_memory){ .bytes = NULL };
 }
 
-int fake_init(struct fake *fake, struct fake_memory *memory, uintptr_t base, size_t page_count, unsigned int can,
-	pmap_up_fn *up, void *above)
+int fake_init(struct fake *fake, struct fake_memory *memory, uintptr_t base, size_t page_count,
+	unsigned int can, pmap_up_fn *up, void *above)
 {
 	memset(fake, 0, sizeof(*fake));
 	pmap_init(&fake->pmap, &fake_ops, can | PMAP_CAN_POISON, up, above);

@@ -62,8 +62,8 @@ int fake_memory_init(struct fake_memory *memory, uint32_t frame_count); /* -ENOM
 void fake_memory_done(struct fake_memory *memory);
 
 /* can: PMAP_CAN_HARVEST or 0. -ENOMEM. */
-int fake_init(struct fake *fake, struct fake_memory *memory, uintptr_t base, size_t page_count, unsigned int can,
-	pmap_up_fn *up, void *above);
+int fake_init(struct fake *fake, struct fake_memory *memory, uintptr_t base, size_t page_count,
+	unsigned int can, pmap_up_fn *up, void *above);
 void fake_done(struct fake *fake);
 
 /* What an instruction would do. 0, or what fault_handle() said: -EFAULT and -EACCES are SIGSEGV, the rest is SIGBUS.

@@ -61,7 +61,7 @@ enum pmap_flag {
 	PMAP_NOHUGEPAGE = 1 << 11,
 	PMAP_RANDOM = 1 << 12,
 	PMAP_SEQUENTIAL = 1 << 13,
-	PMAP_RESERVED = 1 << 14, /* addresses only; others are placed over it */
+	PMAP_RESERVED = 1 << 14,    /* addresses only; others are placed over it */
 	PMAP_NEVER_WRITE = 1 << 15, /* shared through a descriptor that may not write */
 };
 

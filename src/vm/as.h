@@ -77,7 +77,7 @@ struct map_request {
 	struct object *object;   /* NULL: anonymous; the segment takes a reference */
 	struct amap *amap;       /* private pages to begin with; NULL: none. The segment takes a reference */
 	uint64_t amap_first;
-	bool over_reserved;      /* with PMAP_REPLACE: only over PMAP_RESERVED segments, else -EEXIST */
+	bool over_reserved; /* with PMAP_REPLACE: only over PMAP_RESERVED segments, else -EEXIST */
 };
 
 /* Where a segment moves to. start 0 with PMAP_ANYWHERE; the segment's own start means in place. */

@@ -34,14 +34,14 @@ struct fault {
 	unsigned int access; /* in */
 	unsigned int flags;  /* in */
 
-	struct seg seg;      /* set by lookup; a copy, good inside the section */
-	struct page *page;   /* set by locate, replaced by promote; busy for us */
-	bool from_amap;      /* set by locate: the amap has it */
-	bool own;            /* set by locate: ... and shares it with no other */
-	uint32_t place;      /* set by locate: the word of a page in swap, or WORD_NONE */
-	struct io *io;       /* set by fetch */
-	bool fetched;        /* set by fetch: this fault brought the page in */
-	unsigned int tries;  /* of reclaiming */
+	struct seg seg;     /* set by lookup; a copy, good inside the section */
+	struct page *page;  /* set by locate, replaced by promote; busy for us */
+	bool from_amap;     /* set by locate: the amap has it */
+	bool own;           /* set by locate: ... and shares it with no other */
+	uint32_t place;     /* set by locate: the word of a page in swap, or WORD_NONE */
+	struct io *io;      /* set by fetch */
+	bool fetched;       /* set by fetch: this fault brought the page in */
+	unsigned int tries; /* of reclaiming */
 };
 
 /* ---- the end of a transfer ---- */
@@ -57,8 +57,8 @@ static void fill_failed(struct pool *pool, struct page *page, int error, bool wa
 		page->error = (uint8_t)-error;
 		return;
 	}
-	leaf_set(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index), page->id.index,
-		WORD_NONE);
+	leaf_set(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
+		page->id.index, WORD_NONE);
 	page->id.owner = NULL;
 }
 
@@ -206,9 +206,11 @@ static int make_zeros(struct pool *pool, struct amap *amap, struct object *objec
 
 	spin_take(&pool->lock);
 	if (memory != NULL)
-		leaf = amap != NULL ? amap_own(amap, index) : sparse_own(&object->pages, index, &pool->blocks);
+		leaf = amap != NULL ? amap_own(amap, index)
+				    : sparse_own(&object->pages, index, &pool->blocks);
 	/* Somebody else may have been faster. */
-	if (leaf != NULL && sparse_get(amap != NULL ? &amap->words : &object->pages, index, NULL) == WORD_NONE) {
+	if (leaf != NULL &&
+		sparse_get(amap != NULL ? &amap->words : &object->pages, index, NULL) == WORD_NONE) {
 		give_identity(page, amap != NULL ? (void *)leaf : (void *)object, leaf, index);
 		page->own = amap != NULL;
 		page->state = PAGE_DIRTY;
@@ -373,9 +375,7 @@ static int between(struct fault *f, int step)
 		return transfer(pool, f->io, (f->flags & FAULT_NOWAIT) == 0 ? NULL : ahead ? &nobody : &ask);
 	case STEP_RECLAIM: return reclaim_frame(pool, &f->tries);
 	case STEP_REFILL: return refill(pool, f->flags);
-	case STEP_WAIT:
-		wait_for_fill(pool, f->page);
-		return STEP_RESTART;
+	case STEP_WAIT: wait_for_fill(pool, f->page); return STEP_RESTART;
 	case STEP_YIELD:
 		if ((f->flags & FAULT_NOWAIT) != 0)
 			return -EAGAIN;
@@ -581,7 +581,8 @@ static void note_use(struct fault *f)
 	struct pool *pool = f->as->pool;
 	struct page *page = f->page;
 
-	if (f->access == PMAP_WRITE && (f->as->pmap->can & PMAP_CAN_HARVEST) == 0 && page->state == PAGE_CLEAN)
+	if (f->access == PMAP_WRITE && (f->as->pmap->can & PMAP_CAN_HARVEST) == 0 &&
+		page->state == PAGE_CLEAN)
 		page->state = PAGE_DIRTY;
 	if (page->ahead) {
 		pool_count_add(pool, COUNT_AHEAD_USED, 1);
@@ -638,9 +639,7 @@ static int fault_once(struct fault *f)
 
 int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int flags)
 {
-	struct fault f = {
-		.as = as, .va = align_down(va, PAGE_BYTES), .access = access, .flags = flags
-	};
+	struct fault f = { .as = as, .va = align_down(va, PAGE_BYTES), .access = access, .flags = flags };
 	int r;
 
 	if (as->pool->hostile)

@@ -26,10 +26,12 @@
 #include <stdint.h>
 
 struct as;
-struct io;
+struct object;
+struct page;
 
 enum fault_flag {
-	FAULT_NOWAIT = 1 << 0,   /* do not wait for transfers: FAULT_UNDERWAY, or -EAGAIN to be asked again later */
+	FAULT_NOWAIT =
+		1 << 0, /* do not wait for transfers: FAULT_UNDERWAY, or -EAGAIN to be asked again later */
 	FAULT_AHEAD = 1 << 1,    /* bring it into memory only; implies no entering */
 	FAULT_PIN = 1 << 2,      /* neither unmapped nor evicted until fault_unpin() */
 	FAULT_ALLOCATE = 1 << 3, /* not in a signal handler: the reserve may be refilled here */
@@ -56,8 +58,6 @@ void fault_fail(struct as *as, uintptr_t va);
 
 /* Bytes of a page that are nowhere yet: for object_write and the like. The page is busy; give it back by pool_unbusy().
  * -EAGAIN as above. */
-struct object;
-struct page;
 int fault_object_page(struct object *object, uint64_t index, struct page **page);
 
 #endif

@@ -40,22 +40,23 @@ enum page_maps { MAPPED_NOWHERE = 0, MAPPED_ONCE = 1, MAPPED_MANY = 2 };
 
 /* page: one frame's identity (object, index) and state: absent, filling, clean, dirty, writing, failed */
 struct page {
-	struct pmap_page id; /* owner: an object, or a leaf of an amap; NULL: forgotten while in use, freed by the last user */
-	uint64_t va;         /* where it is entered, when that is once */
-	uint32_t next;       /* policy queue, or free list */
+	struct pmap_page
+		id; /* owner: an object, or a leaf of an amap; NULL: forgotten while in use, freed by the last user */
+	uint64_t va;   /* where it is entered, when that is once */
+	uint32_t next; /* policy queue, or free list */
 	uint32_t prev;
-	uint32_t epoch; /* of its owner, when it was last put */
-	uint16_t space; /* of va: an index of pool->spaces */
-	uint16_t pins;  /* asked for: neither unmapped nor evicted */
-	uint8_t maps;   /* enum page_maps */
-	uint8_t state;  /* enum page_state */
-	uint8_t busy;   /* faults that are between locate and enter */
-	uint8_t queue;  /* of the policy */
-	uint8_t hits;   /* seen by the policy */
-	uint8_t error;  /* errno of FAILED */
-	bool own : 1;   /* the owner is a leaf, not an object */
-	bool dirty : 1; /* in WRITING and FAILED: there are bytes to put */
-	bool ahead : 1; /* nobody has touched it yet */
+	uint32_t epoch;   /* of its owner, when it was last put */
+	uint16_t space;   /* of va: an index of pool->spaces */
+	uint16_t pins;    /* asked for: neither unmapped nor evicted */
+	uint8_t maps;     /* enum page_maps */
+	uint8_t state;    /* enum page_state */
+	uint8_t busy;     /* faults that are between locate and enter */
+	uint8_t queue;    /* of the policy */
+	uint8_t hits;     /* seen by the policy */
+	uint8_t error;    /* errno of FAILED */
+	bool own : 1;     /* the owner is a leaf, not an object */
+	bool dirty : 1;   /* in WRITING and FAILED: there are bytes to put */
+	bool ahead : 1;   /* nobody has touched it yet */
 	bool swapped : 1; /* FILLING, FAILED: from swap, from the place in `epoch` */
 	uint8_t spare;
 };

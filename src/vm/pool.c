@@ -284,7 +284,7 @@ void pool_check(struct pool *pool)
 		if (page->state == PAGE_ABSENT)
 			continue;
 		assert(page->id.owner != NULL || page->busy > 0 || page->pins > 0); /* F1 */
-		assert(page->state != PAGE_WRITING || page->busy == 0);              /* F3 */
+		assert(page->state != PAGE_WRITING || page->busy == 0);             /* F3 */
 	}
 	for (uint32_t frame = pool->free; frame != NO_FRAME; frame = pool->pages[frame].next)
 		free_count++;

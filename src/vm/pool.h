@@ -24,10 +24,10 @@
 #include <stdint.h>
 
 #include "base/lock.h"
+#include "base/sparse.h"
 #include "vm/io.h"
 #include "vm/page.h"
 #include "vm/policy.h"
-#include "base/sparse.h"
 
 struct as;
 struct object;
@@ -55,11 +55,11 @@ enum pool_count {
 };
 
 struct pool_config {
-	struct pmap *pmap;      /* the engine that keeps the frames */
-	uint64_t bytes;         /* budget */
-	uint64_t bytes_max;     /* the most it can be resized to; 0: bytes */
-	struct object *swap;    /* where private pages go; NULL: they stay. The pool takes a reference */
-	uint64_t swap_pages;    /* room in it */
+	struct pmap *pmap;   /* the engine that keeps the frames */
+	uint64_t bytes;      /* budget */
+	uint64_t bytes_max;  /* the most it can be resized to; 0: bytes */
+	struct object *swap; /* where private pages go; NULL: they stay. The pool takes a reference */
+	uint64_t swap_pages; /* room in it */
 	enum policy_kind policy;
 	bool hostile; /* a test instrument: evict what can be evicted at every fault */
 };

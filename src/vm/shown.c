@@ -104,7 +104,8 @@ static void unlist(struct as *as, const struct sparse *pages, uint64_t first, ui
 			uint32_t word = sparse_get(pages, index, NULL);
 
 			if (word_is_frame(word))
-				shown_drop(pool_page(as->pool, word), as, start + ((index - first) << PAGE_SHIFT));
+				shown_drop(pool_page(as->pool, word), as,
+					start + ((index - first) << PAGE_SHIFT));
 		}
 	}
 }

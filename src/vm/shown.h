@@ -49,8 +49,7 @@ bool shown_locked(const struct sections *sections, const struct page *page);
 void shown_harvest(struct object *object, uint64_t first, uint64_t last);
 
 /* Calls back for each part of a segment that shows pages [first, last) of an object, private segments too. */
-typedef void shown_part_fn(
-	void *user, struct as *as, const struct seg *seg, const struct pmap_span *part);
+typedef void shown_part_fn(void *user, struct as *as, const struct seg *seg, const struct pmap_span *part);
 void shown_each(struct object *object, uint64_t first, uint64_t last, shown_part_fn *each, void *user);
 
 #endif

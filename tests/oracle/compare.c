@@ -13,14 +13,17 @@
 const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours", "few-frames" };
 
 /* A script takes some milliseconds; under a sanitizer and load, hundreds. */
-enum { PATIENCE_S = 4 };
+enum { PATIENCE_S = 20 };
+
+bool machine_died;
 
 static struct result *shared; /* of the kernel, then of the other */
 
 static struct result *results_of(int machine)
 {
 	if (shared == NULL) {
-		shared = mmap(NULL, 2 * OPS_MAX * sizeof(struct result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		shared = mmap(NULL, 2 * OPS_MAX * sizeof(struct result), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (shared == MAP_FAILED)
 			abort();
 	}
@@ -49,8 +52,8 @@ uint64_t hash_bytes(const void *bytes, size_t length)
 
 static bool one(const struct seg_entry *a, uint64_t a_id, const struct seg_entry *b, uint64_t b_id)
 {
-	return a->end == b->start && a->prot == b->prot && a->kind == b->kind && a->shared == b->shared && a_id == b_id &&
-		(a->kind == SEG_ANON || a->offset + (a->end - a->start) == b->offset);
+	return a->end == b->start && a->prot == b->prot && a->kind == b->kind && a->shared == b->shared &&
+		a_id == b_id && (a->kind == SEG_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
 void normalise(struct result *result, const uint64_t *ids)
@@ -86,7 +89,8 @@ void normalise(struct result *result, const uint64_t *ids)
 
 static bool equal_access(const struct access_result *a, const struct access_result *b)
 {
-	return a->signal == b->signal && a->code == b->code && a->address == b->address && a->value == b->value;
+	return a->signal == b->signal && a->code == b->code && a->address == b->address &&
+		a->value == b->value;
 }
 
 static bool equal_segments(const struct result *a, const struct result *b)
@@ -97,8 +101,8 @@ static bool equal_segments(const struct result *a, const struct result *b)
 		const struct seg_entry *x = &a->segs[i];
 		const struct seg_entry *y = &b->segs[i];
 
-		if (x->start != y->start || x->end != y->end || x->offset != y->offset || x->prot != y->prot ||
-			x->kind != y->kind || x->shared != y->shared)
+		if (x->start != y->start || x->end != y->end || x->offset != y->offset ||
+			x->prot != y->prot || x->kind != y->kind || x->shared != y->shared)
 			return false;
 	}
 	return true;
@@ -108,7 +112,8 @@ static bool equal(const struct op *op, const struct result *a, const struct resu
 {
 	bool residency = op->kind == OP_MINCORE && (mode == MODE_HOSTILE || mode == MODE_BACKED);
 
-	if (!a->done || !b->done || a->error != b->error || a->value != b->value || !equal_access(&a->access, &b->access))
+	if (!a->done || !b->done || a->error != b->error || a->value != b->value ||
+		!equal_access(&a->access, &b->access))
 		return false;
 	for (size_t i = 0; i < CHILD_ACCESSES; i++)
 		if (!equal_access(&a->child[i], &b->child[i]))
@@ -137,8 +142,8 @@ static enum named_difference judge(const struct op *ops, size_t i, enum machine_
 		return SAME;
 	/* Private memory whose pages have moved keeps page numbers of its old place in the kernel, so neighbours may be two
 	 * VMAs there that are one here: an mremap over both is refused by the kernel only. */
-	if (ops[i].kind == OP_MREMAP && i > 0 && a->done && b->done && a->error == EFAULT && b->error != EFAULT &&
-		over_anonymous_neighbours(&ops[i], kernel_result(i - 1)))
+	if (ops[i].kind == OP_MREMAP && i > 0 && a->done && b->done && a->error == EFAULT &&
+		b->error != EFAULT && over_anonymous_neighbours(&ops[i], kernel_result(i - 1)))
 		return ANON_NEIGHBOURS;
 	return REAL_DIFFERENCE;
 }
@@ -162,6 +167,7 @@ static void run_child(const struct op *ops, size_t count, int machine, enum mach
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		abort();
+	machine_died = machine_died || status != 0;
 	if (status != 0)
 		(void)printf("# machine %d ended with status 0x%x\n", machine, (unsigned int)status);
 }
@@ -169,6 +175,7 @@ static void run_child(const struct op *ops, size_t count, int machine, enum mach
 size_t compare(const struct op *ops, size_t count, enum machine_mode mode, bool native, uint64_t *named)
 {
 	(void)native;
+	machine_died = false;
 	run_child(ops, count, 0, mode);
 	run_child(ops, count, 1, mode);
 	for (size_t i = 0; i < count; i++) {
