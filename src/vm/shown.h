@@ -16,8 +16,6 @@
 #include "vm/page.h"
 #include "vm/pool.h"
 
-struct object;
-
 /* All spaces of a pool as they are, until left. */
 void shown_enter(struct pool *pool, struct sections *sections);
 void shown_leave(const struct sections *sections);

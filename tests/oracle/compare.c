@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours", "few-frames" };
+const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours", "move-many" };
 
 /* A script takes some milliseconds; under a sanitizer and load, hundreds. */
 enum { PATIENCE_S = 20 };
@@ -121,7 +122,20 @@ static bool equal(const struct op *op, const struct result *a, const struct resu
 	return (residency || a->hash == b->hash) && equal_segments(a, b);
 }
 
-/* How many of the kernel's list entries an operation's old range touches, and whether they are private memory. */
+/* Before 6.17 a move took one mapping only. */
+static bool moves_one_only(void)
+{
+	struct utsname name;
+	unsigned long major;
+	char *rest;
+
+	if (uname(&name) != 0)
+		return false;
+	major = strtoul(name.release, &rest, 10);
+	return major < 6 || (major == 6 && strtoul(rest + 1, NULL, 10) < 17);
+}
+
+/* Does an operation begin in private memory? */
 static bool over_anonymous_neighbours(const struct op *op, const struct result *before)
 {
 	for (unsigned int i = 0; i < before->seg_count; i++) {
@@ -140,6 +154,9 @@ static enum named_difference judge(const struct op *ops, size_t i, enum machine_
 
 	if (equal(&ops[i], a, b, mode))
 		return SAME;
+	if (ops[i].kind == OP_MREMAP && a->done && b->done && a->error == EFAULT && b->error == 0 &&
+		(ops[i].flags & MREMAP_FIXED) != 0 && moves_one_only())
+		return MOVE_MANY;
 	/* Private memory whose pages have moved keeps page numbers of its old place in the kernel, so neighbours may be two
 	 * VMAs there that are one here: an mremap over both is refused by the kernel only. */
 	if (ops[i].kind == OP_MREMAP && i > 0 && a->done && b->done && a->error == EFAULT &&
