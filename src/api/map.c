@@ -25,6 +25,7 @@ struct opening {
 	unsigned int prot;
 	uint8_t page_shift;
 	size_t below; /* guard pages under it, in bytes */
+	bool made;    /* its file did not exist before */
 };
 
 /* ---- check ---- */
@@ -50,37 +51,53 @@ static int open_memfd(struct opening *op)
 	const char *name = o->path != NULL ? o->path : "quire";
 	bool sealable = (o->flags & QUIRE_SEALABLE) != 0;
 	uint64_t bytes;
-	int r;
 
 	if (!add_fits(o->offset, o->length, &bytes))
 		return error_set(-EOVERFLOW, ".offset and .length do not fit together");
-	r = memfd_open(name, bytes, sealable, op->page_shift, &op->map->file);
-	if (r < 0 && op->page_shift != 0 && o->huge != QUIRE_HUGE_OR_FAIL) {
-		op->page_shift = 0;
-		op->map->transparent = true;
-		r = memfd_open(name, bytes, sealable, 0, &op->map->file);
+	return memfd_open(name, bytes, sealable, op->page_shift, &op->map->file);
+}
+
+static int open_by_name(struct opening *op, const struct file_request *request)
+{
+	return op->options.kind == QUIRE_SHM ? shm_open_object(request, &op->map->file)
+					     : file_open(request, &op->map->file);
+}
+
+static int open_path(struct opening *op)
+{
+	const struct quire_map_options *o = &op->options;
+	bool store = (o->protection & QUIRE_WRITE) != 0 && o->sharing == QUIRE_SHARED;
+	struct file_request request = {
+		.path = o->path,
+		/* Making it longer, cutting it and filling it write too, whatever is mapped of it. */
+		.write = store || (o->flags & (QUIRE_CREATE | QUIRE_TRUNCATE | QUIRE_PREALLOCATE)) != 0,
+		.create = (o->flags & QUIRE_CREATE) != 0,
+		.exclusive = (o->flags & QUIRE_EXCLUSIVE) != 0,
+		.truncate = (o->flags & QUIRE_TRUNCATE) != 0,
+		.mode = o->mode,
+	};
+	int r;
+
+	r = open_by_name(op, &request);
+	if ((r == -EACCES || r == -EROFS) && !store && request.write && !request.truncate) {
+		request.write = false;
+		r = open_by_name(op, &request);
 	}
+	op->made = r == 0 && request.create && request.exclusive;
 	return r;
 }
 
 static int open_object(struct opening *op)
 {
 	const struct quire_map_options *o = &op->options;
-	const struct file_request request = {
-		.path = o->path,
-		.write = (o->protection & QUIRE_WRITE) != 0 && o->sharing == QUIRE_SHARED,
-		.create = (o->flags & QUIRE_CREATE) != 0,
-		.exclusive = (o->flags & QUIRE_EXCLUSIVE) != 0,
-		.truncate = (o->flags & QUIRE_TRUNCATE) != 0,
-		.mode = o->mode,
-	};
 
 	switch ((enum quire_kind)o->kind) {
 	case QUIRE_FILE:
 	case QUIRE_DEVICE:
-		return op->fd >= 0 ? file_from_fd(op->fd, &op->map->file)
-				   : file_open(&request, &op->map->file);
-	case QUIRE_SHM: return shm_open_object(&request, &op->map->file);
+	case QUIRE_SHM:
+		if (o->object != NULL)
+			return 0; /* paged_object() takes it */
+		return op->fd >= 0 ? file_from_fd(op->fd, &op->map->file) : open_path(op);
 	case QUIRE_MEMFD: return open_memfd(op);
 	case QUIRE_SECRET: return secret_open(o->length, &op->map->file);
 	case QUIRE_KIND_AUTO:
@@ -105,13 +122,14 @@ static int open_name(struct opening *op)
 /* A file that is to be written is made long enough now; a hole is filled now when asked. */
 static int make_long_enough(struct opening *op, uint64_t end)
 {
-	struct object *object = &op->map->file->object;
+	struct object *object = map_object(op->map);
 	const struct quire_map_options *o = &op->options;
 	bool preallocate = (o->flags & QUIRE_PREALLOCATE) != 0;
 	uint64_t size;
 	int r;
 
-	if (op->map->file->secret || (o->flags & (QUIRE_CREATE | QUIRE_PREALLOCATE)) == 0)
+	if (op->map->file == NULL || op->map->file->secret ||
+		(o->flags & (QUIRE_CREATE | QUIRE_PREALLOCATE)) == 0)
 		return 0;
 	if (preallocate)
 		return file_preallocate(op->map->file, o->offset, o->length);
@@ -119,17 +137,17 @@ static int make_long_enough(struct opening *op, uint64_t end)
 	return r == 0 && end > size && op->map->file->regular ? object->ops->grow(object, end, false) : r;
 }
 
-static int extent_of_file(struct opening *op)
+static int extent_of_object(struct opening *op)
 {
 	struct quire_map_options *o = &op->options;
 	uint64_t size;
 	uint64_t end;
 	int r;
 
-	r = object_size(&op->map->file->object, &size);
+	r = object_size(map_object(op->map), &size);
 	if (r < 0)
 		return error_set(r, "cannot ask for the size: %s", strerror(-r));
-	if (o->length == 0 && !op->map->file->regular && op->options.kind == QUIRE_DEVICE)
+	if (o->length == 0 && op->map->file != NULL && !op->map->file->regular)
 		return error_set(-EINVAL, "a device has no size: give .length");
 	if (o->length == 0)
 		o->length = size > o->offset ? size - o->offset : 0;
@@ -147,8 +165,8 @@ static int open_extent(struct opening *op)
 	uint64_t span;
 	int r = 0;
 
-	if (map->file != NULL)
-		r = extent_of_file(op);
+	if (map_object(map) != NULL)
+		r = extent_of_object(op);
 	if (r < 0)
 		return r;
 
@@ -158,7 +176,12 @@ static int open_extent(struct opening *op)
 	if (!add_fits(o->length, map->skew + unit - 1, &span) || span > (uint64_t)1 << 62)
 		return error_set(-ENOMEM, "%zu bytes are more than an address space holds", o->length);
 	map->end = align_down(span, unit); /* as a length, until it is placed */
+	if (o->guard_bytes > (uint64_t)1 << 62)
+		return error_set(-ENOMEM, "%zu bytes are more than an address space holds", o->guard_bytes);
 	op->below = (o->flags & QUIRE_STACK) != 0 ? align_up(o->guard_bytes, PAGE_BYTES) : 0;
+	if (o->placement == QUIRE_PLACE_EXACT && op->below >= (uintptr_t)o->address)
+		return error_set(-EINVAL, "no room for %zu bytes of guard pages below .address %p", op->below,
+			o->address);
 	if (o->reserve_bytes > (uint64_t)1 << 62)
 		return error_set(-ENOMEM, "%zu bytes are more than an address space holds", o->reserve_bytes);
 	return 0;
@@ -205,10 +228,11 @@ static void request_for(const struct opening *op, struct map_request *request)
 			.offset = map->offset - map->skew,
 			.flags = pmap_flags(op),
 			.owner = map,
+			.guard = map->pool != NULL && op->options.guard != QUIRE_GUARD_OFF ? &op->map->guard : NULL,
 			.prot = op->options.kind == QUIRE_RESERVED ? 0 : (uint8_t)op->prot,
-			.page_shift = map->file == NULL ? op->page_shift : 0,
+			.page_shift = op->page_shift,
 		},
-		.object = map->file == NULL ? NULL : &map->file->object,
+		.object = map_object(map),
 	};
 }
 
@@ -223,9 +247,9 @@ static int keep_addresses(const struct opening *op, size_t length, uintptr_t *st
 
 	_Static_assert((int)QUIRE_PLACE_HINT == (int)PMAP_HINT, "the same numbers");
 	_Static_assert((int)QUIRE_PLACE_EXACT == (int)PMAP_EXACT, "the same numbers");
-	request.range.start = o->placement == QUIRE_PLACE_ANYWHERE ? 0 : (uintptr_t)o->address;
+	request.range.start = o->placement == QUIRE_PLACE_ANYWHERE ? 0 : (uintptr_t)o->address - op->below;
 	request.range.end = request.range.start + length;
-	return as_map(&op->quire->as, &request, start);
+	return as_map(map_as(op->map), &request, start);
 }
 
 static int map_exactly(const struct opening *op, uintptr_t start, size_t length, bool over_reserved)
@@ -237,29 +261,42 @@ static int map_exactly(const struct opening *op, uintptr_t start, size_t length,
 	request.over_reserved = over_reserved;
 	request.range.start = start;
 	request.range.end = start + length;
-	return as_map(&op->quire->as, &request, &start);
+	return as_map(map_as(op->map), &request, &start);
+}
+
+/* What the first page must be aligned to. Who names an address gets that address, also for transparent huge pages. */
+static size_t alignment(const struct opening *op)
+{
+	if (op->page_shift != 0)
+		return (size_t)1 << op->page_shift;
+	if (op->map->transparent && op->options.placement != QUIRE_PLACE_EXACT)
+		return (size_t)1 << 21;
+	return PAGE_BYTES;
 }
 
 /* Within addresses kept first: for guard pages, room to grow, and alignment. */
 static int place_in_kept(struct opening *op, size_t length)
 {
 	struct quire_map *map = op->map;
-	size_t inner = max_u64(align_up(op->options.reserve_bytes, PAGE_BYTES), length);
-	size_t align = map->transparent ? (size_t)1 << 21 : PAGE_BYTES;
-	size_t outer = op->below + max_u64(inner, PAGE_BYTES) + align - PAGE_BYTES;
+	size_t align = alignment(op);
+	size_t inner = max_u64(align_up(op->options.reserve_bytes, align), length);
+	size_t slack = op->options.placement == QUIRE_PLACE_EXACT ? 0 : align - PAGE_BYTES;
+	size_t outer = op->below + max_u64(inner, PAGE_BYTES) + slack;
 	int r;
 
 	r = keep_addresses(op, outer, &map->outer_start);
 	if (r < 0)
 		return r;
 
+	map->kept = true;
 	map->outer_end = map->outer_start + outer;
-	map->start = align_up(map->outer_start + op->below, align);
+	map->start = slack == 0 ? map->outer_start + op->below
+				: align_up(map->outer_start + op->below, align);
 	map->end = map->start + length;
 	if (length > 0)
 		r = map_exactly(op, map->start, length, true);
 	if (r < 0)
-		(void)as_unmap(&op->quire->as, map->outer_start, map->outer_end);
+		(void)as_unmap(map_as(op->map), map->outer_start, map->outer_end);
 	return r;
 }
 
@@ -302,9 +339,9 @@ static int place_alone(struct opening *op, size_t length)
 	request.how = (enum pmap_how)o->placement;
 	request.range.start = o->placement == QUIRE_PLACE_ANYWHERE ? 0 : (uintptr_t)o->address;
 	request.range.end = request.range.start + length;
-	if (request.range.end < request.range.start)
+	if (request.range.end < request.range.start && o->placement == QUIRE_PLACE_EXACT)
 		return error_set(-ENOMEM, ".address and .length go beyond the address space");
-	r = as_map(&op->quire->as, &request, &map->start);
+	r = as_map(map_as(op->map), &request, &map->start);
 	if (r < 0)
 		return r;
 	map->end = map->outer_end = map->start + length;
@@ -312,8 +349,10 @@ static int place_alone(struct opening *op, size_t length)
 	return 0;
 }
 
-static int place_once(struct opening *op, size_t length)
+static int open_place(struct opening *op)
 {
+	size_t length = op->map->end;
+
 	if (op->options.inside != NULL)
 		return place_inside(op, length);
 	if (op->below > 0 || op->options.reserve_bytes > length || op->map->transparent || length == 0)
@@ -321,36 +360,27 @@ static int place_once(struct opening *op, size_t length)
 	return place_alone(op, length);
 }
 
-static int open_place(struct opening *op)
-{
-	size_t length = op->map->end;
-	int r;
-
-	r = place_once(op, length);
-	if (r == -ENOMEM && op->page_shift != 0 && op->map->file == NULL &&
-		op->options.huge != QUIRE_HUGE_OR_FAIL) {
-		op->page_shift =
-			0; /* the pool is empty: ordinary memory, and the promise that the handle says so */
-		op->map->transparent = true;
-		op->options.placement = op->options.address == NULL ? QUIRE_PLACE_ANYWHERE
-								    : op->options.placement;
-		r = place_once(op, length);
-	}
-	return r;
-}
-
 /* ---- guard ---- */
+
+int map_guard(struct quire_map *map)
+{
+	struct guard *guard = &map->guard;
+
+	if (guard->policy == QUIRE_GUARD_DEFAULT || map->start == map->end)
+		return 0;
+	guard->trap.start = map->start;
+	guard->trap.end = map->end;
+	guard->pmap = map_as(map)->pmap;
+	return map->pool != NULL ? 0 : guard_open(guard); /* a pool's engine asks the guard by itself */
+}
 
 static int open_guard(struct opening *op)
 {
 	struct quire_map *map = op->map;
 	struct guard *guard = &map->guard;
 
-	if (op->options.guard == QUIRE_GUARD_OFF || map->kind == QUIRE_RESERVED || map->start == map->end)
+	if (op->options.guard == QUIRE_GUARD_OFF || map->kind == QUIRE_RESERVED)
 		return 0;
-	guard->trap.start = map->start;
-	guard->trap.end = map->end;
-	guard->pmap = &op->quire->pmap;
 	guard->owner = map;
 	guard->fd = map->file == NULL ? -1 : map->file->window.fd;
 	guard->offset = map->offset - map->skew;
@@ -358,7 +388,7 @@ static int open_guard(struct opening *op)
 	guard->policy = op->options.guard;
 	guard->on_fault = op->options.on_fault;
 	guard->user = op->options.user;
-	return guard_open(guard);
+	return map_guard(map);
 }
 
 /* ---- bring in ---- */
@@ -376,7 +406,9 @@ static int open_bring_in(struct opening *op)
 	struct quire_map *map = op->map;
 	int r = 0;
 
-	if (o->numa != QUIRE_NUMA_DEFAULT)
+	if (o->kind == QUIRE_ANON && o->path != NULL)
+		r = map_show_name(map, o->path, false);
+	if (r == 0 && o->numa != QUIRE_NUMA_DEFAULT)
 		r = quire_map_place(map, 0, map->length, o->numa, o->numa_nodes);
 	if (r == 0 && o->advice != QUIRE_NORMAL)
 		r = quire_map_advise(map, 0, map->length, o->advice);
@@ -393,8 +425,44 @@ static void map_free(struct quire_map *map)
 {
 	if (map->file != NULL)
 		object_unref(&map->file->object);
+	object_unref(map->object);
+	paged_leave(map);
 	free(map->name);
 	free(map);
+}
+
+static int open_memory(struct opening *op)
+{
+	int r;
+
+	r = open_object(op);
+	if (r == 0 && op->map->pool != NULL)
+		r = paged_object(op->map, &op->options);
+	if (r == 0)
+		r = open_extent(op);
+	if (r == 0)
+		r = open_place(op);
+	return r;
+}
+
+/* The pool of huge pages cannot serve it: ordinary memory, as the caller allowed, and the handle says so. */
+static int open_without_pool(struct opening *op)
+{
+	bool file = op->options.kind == QUIRE_MEMFD;
+	bool transparent = kernel_has_transparent(file);
+
+	if (!transparent && op->options.huge == QUIRE_HUGE_OR_TRANSPARENT)
+		return error_set(-EOPNOTSUPP,
+			"the pool of huge pages cannot serve it, and transparent huge pages are switched off: see "
+			"/sys/kernel/mm/transparent_hugepage/%s, or take QUIRE_HUGE_OR_SMALL",
+			file ? "shmem_enabled" : "enabled");
+	if (op->map->file != NULL)
+		object_unref(&op->map->file->object);
+	op->map->file = NULL;
+	op->map->transparent = transparent;
+	op->map->kept = false;
+	op->page_shift = 0;
+	return open_memory(op);
 }
 
 static int open_steps(struct opening *op)
@@ -402,20 +470,20 @@ static int open_steps(struct opening *op)
 	struct quire_map *map = op->map;
 	int r;
 
-	r = open_object(op);
+	r = open_name(op);
 	if (r == 0)
-		r = open_name(op);
-	if (r == 0)
-		r = open_extent(op);
-	if (r == 0)
-		r = open_place(op);
+		r = open_memory(op);
+	/* -EINVAL, -ENODEV: this processor has no pages of that size, or the kernel no pools. */
+	if ((r == -ENOMEM || r == -EINVAL || r == -ENODEV) && op->page_shift != 0 &&
+		op->options.huge != QUIRE_HUGE_OR_FAIL)
+		r = open_without_pool(op);
 	if (r < 0) {
 		map_free(map);
 		return r;
 	}
 
 	map->page_bytes = op->page_shift == 0 ? PAGE_BYTES : (size_t)1 << op->page_shift;
-	map->pmap_flags = pmap_flags(op);
+	map->pmap_flags = pmap_flags(op) | advice_flags(op->options.advice);
 	atomic_fetch_add(&op->quire->maps, 1);
 	r = open_guard(op);
 	if (r == 0)
@@ -439,14 +507,25 @@ int map_open(struct quire *quire, int fd, const struct quire_map_options *option
 	if (r < 0)
 		return r;
 
-	op.map = calloc(1, sizeof(*op.map));
+	/* Not calloc: what was freed last is at hand for malloc alone (0.1 us a handle). */
+	op.map = malloc(sizeof(*op.map));
 	if (op.map == NULL)
 		return error_set(-ENOMEM, "no memory for a handle");
-	op.map->quire = op.quire;
-	op.map->kind = op.options.kind;
-	op.map->sharing = op.options.sharing;
-	op.map->flags = op.options.flags;
+	*op.map = (struct quire_map){
+		.quire = op.quire,
+		.kind = op.options.kind,
+		.sharing = op.options.sharing,
+		.flags = op.options.flags,
+	};
+	if (op.options.engine != QUIRE_ENGINE_NATIVE)
+		r = paged_join(op.map, &op.options);
+	if (r < 0) {
+		map_free(op.map);
+		return r;
+	}
 	r = open_steps(&op);
+	if (r < 0 && op.made)
+		file_remove(op.options.path, op.options.kind == QUIRE_SHM);
 	if (r < 0)
 		return error_default(r, "cannot map %s: %s",
 			op.options.path == NULL ? "memory" : op.options.path, strerror(-r));
@@ -467,16 +546,23 @@ static int keep_again(struct quire_map *map, uintptr_t start, uintptr_t end)
 		.range = { .start = start, .end = end, .flags = PMAP_RESERVED, .owner = map->inside },
 	};
 
-	return as_map(&map->quire->as, &request, &start);
+	return as_map(map_as(map), &request, &start);
 }
 
 int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end)
 {
 	struct pmap_span run;
-	int r = 0;
+	int r = -ESRCH;
 
+	/* Nearly always it is one segment still. */
+	if (map->inside == NULL)
+		r = as_unmap_segment(map_as(map), start, end, map);
+	if (r != -ESRCH)
+		return r;
+
+	r = 0;
 	for (uintptr_t at = start; r == 0 && map_run(map, at, end, &run); at = run.end)
-		r = map->inside == NULL ? as_unmap(&map->quire->as, run.start, run.end)
+		r = map->inside == NULL ? as_unmap(map_as(map), run.start, run.end)
 					: keep_again(map, run.start, run.end);
 	return r;
 }
@@ -488,6 +574,8 @@ int quire_unmap(struct quire_map *map)
 
 	if (map == NULL)
 		return 0;
+	if (map->held)
+		return map_not_held(map);
 	tenants = atomic_load(&map->tenants);
 	if (tenants > 0)
 		return error_set(

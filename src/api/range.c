@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/range.c - operations on ranges of a mapping. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/handle.h"
@@ -58,8 +59,8 @@ bool map_run(const struct quire_map *map, uintptr_t from, uintptr_t end, struct 
 	struct seg seg;
 
 	*run = (struct pmap_span){ end, end };
-	for (uintptr_t va = from; va < end && as_find(&map->quire->as, va, &seg); va = seg.range.end) {
-		bool own = seg.range.owner == map && seg.range.start < end;
+	for (uintptr_t va = from; va < end && as_find(map_as(map), va, &seg); va = seg.range.end) {
+		bool own = seg.range.owner == map_owner(map) && seg.range.start < end;
 		uintptr_t start = max_u64(seg.range.start, from);
 
 		if (run->start < end && (!own || start != run->end))
@@ -80,6 +81,15 @@ bool map_owns(const struct quire_map *map, const struct pmap_span *span)
 	return map_run(map, span->start, span->end, &run) && run.start == span->start && run.end == span->end;
 }
 
+int map_not_held(const struct quire_map *map)
+{
+	return map->held
+		? error_set(-EBUSY,
+			  "the mapping belongs to a region: quire_region_close, quire_region_resize and "
+			  "quire_region_abort are the calls for it")
+		: 0;
+}
+
 static int need_whole(const struct quire_map *map, const struct pmap_span *span)
 {
 	if (span->start == span->end || map_owns(map, span))
@@ -96,6 +106,8 @@ int quire_map_unmap(struct quire_map *map, size_t offset, size_t length)
 
 	error_clear();
 	r = map_span_exact(map, offset, length, &span);
+	if (r == 0)
+		r = map_not_held(map);
 	if (r < 0)
 		return r;
 	if (map->inside != NULL)
@@ -123,30 +135,37 @@ int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsig
 		r = need_whole(map, &span);
 	if (r < 0)
 		return r;
-	return as_protect(&map->quire->as, span.start, span.end, prot_bits(protection));
+	return as_protect(map_as(map), span.start, span.end, prot_bits(protection));
 }
 
 /* ---- size ---- */
 
-/* What grows or shrinks: the request for more of the same. */
+/* What grows: the request for more of the same. Protection, advice and page size of the last page go on. */
 static void request_more(
 	const struct quire_map *map, uintptr_t start, uintptr_t end, struct map_request *request)
 {
+	bool writable = map->file == NULL || map->file->window.writable;
 	struct seg last;
 
 	*request = (struct map_request){
 		.how = PMAP_REPLACE,
 		.over_reserved = true,
-		.range = { .start = start, .end = end, .owner = map, .flags = map->pmap_flags },
-		.object = map->file == NULL ? NULL : &map->file->object,
+		.range = {
+			.flags = map->pmap_flags,
+			.prot = writable ? PMAP_READ | PMAP_WRITE : PMAP_READ,
+		},
+		.object = map_object(map),
 	};
-	request->range.offset = map->offset - map->skew + (start - map->start);
-	request->range.prot = PMAP_READ;
-	if (map->file == NULL || map->file->window.writable)
-		request->range.prot = PMAP_READ | PMAP_WRITE;
-	/* The protection of the last page goes on. */
-	if (start > map->start && as_find(&map->quire->as, start - PAGE_BYTES, &last))
+	if (start > map->start && as_find(map_as(map), start - PAGE_BYTES, &last) &&
+		last.range.owner == map && last.range.start < start) {
+		request->range.flags = last.range.flags;
 		request->range.prot = last.range.prot;
+		request->range.page_shift = last.range.page_shift;
+	}
+	request->range.owner = map;
+	request->range.start = start;
+	request->range.end = end;
+	request->range.offset = map->offset - map->skew + (start - map->start);
 }
 
 static int grow_in_kept(struct quire_map *map, uintptr_t end)
@@ -155,7 +174,7 @@ static int grow_in_kept(struct quire_map *map, uintptr_t end)
 	uintptr_t start;
 
 	request_more(map, map->end, end, &request);
-	return as_map(&map->quire->as, &request, &start);
+	return as_map(map_as(map), &request, &start);
 }
 
 static int shrink_to_kept(struct quire_map *map, uintptr_t end)
@@ -166,7 +185,7 @@ static int shrink_to_kept(struct quire_map *map, uintptr_t end)
 	};
 	uintptr_t start;
 
-	return as_map(&map->quire->as, &request, &start);
+	return as_map(map_as(map), &request, &start);
 }
 
 static int resize_by_kernel(struct quire_map *map, size_t span, bool may_move)
@@ -185,7 +204,11 @@ static int resize_by_kernel(struct quire_map *map, size_t span, bool may_move)
 		if (r != -ENOMEM)
 			return r;
 	}
-	r = as_move(&map->quire->as, map->start, map->end, &target, &start);
+	r = as_move(map_as(map), map->start, map->end, &target, &start);
+	if (r == -EFAULT)
+		return error_set(-ENOMEM,
+			"the mapping consists of several pieces, which the kernel does not grow as one: use a larger "
+			".reserve_bytes");
 	if (r < 0)
 		return r;
 	map->start = map->outer_start = start;
@@ -199,27 +222,29 @@ static int resize_addresses(struct quire_map *map, uintptr_t end, bool may_move)
 
 	if (end == map->end)
 		return 0;
-	if (end <= map->outer_end && map->outer_end > map->end && end > map->end)
+	if (map->kept && end > map->end && end <= map->outer_end)
 		return grow_in_kept(map, end);
-	if (end < map->end && map->outer_end - map->outer_start > map->end - map->start)
+	if (map->kept && end < map->end)
 		return shrink_to_kept(map, end);
 	if (end < map->end) {
 		map->outer_end = end;
 		return map_give_back(map, end, map->end);
 	}
-	if (map->inside != NULL || map->outer_end - map->outer_start > map->end - map->start)
+	if (map->inside != NULL || map->kept)
 		return error_set(-ENOMEM,
 			"%zu bytes are kept for this mapping, %zu are wanted: use a larger .reserve_bytes",
 			(size_t)(map->outer_end - map->start), span);
 	return resize_by_kernel(map, span, may_move);
 }
 
-static int resize_object(struct quire_map *map, size_t length, bool preallocate)
+/* *before: the size it had, UINT64_MAX when it was long enough. */
+static int resize_object(struct quire_map *map, size_t length, bool preallocate, uint64_t *before)
 {
 	uint64_t end;
 	uint64_t size;
 	int r;
 
+	*before = UINT64_MAX;
 	if (map->file == NULL || map->sharing != QUIRE_SHARED || !map->file->window.writable ||
 		map->file->secret)
 		return 0;
@@ -228,19 +253,40 @@ static int resize_object(struct quire_map *map, size_t length, bool preallocate)
 	r = object_size(&map->file->object, &size);
 	if (r < 0 || end <= size)
 		return r;
-	return map->file->object.ops->grow(&map->file->object, end, preallocate);
+	r = map->file->object.ops->grow(&map->file->object, end, preallocate);
+	if (r == 0)
+		*before = size;
+	return r;
 }
 
 static int guard_resized(struct quire_map *map)
 {
-	if (map->guard.pmap == NULL ||
-		(map->guard.trap.start == map->start && map->guard.trap.end == map->end))
+	if (map->guard.pmap == NULL || map->pool != NULL)
+		return map_guard(map); /* it was empty until now */
+	if (map->guard.trap.start == map->start && map->guard.trap.end == map->end)
 		return 0;
 	return guard_follow(&map->guard, map->start, map->end);
 }
 
+/* Kinds whose object cannot follow: the new pages would be dead. */
+static int resize_check(const struct quire_map *map, size_t length)
+{
+	bool grows = length > map->length;
+	bool kept = map->inside == NULL && map->start + map->skew + length <= map->outer_end;
+
+	if (map->kind == QUIRE_RESERVED || (map->flags & QUIRE_STACK) != 0)
+		return error_set(-EINVAL, "reservations and stacks have a fixed size");
+	if (map->kind == QUIRE_SECRET && grows)
+		return error_set(-EINVAL, "secret memory cannot grow: map what is needed at once");
+	if (map->kind == QUIRE_ANON && map->sharing == QUIRE_SHARED && grows && !kept)
+		return error_set(-EINVAL,
+			"shared anonymous memory grows within .reserve_bytes only: use QUIRE_MEMFD (quire_map_shared)");
+	return 0;
+}
+
 int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 {
+	uint64_t before;
 	uint64_t span;
 	int r;
 
@@ -248,8 +294,11 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 	if (map == NULL || length == 0 || (flags & ~(unsigned int)(QUIRE_MAY_MOVE | QUIRE_PREALLOCATE)) != 0)
 		return error_set(
 			-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
-	if (map->kind == QUIRE_RESERVED || (map->flags & QUIRE_STACK) != 0)
-		return error_set(-EINVAL, "reservations and stacks have a fixed size");
+	if (map->held)
+		return map_not_held(map);
+	r = resize_check(map, length);
+	if (r < 0)
+		return r;
 	if (!add_fits(length, map->skew + map->page_bytes - 1, &span) || span > (uint64_t)1 << 62)
 		return error_set(-ENOMEM, "%zu bytes are more than an address space holds", length);
 	r = map_error(map);
@@ -257,9 +306,11 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 		return r;
 
 	span = align_down(span, map->page_bytes);
-	r = resize_object(map, length, (flags & QUIRE_PREALLOCATE) != 0);
+	r = resize_object(map, length, (flags & QUIRE_PREALLOCATE) != 0, &before);
 	if (r == 0)
 		r = resize_addresses(map, map->start + span, (flags & QUIRE_MAY_MOVE) != 0);
+	if (r < 0 && before != UINT64_MAX)
+		file_ungrow(map->file, before, map->offset + length);
 	if (r < 0)
 		return error_default(r, "cannot resize to %zu bytes: %s", length, strerror(-r));
 	map->end = map->start + span;
@@ -277,7 +328,9 @@ int quire_map_move(struct quire_map *map, void *address)
 	error_clear();
 	if (map == NULL || !is_aligned(to, map->page_bytes))
 		return error_set(-EINVAL, "%p is not at a page boundary", address);
-	if (map->inside != NULL || map->outer_end - map->outer_start != map->end - map->start)
+	if (map->held)
+		return map_not_held(map);
+	if (map->inside != NULL || map->kept)
 		return error_set(-EBUSY, "a mapping with addresses kept around it cannot be moved");
 
 	target = (struct map_target){
@@ -285,7 +338,7 @@ int quire_map_move(struct quire_map *map, void *address)
 		.start = to,
 		.length = map->end - map->start,
 	};
-	r = as_move(&map->quire->as, map->start, map->end, &target, &to);
+	r = as_move(map_as(map), map->start, map->end, &target, &to);
 	if (r < 0)
 		return error_default(r, "the mapping consists of several pieces and cannot be moved as one");
 	map->start = map->outer_start = to;
@@ -328,10 +381,11 @@ int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned in
 {
 	int r;
 
+	if (map->pool != NULL)
+		return paged_advise(map, span, advices[advice].advice);
 	r = kernel_advise(span, advices[advice].advice);
 	if (r == 0 && (advices[advice].set | advices[advice].clear) != 0)
-		r = as_mark(
-			&map->quire->as, span->start, span->end, advices[advice].set, advices[advice].clear);
+		r = as_mark(map_as(map), span->start, span->end, advices[advice].set, advices[advice].clear);
 	return r;
 }
 
@@ -352,9 +406,30 @@ static int explain_populate(const struct quire_map *map, const struct pmap_span 
 			continue;
 		fault.offset = guard.offset + (page - map->start);
 		(void)fault_explain(map, &fault);
-		return error; /* as documented; the sentence says the cause */
+		/* Behind the end of the file it is -EFAULT, as the kernel says; what the kernel does not tell apart, we do. */
+		return fault.cause == QUIRE_CAUSE_TRUNCATED ? error : fault.error;
 	}
 	return error;
+}
+
+/* Where content is destroyed nothing but what was named may go: the last page of the mapping may be cut short. */
+static int whole_pages(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span)
+{
+	int r = map_span_exact(map, offset, length, span);
+
+	if (r < 0)
+		return r;
+	if (length != QUIRE_TO_END && offset + length != map->length &&
+		map->start + map->skew + offset + length != span->end)
+		return error_set(-EINVAL,
+			"%zu bytes at offset %zu are not whole pages, and their content would go", length,
+			offset);
+	return 0;
+}
+
+uint32_t advice_flags(unsigned int advice)
+{
+	return advices[advice].set;
 }
 
 int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsigned int advice)
@@ -368,9 +443,11 @@ int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsign
 		return error_set(-EINVAL, "advice %u is unknown", advice);
 	r = map_span(map, offset, length, &span);
 	if (r == 0 && advices[advice].destroys)
-		r = map_span_exact(map, offset, length, &span);
+		r = whole_pages(map, offset, length, &span);
 	if (r == 0)
 		r = need_whole(map, &span);
+	if (r == 0 && advices[advice].destroys)
+		r = map_not_held(map);
 	if (r < 0 || span.start == span.end)
 		return r;
 
@@ -385,6 +462,20 @@ int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsign
 
 /* ---- to the device ---- */
 
+static int flush_native(const struct quire_map *map, const struct pmap_span *span, unsigned int how)
+{
+	int r = kernel_sync(span, how != QUIRE_FLUSH_ASYNC);
+
+	/* msync(MS_ASYNC) starts nothing since Linux 2.6.19: the pages would wait for the flusher, 30 s. */
+	if (r == 0 && how == QUIRE_FLUSH_ASYNC)
+		r = file_start_write(map->file, map->offset - map->skew + (span->start - map->start),
+			span->end - span->start);
+	/* msync writes the pages and, on most filesystems, syncs the file; DURABLE does not rely on "most". */
+	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->file->regular)
+		r = file_sync(map->file, true);
+	return r;
+}
+
 int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigned int how)
 {
 	struct pmap_span span;
@@ -398,13 +489,10 @@ int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigne
 		r = map_error(map);
 	if (r == 0)
 		r = need_whole(map, &span);
-	if (r < 0 || map->file == NULL || map->sharing != QUIRE_SHARED || span.start == span.end)
+	if (r < 0 || map_object(map) == NULL || map->sharing != QUIRE_SHARED || span.start == span.end)
 		return r;
 
-	r = kernel_sync(&span, how != QUIRE_FLUSH_ASYNC);
-	/* msync writes the pages and, on most filesystems, syncs the file; DURABLE does not rely on "most". */
-	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->file->regular)
-		r = file_sync(map->file, true);
+	r = map->pool != NULL ? paged_flush(map, &span, how) : flush_native(map, &span, how);
 	if (r < 0)
 		return error_set(r, "cannot flush %zu bytes at offset %zu of %s: %s",
 			(size_t)(span.end - span.start), offset,
@@ -430,10 +518,13 @@ int quire_map_lock(struct quire_map *map, size_t offset, size_t length, unsigned
 		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
 		return r;
+	if (map->pool != NULL)
+		return paged_lock(map, &span, on_fault ? MLOCK_ONFAULT : 0);
 	r = kernel_lock(&span, on_fault);
 	if (r < 0)
 		return r;
-	return as_mark(&map->quire->as, span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED, 0);
+	return as_mark(map_as(map), span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED,
+		on_fault ? PMAP_LOCKED : PMAP_LOCK_ONFAULT);
 }
 
 int quire_map_unlock(struct quire_map *map, size_t offset, size_t length)
@@ -447,10 +538,12 @@ int quire_map_unlock(struct quire_map *map, size_t offset, size_t length)
 		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
 		return r;
+	if (map->pool != NULL)
+		return paged_unlock(map, &span);
 	r = kernel_unlock(&span);
 	if (r < 0)
 		return r;
-	return as_mark(&map->quire->as, span.start, span.end, 0, PMAP_LOCKED | PMAP_LOCK_ONFAULT);
+	return as_mark(map_as(map), span.start, span.end, 0, PMAP_LOCKED | PMAP_LOCK_ONFAULT);
 }
 
 int64_t quire_map_residency(
@@ -464,7 +557,8 @@ int64_t quire_map_residency(
 
 	error_clear();
 	r = map_span(map, offset, length, &span);
-	if (r == 0 && map->file != NULL && map->file->regular && !file_tells_residency(map->file))
+	if (r == 0 && map->pool == NULL && map->file != NULL && map->file->regular &&
+		!file_tells_residency(map->file))
 		r = error_set(-EACCES,
 			"the kernel calls every page of a file resident for who neither owns nor may write it: ask as the owner");
 	if (r == 0)
@@ -476,7 +570,7 @@ int64_t quire_map_residency(
 		const struct pmap_span part = { at, min_u64(span.end, at + CHUNK * PAGE_BYTES) };
 		size_t count = (part.end - part.start) / PAGE_BYTES;
 
-		r = kernel_resident(&part, chunk);
+		r = map->pool != NULL ? paged_resident(map, &part, chunk) : kernel_resident(&part, chunk);
 		if (r < 0)
 			return error_set(r, "part of the range was unmapped");
 		for (size_t i = 0; i < count; i++)
@@ -532,24 +626,64 @@ int quire_map_place(struct quire_map *map, size_t offset, size_t length, unsigne
 	return r < 0 ? error_set(r, "pages could not be placed: %s", strerror(-r)) : 0;
 }
 
-int quire_map_name(struct quire_map *map, const char *name)
+static int name_check(const char *name)
+{
+	enum { NAME_MAX_BYTES = 79 };
+	size_t length = name == NULL ? 0 : strlen(name);
+
+	if (length == 0 || length > NAME_MAX_BYTES)
+		return error_set(-EINVAL, "a name has 1 to %d characters", NAME_MAX_BYTES);
+	for (size_t i = 0; i < length; i++)
+		if (name[i] < ' ' || name[i] > '~' || strchr("[]\\$`", name[i]) != NULL)
+			return error_set(-EINVAL,
+				"\"%s\" has a character that is not printable, or one of [ ] \\ $ `", name);
+	return 0;
+}
+
+int map_show_name(struct quire_map *map, const char *name, bool demanded)
 {
 	struct pmap_span span;
 	int r;
 
-	error_clear();
 	r = map_span(map, 0, QUIRE_TO_END, &span);
-	if (r == 0 && (map->file != NULL || name == NULL))
-		r = error_set(-EINVAL,
+	if (r == 0)
+		r = name_check(name);
+	if (r == 0)
+		r = need_whole(map, &span);
+	if (r < 0 || span.start == span.end)
+		return r;
+	r = kernel_name(&span, name);
+	if (r < 0 && !demanded)
+		return 0;
+	if (r == -EINVAL || r == -EBADF)
+		return error_set(-ENOTSUP,
+			"this kernel cannot name such memory: it needs CONFIG_ANON_VMA_NAME, and Linux 6.2 where it is shared");
+	return r < 0 ? error_set(r, "no memory for a name") : 0;
+}
+
+int quire_map_name(struct quire_map *map, const char *name)
+{
+	char *copy;
+	int r;
+
+	error_clear();
+	if (map == NULL)
+		return error_set(-EINVAL, "no mapping was given");
+	if (map->file != NULL)
+		return error_set(-EINVAL,
 			"only anonymous memory can be named; a memfd is named when it is made (.path)");
+	r = name_check(name);
 	if (r < 0)
 		return r;
-
-	r = kernel_name(&span, name);
-	if (r == -EINVAL)
-		return error_set(-ENOTSUP,
-			"\"%s\" was refused: at most 79 printable characters without [ ] \\ $ `, and the kernel needs "
-			"CONFIG_ANON_VMA_NAME",
-			name);
-	return r;
+	copy = strdup(name);
+	if (copy == NULL)
+		return error_set(-ENOMEM, "no memory for a name");
+	r = map_show_name(map, name, true);
+	if (r < 0) {
+		free(copy);
+		return r;
+	}
+	free(map->name);
+	map->name = copy;
+	return 0;
 }

@@ -128,6 +128,18 @@ static const struct {
 	{ QUIRE_SEAL_SEAL, F_SEAL_SEAL },
 };
 
+static const unsigned int all_seals = (QUIRE_SEAL_SEAL << 1) - 1;
+
+static unsigned int seals_from_kernel(unsigned int kernel)
+{
+	unsigned int seals = 0;
+
+	for (size_t i = 0; i < ARRAY_COUNT(seal_bits); i++)
+		if ((kernel & seal_bits[i].kernel) != 0)
+			seals |= seal_bits[i].quire;
+	return seals;
+}
+
 static unsigned int seals_to_kernel(unsigned int seals)
 {
 	unsigned int kernel = 0;
@@ -140,14 +152,16 @@ static unsigned int seals_to_kernel(unsigned int seals)
 
 static int demand_seals(int fd, unsigned int seals)
 {
+	unsigned int demanded = seals_to_kernel(seals);
 	int got = sys_get_seals(fd);
 
+	if ((seals & ~all_seals) != 0)
+		return error_set(-EINVAL, "seals 0x%x", seals);
 	if (seals == 0)
 		return 0;
-	if (got < 0 || ((unsigned int)got & seals_to_kernel(seals)) != seals_to_kernel(seals))
-		return error_set(-EPERM,
-			"seals 0x%x were demanded (the kernel's 0x%x), the descriptor carries 0x%x", seals,
-			seals_to_kernel(seals), got < 0 ? 0U : (unsigned int)got);
+	if (got < 0 || ((unsigned int)got & demanded) != demanded)
+		return error_set(-EPERM, "seals 0x%x were demanded, the descriptor carries 0x%x", seals,
+			got < 0 ? 0U : seals_from_kernel((unsigned int)got));
 	return 0;
 }
 
@@ -201,6 +215,9 @@ int quire_map_receive(struct quire *quire, int socket, unsigned int seals,
 
 	error_clear();
 	n = sys_receive_fds(socket, &message, sizeof(message), &fd, &fd_count);
+	if (n == -EMSGSIZE)
+		return error_set(-EBADMSG,
+			"the message is longer, or has more descriptors, than one of quire_map_send");
 	if (n < 0)
 		return error_set((int)n, "cannot receive a mapping: %s", strerror((int)-n));
 	r = message_check(&message, n, fd_count);
@@ -223,7 +240,7 @@ int quire_map_seal(struct quire_map *map, unsigned int seals)
 	r = need_file(map);
 	if (r < 0)
 		return r;
-	if (seals == 0 || (seals & ~(unsigned int)((QUIRE_SEAL_SEAL << 1) - 1)) != 0)
+	if (seals == 0 || (seals & ~all_seals) != 0)
 		return error_set(-EINVAL, "seals 0x%x", seals);
 	r = file_add_seals(map->file, seals_to_kernel(seals));
 	if (r == -EPERM)
@@ -245,7 +262,6 @@ int quire_map_seal(struct quire_map *map, unsigned int seals)
 int quire_map_seals(const struct quire_map *map, unsigned int *seals)
 {
 	unsigned int kernel;
-	unsigned int found = 0;
 	int r;
 
 	error_clear();
@@ -254,9 +270,6 @@ int quire_map_seals(const struct quire_map *map, unsigned int *seals)
 		return r;
 	if (seals == NULL || file_get_seals(map->file, &kernel) < 0)
 		return error_set(-EINVAL, "only a memfd carries seals");
-	for (size_t i = 0; i < ARRAY_COUNT(seal_bits); i++)
-		if ((kernel & seal_bits[i].kernel) != 0)
-			found |= seal_bits[i].quire;
-	*seals = found;
+	*seals = seals_from_kernel(kernel);
 	return 0;
 }

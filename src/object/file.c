@@ -9,6 +9,7 @@
 
 #include "base/align.h"
 #include "base/error.h"
+#include "object/transfer.h"
 #include "sys/file.h"
 #include "sys/uapi.h"
 
@@ -47,6 +48,8 @@ static int file_grow(struct object *object, uint64_t bytes, bool preallocate)
 	if (!file->regular)
 		return error_set(-EINVAL, "a device cannot be made longer");
 
+	if (bytes > INT64_MAX - file->block)
+		return error_set(-EFBIG, "no file can be %" PRIu64 " bytes long", bytes);
 	if (preallocate)
 		return file_preallocate(file, now, bytes - now);
 	r = sys_truncate(file->window.fd, align_up(bytes, file->block));
@@ -62,11 +65,24 @@ static const struct pmap_window *file_window(struct object *object)
 
 static void file_close(struct object *object)
 {
+	transfer_close(of(object)->transfer);
 	sys_close(of(object)->window.fd);
 	free(of(object));
 }
 
+static void file_start(struct object *object, struct io *io)
+{
+	transfer_start(of(object)->transfer, io);
+}
+
+static int file_reap(struct object *object, unsigned int want)
+{
+	return transfer_reap(of(object)->transfer, want);
+}
+
 static const struct object_ops file_ops = {
+	.start = file_start,
+	.reap = file_reap,
 	.size = file_size,
 	.grow = file_grow,
 	.window = file_window,
@@ -126,6 +142,25 @@ static int adopt(int fd, struct file_object **out)
 	return 0;
 }
 
+void file_remove(const char *path, bool shared_memory)
+{
+	if (shared_memory)
+		(void)sys_shm_unlink(path);
+	else
+		(void)sys_unlink(path);
+}
+
+/* A file that was created here and cannot be used goes again. */
+static int adopt_named(
+	int fd, const struct file_request *request, bool shared_memory, struct file_object **out)
+{
+	int r = adopt(fd, out);
+
+	if (r < 0 && request->create && request->exclusive)
+		file_remove(request->path, shared_memory);
+	return r;
+}
+
 static int open_flags(const struct file_request *request)
 {
 	int flags = request->write ? O_RDWR : O_RDONLY;
@@ -161,7 +196,7 @@ int file_open(const struct file_request *request, struct file_object **file)
 	fd = sys_open(request->path, flags | O_NONBLOCK | O_NOCTTY, request->mode);
 	if (fd < 0)
 		return refuse(fd, request);
-	return adopt(fd, file);
+	return adopt_named(fd, request, false, file);
 }
 
 int shm_open_object(const struct file_request *request, struct file_object **file)
@@ -170,7 +205,7 @@ int shm_open_object(const struct file_request *request, struct file_object **fil
 
 	if (fd < 0)
 		return refuse(fd, request);
-	return adopt(fd, file);
+	return adopt_named(fd, request, true, file);
 }
 
 int file_from_fd(int fd, struct file_object **file)
@@ -234,6 +269,35 @@ int secret_open(uint64_t bytes, struct file_object **file)
 
 /* ---- what only files can do ---- */
 
+int file_make_paged(struct file_object *file)
+{
+	int r;
+
+	if (file->transfer != NULL)
+		return 0;
+	r = transfer_open(file, &file->transfer);
+	if (r < 0)
+		return error_set(r, "no memory to page a file");
+	file->object.can |= CAN_SIGNAL;
+	return 0;
+}
+
+/* How much there is and how much is left: on a tmpfs such as /dev/shm the whole is a mount option. */
+static int refuse_blocks(const struct file_object *file, int error, uint64_t offset, uint64_t length)
+{
+	struct statfs statfs;
+
+	if (error != -ENOSPC || sys_fstatfs(file->window.fd, &statfs) < 0 || statfs.f_bsize <= 0)
+		return error_set(error, "cannot allocate %" PRIu64 " bytes at offset %" PRIu64 ": %s", length,
+			offset, strerror(-error));
+	return error_set(error,
+		"cannot allocate %" PRIu64 " KiB at offset %" PRIu64 ": the filesystem has %" PRIu64
+		" of %" PRIu64
+		" KiB free: delete something, or make it larger (a tmpfs: mount -o remount,size=)",
+		length >> 10, offset, statfs.f_bavail * (uint64_t)statfs.f_bsize >> 10,
+		statfs.f_blocks * (uint64_t)statfs.f_bsize >> 10);
+}
+
 int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length)
 {
 	struct stat before;
@@ -247,13 +311,26 @@ int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length)
 	if (r < 0) {
 		struct stat after;
 
-		/* A refused fallocate may have got half way. */
-		if (sys_fstat(file->window.fd, &after) == 0 && after.st_size > before.st_size)
+		/* A refused fallocate may have got half way; what lies behind its end is somebody else's. */
+		if (r != -EFBIG && sys_fstat(file->window.fd, &after) == 0 &&
+			after.st_size > before.st_size && (uint64_t)after.st_size <= offset + length)
 			(void)sys_truncate(file->window.fd, (uint64_t)before.st_size);
-		return error_set(r, "cannot allocate %" PRIu64 " bytes at offset %" PRIu64 ": %s", length,
-			offset, strerror(-r));
+		return refuse_blocks(file, r, offset, length);
 	}
 	return 0;
+}
+
+void file_ungrow(struct file_object *file, uint64_t before, uint64_t grown)
+{
+	uint64_t now;
+
+	if (file_size(&file->object, &now) == 0 && now == align_up(grown, file->block))
+		(void)sys_truncate(file->window.fd, before);
+}
+
+int file_start_write(struct file_object *file, uint64_t offset, uint64_t length)
+{
+	return file->regular ? sys_start_write(file->window.fd, offset, length) : 0;
 }
 
 int file_sync(struct file_object *file, bool data_only)

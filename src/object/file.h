@@ -12,6 +12,8 @@
 #include "pmap/pmap.h"
 #include "vm/object.h"
 
+struct transfer;
+
 struct file_object {
 	struct object object;
 	struct pmap_window window;
@@ -21,6 +23,7 @@ struct file_object {
 	uint64_t block; /* smallest unit of its size: the huge page size of a huge memfd, else 1 */
 	dev_t device;
 	ino_t inode;
+	struct transfer *transfer; /* of a paged file; NULL: the kernel pages it */
 };
 
 struct file_request {
@@ -34,6 +37,7 @@ struct file_request {
 
 /* -errno of open(2); the sentence names the path. */
 int file_open(const struct file_request *request, struct file_object **file);
+void file_remove(const char *path, bool shared_memory); /* what was created in vain */
 int shm_open_object(const struct file_request *request, struct file_object **file);
 
 /* Takes a duplicate of fd. -EBADF not open, or O_PATH. */
@@ -44,8 +48,14 @@ int memfd_open(
 	const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file);
 int secret_open(uint64_t bytes, struct file_object **file);
 
+/* Makes its pages ready to come and go. -ENOMEM. */
+int file_make_paged(struct file_object *file);
+
 /* Allocates blocks; -EOPNOTSUPP where the filesystem cannot. Never leaves the file longer after an error. */
 int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length);
+void file_ungrow(struct file_object *file, uint64_t before, uint64_t grown); /* unless it is longer by now */
+int file_start_write(
+	struct file_object *file, uint64_t offset, uint64_t length); /* dirty pages set out; nobody waits */
 int file_sync(struct file_object *file, bool data_only);
 int file_duplicate(const struct file_object *file, int *fd);
 int file_add_seals(struct file_object *file, unsigned int seals); /* F_SEAL_ numbers */

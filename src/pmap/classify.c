@@ -32,32 +32,38 @@ static bool behind_end(const struct guard *guard, uint64_t offset)
 
 /* A store to a hole allocates; so does a load on tmpfs. Allocating on the program's behalf does no more than its store
  * would have done; a load must not allocate, so there the filesystem is asked how much is left. */
-static bool no_space(const struct guard *guard, uint64_t offset, bool store)
+static bool no_space(const struct guard *guard, uint64_t offset, bool store, bool *allocated)
 {
 	struct statfs statfs;
 	int r;
 
+	*allocated = false;
 	if (store) {
 		r = sys_fallocate(guard->fd, FALLOC_FL_KEEP_SIZE, offset, guard->page_bytes);
 		if (r == -ENOSPC || r == -EDQUOT)
 			return true;
+		*allocated = r == 0;
 		if (r == 0)
 			return false;
 	}
 	return sys_fstatfs(guard->fd, &statfs) == 0 && statfs.f_bavail == 0 && statfs.f_blocks != 0;
 }
 
-static int ask_file(const struct guard *guard, uint64_t offset, bool store, uint32_t *cause)
+static int ask_file(const struct guard *guard, uintptr_t page, uint64_t offset, bool store, uint32_t *cause)
 {
+	bool allocated;
 	char byte;
 	ssize_t n;
 
 	n = sys_pread(guard->fd, &byte, 1, offset);
 	if (n < 0 && n != -EINVAL && n != -EISDIR && n != -EBADF && n != -ESPIPE)
 		return found(cause, QUIRE_CAUSE_IO, -EIO);
-	if (no_space(guard, offset, store))
+	if (no_space(guard, offset, store, &allocated))
 		return found(cause, QUIRE_CAUSE_NO_SPACE, -ENOSPC);
-	return 0;
+	/* There is room by now, and the page has a block. */
+	if (allocated && sys_madvise(page, guard->page_bytes, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	return found(cause, QUIRE_CAUSE_UNKNOWN, -EFAULT);
 }
 
 int guard_classify(const struct guard *guard, uintptr_t va, bool store, int code, uint32_t *cause)
@@ -79,10 +85,7 @@ int guard_classify(const struct guard *guard, uintptr_t va, bool store, int code
 		return found(cause, QUIRE_CAUSE_POISON, -EHWPOISON);
 	if (guard->page_bytes > PAGE_BYTES)
 		return found(cause, QUIRE_CAUSE_NO_HUGE_PAGE, -ENOMEM);
-	if (guard->fd >= 0) {
-		r = ask_file(guard, offset, store, cause);
-		if (r < 0)
-			return r;
-	}
+	if (guard->fd >= 0)
+		return ask_file(guard, page, offset, store, cause);
 	return found(cause, QUIRE_CAUSE_UNKNOWN, -EFAULT);
 }

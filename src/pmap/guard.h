@@ -50,7 +50,8 @@ struct guard {
 
 	/* Under the claim. */
 	uintptr_t patched_from; /* the patched tail; trap.end when there is none */
-	uint64_t *patched;      /* one bit a page below patched_from; NULL until the first */
+	uint64_t *patched;      /* one bit a page that failed alone; NULL until the first */
+	size_t patched_bytes;   /* of that memory */
 	uint64_t patched_pages; /* bits set */
 
 	/* The sticky error. Written by the first fault, which moves `state` from 0 over 1 to 2. */
@@ -58,7 +59,7 @@ struct guard {
 	struct quire_fault first;
 	atomic_uint_fast64_t count;
 
-	/* Retries of one address in a row: a page that seems well and faults again is patched after RETRIES_MAX. */
+	/* Retries of one address in a row, see try_again(). */
 	_Atomic uintptr_t retry_va;
 	atomic_uint retries;
 };
@@ -66,9 +67,12 @@ struct guard {
 /* Fields up to `user` are set by the caller. Ranges attached to pmap within [trap.start, trap.end) are guarded from now
  * on. -ENOMEM, -ENOTSUP: see trap_add(). */
 int guard_open(struct guard *guard);
+
+/* A page of a paged range could not be filled: the same record and policy. TRAP_RESUME: zeros are wanted in its place. */
+enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int error);
 void guard_close(struct guard *guard); /* accepts a guard that was not opened: pmap NULL */
 
-/* Moves the guard to a range that grew, shrank or moved; what was patched beyond it is forgotten. */
+/* Moves the guard to a range that grew, shrank or moved. In place no fault of another thread is missed meanwhile. */
 int guard_follow(struct guard *guard, uintptr_t start, uintptr_t end);
 
 /* 0, or the sticky error; fault may be NULL. */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pmap/kernel.h"
 
+#include <string.h>
+
 #include "pmap/limits.h"
+#include "sys/file.h"
 #include "sys/memory.h"
+#include "sys/probe.h"
 #include "sys/uapi.h"
 
 /* MPOL_MF_MOVE; <numaif.h> is libnuma's, and the number is ABI. */
@@ -33,6 +37,18 @@ int kernel_lock(const struct pmap_span *span, bool on_fault)
 	return r < 0 ? limits_explain(r, &range) : r;
 }
 
+int kernel_drop(const struct pmap_span *spans, size_t span_count)
+{
+	_Static_assert(sizeof(*spans) == 2 * sizeof(uintptr_t), "sys_drop takes pairs");
+	int r = 0;
+
+	if (span_count > 1 && sys_has(PROBE_PROCESS_MADVISE) && sys_drop(&spans->start, span_count) == 0)
+		return 0;
+	for (size_t i = 0; r == 0 && i < span_count; i++)
+		r = kernel_advise(&spans[i], MADV_DONTNEED);
+	return r;
+}
+
 int kernel_unlock(const struct pmap_span *span)
 {
 	return explain(sys_munlock(span->start, span->end - span->start), span);
@@ -47,6 +63,16 @@ int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool mo
 {
 	return sys_mbind(span->start, span->end - span->start, mode, nodes == 0 ? NULL : &nodes,
 		move ? MOVE_PAGES : 0);
+}
+
+bool kernel_has_transparent(bool file)
+{
+	char text[128];
+	const char *path = file ? "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+				: "/sys/kernel/mm/transparent_hugepage/enabled";
+
+	return sys_read_small(path, text, sizeof(text)) > 0 && strstr(text, "[never]") == NULL &&
+		strstr(text, "[deny]") == NULL;
 }
 
 int kernel_name(const struct pmap_span *span, const char *name)
@@ -66,15 +92,20 @@ static int take_place(uintptr_t start, size_t length)
 int kernel_move(
 	struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length)
 {
+	size_t now = range->end - range->start;
+	/* What a limit is asked about: the growth, or all of it where that was not the trouble. */
+	struct pmap_range more = *range;
 	bool in_place = start == range->start;
 	int flags = in_place ? 0 : MREMAP_MAYMOVE | (how == PMAP_EXACT ? MREMAP_FIXED : 0);
 	bool claimed;
 	int r = 0;
 
+	more.start = start;
+	more.end = start + (length > now ? length - now : length);
 	if (how == PMAP_EXACT && !in_place)
 		r = take_place(start, length);
 	if (r < 0)
-		return limits_explain(r, range);
+		return limits_explain(r, &more);
 
 	claimed = pmap_claim(pmap);
 	r = sys_mremap(range->start, range->end - range->start, length, flags, start, &start);
@@ -83,7 +114,7 @@ int kernel_move(
 	if (r < 0) {
 		if (how == PMAP_EXACT && !in_place)
 			(void)sys_munmap(start, length);
-		return limits_explain(r, range);
+		return limits_explain(r, &more);
 	}
 	range->start = start;
 	range->end = start + length;

@@ -50,6 +50,14 @@ static uint64_t mappings_now(void)
 	return lines;
 }
 
+bool limits_locked_full(uint64_t length)
+{
+	uint64_t limit;
+	uint64_t now = figure("/proc/self/status", "VmLck:", 0) << 10;
+
+	return sys_limit(RLIMIT_MEMLOCK, &limit) == 0 && limit != SYS_NO_LIMIT && now + length > limit;
+}
+
 static int explain_map_count(int error)
 {
 	uint64_t limit = figure("/proc/sys/vm/max_map_count", "", 65530);
@@ -74,8 +82,8 @@ static int explain_size(
 		return 0;
 	return error_set(error,
 		"%" PRIu64 " KiB more would exceed %s: %" PRIu64 " of %" PRIu64
-		" KiB are in use; raise it with ulimit -%s or LimitXX= of the service",
-		length >> 10, name, now >> 10, limit >> 10, letter);
+		" KiB are in use; raise it with ulimit -%s or Limit%s= of the service",
+		length >> 10, name, now >> 10, limit >> 10, letter, name + strlen("RLIMIT_"));
 }
 
 static int explain_huge(int error, const struct pmap_range *range)
@@ -117,17 +125,27 @@ static int explain_overcommit(int error, uint64_t length)
 	return 0;
 }
 
+/* The kernel says ENOMEM for a limit, and for pages that cannot be brought in. */
 static int explain_locked(int error, uint64_t length)
 {
 	uint64_t limit;
 	uint64_t now = figure("/proc/self/status", "VmLck:", 0) << 10;
 
-	if (sys_limit(RLIMIT_MEMLOCK, &limit) < 0 || limit == SYS_NO_LIMIT)
+	if (!limits_locked_full(length) || sys_limit(RLIMIT_MEMLOCK, &limit) < 0)
 		return 0;
 	return error_set(error,
 		"locking %" PRIu64 " KiB: %" PRIu64 " of RLIMIT_MEMLOCK's %" PRIu64
 		" KiB are in use; raise it with ulimit -l or LimitMEMLOCK= of the service",
 		length >> 10, now >> 10, limit >> 10);
+}
+
+/* Does it count against the overcommit limit? */
+static bool accounted(const struct pmap_range *range)
+{
+	bool file = range->window != NULL && range->window->fd >= 0;
+
+	return (range->flags & (PMAP_NORESERVE | PMAP_RESERVED)) == 0 &&
+		(!file || (range->flags & PMAP_SHARED) == 0);
 }
 
 static int explain_no_memory(int error, const struct pmap_range *range)
@@ -145,8 +163,13 @@ static int explain_no_memory(int error, const struct pmap_range *range)
 		r = explain_size(error, length, RLIMIT_DATA, "RLIMIT_DATA", "VmData:", "d");
 	if (r == 0 && range->page_shift != 0)
 		r = explain_huge(error, range);
-	if (r == 0)
+	if (r == 0 && accounted(range))
 		r = explain_overcommit(error, length);
+	if (r == 0 && (range->flags & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0)
+		r = error_set(error,
+			"some of the %" PRIu64
+			" KiB cannot be brought into memory: they lie behind the end of the file, or cannot be read",
+			length >> 10);
 	if (r == 0)
 		r = error_set(error,
 			"no free range of %" PRIu64

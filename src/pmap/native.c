@@ -34,6 +34,11 @@ static int kernel_flags(const struct pmap_range *range)
 }
 
 /* What mmap has no flag for. */
+enum {
+	ADVISED = PMAP_DONTFORK | PMAP_WIPEONFORK | PMAP_DONTDUMP | PMAP_HUGEPAGE | PMAP_NOHUGEPAGE |
+		PMAP_RANDOM | PMAP_SEQUENTIAL | PMAP_LOCKED | PMAP_LOCK_ONFAULT,
+};
+
 static int apply_advice(const struct pmap_range *range)
 {
 	static const struct {
@@ -51,6 +56,8 @@ static int apply_advice(const struct pmap_range *range)
 	size_t length = range->end - range->start;
 	int r = 0;
 
+	if ((range->flags & ADVISED) == 0)
+		return 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_COUNT(table); i++)
 		if ((range->flags & table[i].flag) != 0)
 			r = sys_madvise(range->start, length, table[i].advice);
@@ -80,6 +87,17 @@ int native_show(const struct pmap_range *range)
 	return r;
 }
 
+int native_show_elsewhere(const struct pmap_range *range, uintptr_t *start)
+{
+	struct pmap_range other = *range;
+
+	other.start = 0;
+	other.end = range->end - range->start;
+	if (other.prot == 0)
+		other.prot = PROT_READ;
+	return map_at(&other, kernel_flags(&other) | MAP_NORESERVE, start);
+}
+
 /* MAP_FIXED_NOREPLACE and the validating type exclude each other, so MAP_SYNC takes the address first. */
 static int take_then_show(struct pmap_range *range)
 {
@@ -97,6 +115,7 @@ static int take_then_show(struct pmap_range *range)
 	return r;
 }
 
+/* Changes the range only when it succeeds. */
 static int attach_how(struct pmap_range *range, enum pmap_how how)
 {
 	uintptr_t start = range->start;
@@ -120,20 +139,36 @@ static int attach_how(struct pmap_range *range, enum pmap_how how)
 	return 0;
 }
 
+/* A failed attach leaves nothing, or, over what was attached before, addresses that are still kept: a hole there could be
+ * taken by a stranger. */
+static void give_up(const struct pmap_range *range, enum pmap_how how)
+{
+	uintptr_t start;
+
+	if (how == PMAP_REPLACE)
+		(void)sys_mmap(range->start, range->end - range->start, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0, &start);
+	else
+		(void)sys_munmap(range->start, range->end - range->start);
+}
+
 static int native_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_how how)
 {
-	struct pmap_range wanted = *range;
 	int r;
 
 	(void)pmap;
 	r = attach_how(range, how);
 	if (r < 0)
-		return limits_explain(r, &wanted);
+		return limits_explain(r, range);
 
 	r = apply_advice(range);
+	/* mlock says ENOMEM where mmap(MAP_LOCKED) says EAGAIN, which nobody takes for a shortage of memory. */
+	if (r == -ENOMEM && (range->flags & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0 &&
+		limits_locked_full(range->end - range->start))
+		r = -EAGAIN;
 	if (r < 0) {
 		r = limits_explain(r, range);
-		(void)sys_munmap(range->start, range->end - range->start);
+		give_up(range, how);
 	}
 	return r;
 }

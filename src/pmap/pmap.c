@@ -36,7 +36,7 @@ bool pmap_claim(struct pmap *pmap)
 void pmap_claim_release(struct pmap *pmap)
 {
 	assert(atomic_load(&pmap->claim) == sys_thread_id());
-	atomic_store(&pmap->claim, 0);
+	atomic_store_explicit(&pmap->claim, 0, memory_order_release);
 }
 
 /* Without a kernel to carry the pages over they are dropped at the old place and found again by faults at the new one. */

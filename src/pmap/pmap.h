@@ -24,17 +24,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct guard;
 struct pmap;
+
+/* Where an engine keeps the pages of one object: a word of the engine's own in each object. */
+struct pmap_home {
+	void *engine; /* NULL until the first range of the object is attached */
+};
 
 /*
  * A page as an engine sees it: enough to find its bytes. It is the first member of struct page in vm, so that who is
  * above needs no second lookup.
  */
 struct pmap_page {
-	const void *owner; /* whose page: an opaque name, equal for equal objects */
-	uint64_t index;    /* which page of the owner */
-	uint64_t engine;   /* the engine's own; 0 when the frame is free */
-	uint32_t frame;    /* number in the pool, from 0; fixed */
+	const void *owner;      /* whose page: an opaque name, equal for equal objects */
+	uint64_t index;         /* which page of the owner */
+	struct pmap_home *home; /* of an object's page; NULL: a private page */
+	uint32_t frame;         /* number in the pool, from 0; fixed */
 };
 
 /* An object as the kernel can map it by itself. Lives as long as the object. */
@@ -44,7 +50,12 @@ struct pmap_window {
 	bool can_shrink; /* somebody may cut the file: its pages can die */
 };
 
-enum pmap_prot { PMAP_READ = 1, PMAP_WRITE = 2, PMAP_EXECUTE = 4 }; /* = PROT_*, asserted in native.c */
+enum pmap_prot {
+	PMAP_READ = 1,
+	PMAP_WRITE = 2,
+	PMAP_EXECUTE = 4,
+	PMAP_WRITTEN = 8, /* of enter: a store is coming, the page counts as written */
+};                        /* = PROT_*, asserted in native.c */
 
 enum pmap_flag {
 	PMAP_SHARED = 1 << 0,
@@ -71,7 +82,9 @@ struct pmap_range {
 	uintptr_t end;
 	uint64_t offset; /* of start in the window, in bytes */
 	const struct pmap_window *window;
-	const void *owner; /* who attached it: an owner patches and gives back its own ranges only */
+	struct guard *guard;    /* asked when a page of a paged range cannot be filled; NULL: the signal */
+	struct pmap_home *home; /* of the object it shows; NULL: private pages only */
+	const void *owner;      /* who attached it: an owner patches and gives back its own ranges only */
 	uint32_t flags;
 	uint8_t prot;
 	uint8_t page_shift; /* of huge pages from the pool; 0: base pages */

@@ -42,10 +42,10 @@ ssize_t sys_send_fds(int socket, const void *bytes, size_t length, const int *fd
 	return r < 0 ? -errno : r;
 }
 
-/* Takes what fits into fds[room] and closes the rest: a peer must not be able to fill our descriptor table. */
+/* Takes what fits into fds[room] and closes the rest; returns how many came. */
 static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int room)
 {
-	unsigned int taken = 0;
+	unsigned int came = 0;
 
 	for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head != NULL; head = CMSG_NXTHDR(message, head)) {
 		if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
@@ -54,13 +54,14 @@ static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int room
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(head) + at, sizeof(fd));
-			if (taken < room)
-				fds[taken++] = fd;
+			if (came < room)
+				fds[came] = fd;
 			else
 				(void)close(fd);
+			came++;
 		}
 	}
-	return taken;
+	return came;
 }
 
 ssize_t sys_receive_fds(int socket, void *bytes, size_t length, int *fds, unsigned int *fd_count)
@@ -73,6 +74,8 @@ ssize_t sys_receive_fds(int socket, void *bytes, size_t length, int *fds, unsign
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes),
 	};
+	unsigned int room = *fd_count;
+	unsigned int came;
 	ssize_t r;
 
 	do
@@ -80,6 +83,12 @@ ssize_t sys_receive_fds(int socket, void *bytes, size_t length, int *fds, unsign
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return -errno;
-	*fd_count = take_fds(&message, fds, *fd_count);
+	came = take_fds(&message, fds, room);
+	if (came > room || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+		for (unsigned int i = 0; i < came && i < room; i++)
+			(void)close(fds[i]);
+		return -EMSGSIZE;
+	}
+	*fd_count = came;
 	return r;
 }

@@ -8,7 +8,8 @@
 
 ssize_t sys_send_fds(int socket, const void *bytes, size_t length, const int *fds, unsigned int fd_count);
 
-/* Received descriptors are close-on-exec. fd_count: in: room; out: how many came. Descriptors beyond it are closed. */
+/* Received descriptors are close-on-exec. fd_count: in: room; out: how many came. -EMSGSIZE: more came than there is room
+ * for, bytes or descriptors; then all of it is dropped: a peer must not be able to fill our descriptor table. */
 ssize_t sys_receive_fds(int socket, void *bytes, size_t length, int *fds, unsigned int *fd_count);
 
 #endif

@@ -99,6 +99,13 @@ void table_remove(struct trap_range *range)
 	lock_give(&table_lock);
 }
 
+void table_stretch(struct trap_range *range, uintptr_t end)
+{
+	assert(range->start < end);
+	atomic_store(&range->end, end);
+	atomic_store(&slot_at(range->slot)->end, end);
+}
+
 /* Raises the reader count, then reads the pointer: in this order removal cannot miss us. */
 static struct trap_range *slot_hold(struct slot *slot, uintptr_t va)
 {

@@ -14,6 +14,7 @@ struct trap_range;
 
 int table_add(struct trap_range *range);
 void table_remove(struct trap_range *range);
+void table_stretch(struct trap_range *range, uintptr_t end);
 
 /* The first range in slots [*slot, end) that holds va, itself held until table_release(), or NULL. More than one can hold
  * it: a mapping may stand in a hole of another. Async-signal-safe. */

@@ -23,10 +23,11 @@
  *
  *	SIGBUS -> entry 1 -> X -> entry 0 -> what was there before us
  *
- * Four are enough for a test framework, a sanitizer and a crash reporter; a program that replaces handlers in a loop is
- * told so.
+ * Any of our entries as the installed action is as good as the newest: its chain leads past X to what was before it. That is
+ * what a program leaves that puts a saved action back. Sixteen are enough for a test framework, a sanitizer and a crash
+ * reporter; a program that replaces handlers in a loop is told so.
  */
-enum { ENTRIES_MAX = 4 };
+enum { ENTRIES_MAX = 16 };
 
 static struct sigaction previous[ENTRIES_MAX];
 static atomic_uint entries_used;
@@ -88,6 +89,10 @@ static void land(void *argument)
 {
 	struct quire_landing *landing = argument;
 
+	/* Not in the handler any more, so words may be found for it; the mapping's handle has the better ones. */
+	(void)error_set(landing->error,
+		"a page of a guarded mapping could not be served: %s; quire_map_error() says where",
+		strerrordesc_np(-landing->error));
 	_longjmp(landing->place, 1);
 }
 
@@ -185,17 +190,34 @@ ENTRY(0)
 ENTRY(1)
 ENTRY(2)
 ENTRY(3)
+ENTRY(4)
+ENTRY(5)
+ENTRY(6)
+ENTRY(7)
+ENTRY(8)
+ENTRY(9)
+ENTRY(10)
+ENTRY(11)
+ENTRY(12)
+ENTRY(13)
+ENTRY(14)
+ENTRY(15)
 
-static void (*const entries[ENTRIES_MAX])(int, siginfo_t *, void *) = { entry_0, entry_1, entry_2, entry_3 };
+static void (*const entries[ENTRIES_MAX])(int, siginfo_t *, void *) = { entry_0, entry_1, entry_2, entry_3,
+	entry_4, entry_5, entry_6, entry_7, entry_8, entry_9, entry_10, entry_11, entry_12, entry_13,
+	entry_14, entry_15 };
 
 /* ---- installing ---- */
 
-/* Is the newest of our entries the installed action? */
+/* Is one of our entries the installed action? */
 static bool installed(const struct sigaction *now)
 {
 	unsigned int used = atomic_load(&entries_used);
 
-	return used > 0 && (now->sa_flags & SA_SIGINFO) != 0 && now->sa_sigaction == entries[used - 1];
+	for (unsigned int i = 0; i < used && (now->sa_flags & SA_SIGINFO) != 0; i++)
+		if (now->sa_sigaction == entries[i])
+			return true;
+	return false;
 }
 
 static int install(void)
@@ -284,6 +306,11 @@ int trap_add(struct trap_range *range)
 	if (r == 0)
 		r = table_add(range);
 	return r;
+}
+
+void trap_stretch(struct trap_range *range, uintptr_t end)
+{
+	table_stretch(range, end);
 }
 
 void trap_remove(struct trap_range *range)

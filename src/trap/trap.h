@@ -40,7 +40,7 @@ enum trap_verdict { TRAP_RESUME, TRAP_LEAVE, TRAP_REFUSE };
 /* trap: where a fault signal arrives: which of our ranges owns this address? */
 struct trap_range {
 	uintptr_t start;
-	uintptr_t end;
+	_Atomic uintptr_t end; /* changes under readers: trap_stretch */
 	/* Runs in the signal handler of the faulting thread. */
 	enum trap_verdict (*fix)(struct trap_range *range, struct trap_fault *fault);
 	unsigned int slot; /* set by trap_add */
@@ -52,6 +52,9 @@ int trap_add(struct trap_range *range);
 
 /* Afterwards fix() neither runs nor will run for this range (T1). Not to be called from fix(). */
 void trap_remove(struct trap_range *range);
+
+/* Gives the range another end. At every moment either the old or the new one is guarded. */
+void trap_stretch(struct trap_range *range, uintptr_t end);
 
 /* Installs the handler when it is not in place. */
 int trap_install(void);

@@ -301,6 +301,15 @@ static void edit_put_above(struct edit *edit, uintptr_t end) must_hold(lock_as)
 		(void)edit_put(edit, edit->old->segs[edit->last - 1], end, UINTPTR_MAX);
 }
 
+static void set_list(struct as *as, struct seglist *list) must_hold(lock_as)
+{
+	unsigned long version = atomic_load_explicit(&as->version, memory_order_relaxed);
+
+	/* In this order with the readers' count: a reader that reclaim() does not see will find the new list (A2). */
+	atomic_store(&as->list, list);
+	atomic_store_explicit(&as->version, version + 1, memory_order_release);
+}
+
 static void edit_publish(struct edit *edit) must_hold(lock_as)
 {
 	struct seglist *old = edit->old;
@@ -310,8 +319,7 @@ static void edit_publish(struct edit *edit) must_hold(lock_as)
 	memcpy(new->segs + edit->put_end, old->segs + edit->last, rest * sizeof(struct seg *));
 	new->count = edit->put_end + rest;
 	assert(new->count <= new->room);
-	atomic_store(&edit->as->list, new);
-	atomic_fetch_add(&edit->as->version, 1);
+	set_list(edit->as, new);
 }
 
 static void edit_finish(struct edit *edit) must_hold(lock_as)
@@ -326,8 +334,7 @@ static void edit_finish(struct edit *edit) must_hold(lock_as)
 static void edit_revert(struct edit *edit) must_hold(lock_as)
 {
 	if (atomic_load(&edit->as->list) != edit->old) {
-		atomic_store(&edit->as->list, edit->old);
-		atomic_fetch_add(&edit->as->version, 1);
+		set_list(edit->as, edit->old);
 	}
 	for (unsigned int i = edit->first; i < edit->put_end; i++)
 		retire_seg(edit->as, edit->new->segs[i]);
@@ -440,6 +447,7 @@ static int map_locked(struct as *as, const struct map_request *request, uintptr_
 		goto give_back;
 
 	seg.range.window = object_window(request->object);
+	seg.range.home = request->object == NULL ? NULL : &request->object->home;
 	r = as->pmap->ops->attach(as->pmap, &seg.range, how);
 	if (r < 0)
 		goto give_back;
@@ -475,6 +483,26 @@ int as_unmap(struct as *as, uintptr_t start, uintptr_t end)
 
 	lock_space(as);
 	r = unmap_locked(as, start, end);
+	unlock_space(as);
+	return r;
+}
+
+static bool is_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner) must_hold(lock_as)
+{
+	const struct seglist *list = atomic_load(&as->list);
+	unsigned int i = list_search(list, start);
+	const struct pmap_range *range = i < list->count ? &list->segs[i]->range : NULL;
+
+	return range != NULL && range->start == start && range->end == end && range->owner == owner;
+}
+
+int as_unmap_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner)
+{
+	int r = -ESRCH;
+
+	lock_space(as);
+	if (is_segment(as, start, end, owner))
+		r = unmap_locked(as, start, end);
 	unlock_space(as);
 	return r;
 }

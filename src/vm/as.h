@@ -113,6 +113,9 @@ unsigned int as_count(struct as *as, uintptr_t start, uintptr_t end);
 /* start and end are page aligned and do not wrap: the callers' arguments were checked by api. */
 int as_map(struct as *as, const struct map_request *request, uintptr_t *address);
 int as_unmap(struct as *as, uintptr_t start, uintptr_t end);
+
+/* The same, if [start, end) is one whole segment of this owner; else -ESRCH, and nothing is done. */
+int as_unmap_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner);
 int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot);
 
 /* Set and clear flags of the segments in [start, end): what they are remembered by when they are shown again. */

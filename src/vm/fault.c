@@ -83,11 +83,13 @@ static void fill_done(struct io *io)
 		if (io->error < 0)
 			fill_failed(pool, page, io->error, i == 0);
 		if (page->id.owner != NULL && page->state == PAGE_CLEAN) {
-			/* The place in swap is given up when the page comes in, so this is its only copy. */
-			if (page->swapped) {
+			/* The place in swap is given up when the page comes in: this is its only copy, as a page of memory always
+			 * is. */
+			if (page->swapped)
 				pool_give_swap(pool, page->epoch);
+			if (page->own || object_is_memory(page->id.owner))
 				page->state = PAGE_DIRTY;
-			}
+			page->swapped = false;
 			policy_insert(&pool->policy, page);
 		}
 		pool_unbusy(pool, page);
@@ -120,6 +122,7 @@ static void give_identity(struct page *page, const void *owner, struct leaf *lea
 {
 	page->id.owner = owner;
 	page->id.index = index;
+	page->id.home = owner == leaf ? NULL : &((struct object *)(uintptr_t)owner)->home;
 	leaf_set(leaf, index, word_of_frame(page->id.frame));
 }
 
@@ -187,8 +190,8 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 	return STEP_TRANSFER;
 }
 
-/* A page that is nowhere yet begins as zeros, without a transfer: private memory, and objects that are memory. */
-static int make_zeros(struct pool *pool, struct amap *amap, struct object *object, uint64_t index)
+/* A private page that is nowhere yet begins as zeros. */
+static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot)
 {
 	struct leaf *leaf = NULL;
 	struct page *page;
@@ -206,13 +209,11 @@ static int make_zeros(struct pool *pool, struct amap *amap, struct object *objec
 
 	spin_take(&pool->lock);
 	if (memory != NULL)
-		leaf = amap != NULL ? amap_own(amap, index)
-				    : sparse_own(&object->pages, index, &pool->blocks);
+		leaf = amap_own(amap, slot);
 	/* Somebody else may have been faster. */
-	if (leaf != NULL &&
-		sparse_get(amap != NULL ? &amap->words : &object->pages, index, NULL) == WORD_NONE) {
-		give_identity(page, amap != NULL ? (void *)leaf : (void *)object, leaf, index);
-		page->own = amap != NULL;
+	if (leaf != NULL && amap_get(amap, slot, NULL) == WORD_NONE) {
+		give_identity(page, leaf, leaf, slot);
+		page->own = true;
 		page->state = PAGE_DIRTY;
 		policy_insert(&pool->policy, page);
 		pool_count_add(pool, COUNT_ZEROS, 1);
@@ -279,7 +280,7 @@ static int fetch_object(struct object *object, uint64_t index, uint32_t place, e
 	if ((place & WORD_SWAP) != 0)
 		return begin_swap_in(object->pool, &object->pages, object, index, io);
 	if (object_is_memory(object))
-		return make_zeros(object->pool, NULL, object, index);
+		return begin_get(object, index, 1, size, io); /* of nowhere: zeros */
 	if (!alone) {
 		spin_take(&object->pool->lock);
 		plan = readahead_plan(&object->ahead, index, advice);
@@ -298,7 +299,10 @@ static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 
 	for (uint32_t i = 0; i < io->count && io->error == 0; i++)
 		io->error = pool_stage(pool, io->pages[i], &io->memory[i]);
-	if (io->error < 0)
+	io->later = ask != NULL;
+	if (object->ops->start == NULL)
+		io->length = 0; /* it is memory: what was never there is zeros */
+	if (io->error < 0 || object->ops->start == NULL)
 		io->done(io);
 	else
 		object->ops->start(object, io);
@@ -344,7 +348,7 @@ static int reclaim_frame(struct pool *pool, unsigned int *tries)
 	pool_count_add(pool, COUNT_INLINE_EVICTIONS, 1);
 	if (pageout_evict(pool, RECLAIM_BATCH) > 0)
 		return STEP_RESTART;
-	if (++*tries >= RECLAIM_TRIES)
+	if (!atomic_load(&pool->evicting) && ++*tries >= RECLAIM_TRIES)
 		return -ENOMEM;
 	lock_yield();
 	return STEP_RESTART;
@@ -407,6 +411,7 @@ static int take_failure(struct pool *pool, struct page *page, struct leaf *leaf)
 	int error = -(int)page->error;
 
 	leaf_set(leaf, page->id.index, page->swapped ? WORD_SWAP | page->epoch : WORD_NONE);
+	page->swapped = false; /* the place stays taken */
 	pool_forget(pool, page);
 	return error;
 }
@@ -483,7 +488,7 @@ static int fetch(struct fault *f)
 	if (f->from_amap)
 		return begin_swap_in(pool, &seg->amap->words, NULL, seg_slot(seg, f->va), &f->io);
 	if (seg->object == NULL)
-		return make_zeros(pool, seg->amap, NULL, seg_slot(seg, f->va));
+		return make_zeros(pool, seg->amap, seg_slot(seg, f->va));
 	return fetch_object(seg->object, seg_index(seg, f->va), f->place, advice_of(seg),
 		(f->flags & FAULT_AHEAD) != 0, &f->io);
 }
@@ -573,7 +578,7 @@ static unsigned int entry_prot(const struct fault *f)
 		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to copy it first */
 	if ((f->as->pmap->can & PMAP_CAN_HARVEST) == 0 && f->access != PMAP_WRITE)
 		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to be noticed */
-	return prot;
+	return f->access == PMAP_WRITE ? prot | PMAP_WRITTEN : prot;
 }
 
 static void note_use(struct fault *f)

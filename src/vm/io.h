@@ -51,6 +51,7 @@ struct io {
 	int error;     /* out: 0 or -errno */
 	void (*done)(struct io *io);
 	struct object *object; /* the one that was started; a reference is held */
+	bool later;            /* nobody waits for it: may be finished by reap */
 
 	/* vm's own. */
 	struct pool *pool;
@@ -62,7 +63,8 @@ struct io {
 	bool left;     /* under the pool's lock: nobody looks at it after done */
 
 	/* For whoever serves it: filters from the outermost inwards, then the object. */
-	uint64_t filter[4];
+	uint64_t filter[8];
+	unsigned int depth; /* filters it has passed */
 };
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "base/readahead.h"
 #include "base/sparse.h"
+#include "pmap/pmap.h"
 
 struct io;
 struct object;
@@ -57,6 +58,7 @@ struct object {
 
 	/* Of a paged object; under the pool's lock. Pages are in one pool only, so that all who map it see the same ones. */
 	struct pool *pool;
+	struct pmap_home home; /* the engine's */
 	struct sparse pages;
 	struct readahead ahead;
 	uint32_t epoch;       /* number of the write-back that will be next */

@@ -16,7 +16,7 @@
 
 static bool begin(struct pool *pool, struct evict **evict)
 {
-	if (atomic_flag_test_and_set(&pool->evicting))
+	if (atomic_exchange(&pool->evicting, true))
 		return false;
 	*evict = &pool->evict;
 	pool->evict.pool = pool;
@@ -32,7 +32,7 @@ static bool begin(struct pool *pool, struct evict **evict)
 
 static void end(struct pool *pool)
 {
-	atomic_flag_clear(&pool->evicting);
+	atomic_store(&pool->evicting, false);
 }
 
 /* ---- choose ---- */

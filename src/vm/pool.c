@@ -56,7 +56,7 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	pool->hostile = config->hostile;
 	pool->budget = (uint32_t)(config->bytes >> PAGE_SHIFT);
 	pool->frame_count = (uint32_t)(max_u64(config->bytes, config->bytes_max) >> PAGE_SHIFT);
-	atomic_flag_clear(&pool->evicting);
+	atomic_store(&pool->evicting, false);
 	pool->pages = calloc(pool->frame_count, sizeof(struct page));
 	pool->io_memory = calloc(POOL_IOS, sizeof(struct io));
 	pool->swap_used = calloc(swap_words, sizeof(uint64_t));
@@ -184,6 +184,13 @@ void pool_forget(struct pool *pool, struct page *page)
 {
 	policy_remove(&pool->policy, page);
 	page->id.owner = NULL;
+	if (page->swapped)
+		pool_give_swap(pool, page->epoch);
+	page->swapped = false;
+	/* Its place in the object may be another page's a moment later: the bytes go now, whoever is busy with it. */
+	if (page->id.home != NULL)
+		(void)pool->pmap->ops->stage(pool->pmap, &page->id, NULL);
+	page->id.home = NULL;
 	free_when_unused(pool, page);
 }
 
@@ -221,6 +228,8 @@ struct io *pool_take_io(struct pool *pool)
 	io->length = 0;
 	io->error = 0;
 	io->ask_count = 0;
+	io->depth = 0;
+	io->later = false;
 	io->finished = false;
 	io->left = false;
 	return io;

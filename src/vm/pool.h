@@ -115,7 +115,7 @@ struct pool {
 	uint64_t *swap_used; /* one bit a page */
 	uint64_t swap_pages;
 	uint64_t swap_hint;
-	atomic_flag evicting; /* one at a time: this struct is large, and handlers have small stacks */
+	atomic_bool evicting; /* one at a time: this struct is large, and handlers have small stacks */
 	struct evict evict;
 	atomic_uint_fast64_t counts[POOL_COUNTS];
 };

@@ -10,6 +10,7 @@
 #include "support/run.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -171,6 +172,27 @@ static void a_guarded_mapping_in_the_hole_of_a_guarded_one_has_its_own_errors_bo
 }
 CHILD_CASE(a_guarded_mapping_in_the_hole_of_a_guarded_one_has_its_own_errors)
 
+/* A raw mapping of a file that dies in our hole is the program's own: it must die, not be retried for ever. */
+static void touch_a_strangers_dead_page(void *argument)
+{
+	int outer = file_of((size_t)8 * PAGE);
+	int inner = file_of(PAGE);
+	struct quire_map *map;
+
+	(void)argument;
+	EXPECT_IS(quire_map_fd(NULL, outer, QUIRE_OPTIONS(map, .guard = QUIRE_GUARD_ZEROS), &map), 0);
+	EXPECT_IS(quire_map_unmap(map, 2 * PAGE, PAGE), 0);
+	EXPECT(mmap(at(map, 2), PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, inner, 0) == at(map, 2));
+	EXPECT_IS(ftruncate(inner, 0), 0);
+	(void)*(volatile char *)at(map, 2);
+}
+
+static void a_strangers_dead_page_in_the_hole_is_not_ours(void **state)
+{
+	(void)state;
+	child_dies_of(SIGBUS, touch_a_strangers_dead_page, NULL);
+}
+
 /* ---- reservations ---- */
 
 static struct quire_map *inside(struct quire_map *host, size_t page, size_t pages, uint32_t flags)
@@ -263,6 +285,7 @@ int main(void)
 		cmocka_unit_test(every_operation_on_a_mapping_spares_a_handle_in_its_hole),
 		cmocka_unit_test(a_tail_patch_spares_a_handle_in_the_hole),
 		cmocka_unit_test(a_guarded_mapping_in_the_hole_of_a_guarded_one_has_its_own_errors),
+		cmocka_unit_test(a_strangers_dead_page_in_the_hole_is_not_ours),
 		cmocka_unit_test(a_tenant_that_shrinks_gives_its_addresses_back_to_the_reservation),
 		cmocka_unit_test(what_was_replaced_takes_nothing_with_it_when_it_is_given_back),
 		cmocka_unit_test(placing_without_replace_never_takes_an_inner_reservation),

@@ -65,7 +65,8 @@ static const char *group_name(const struct quire_mapping *mapping)
 		return "[kernel]";
 	if (mapping->name[0] != '\0')
 		return mapping->name;
-	if ((mapping->flags & access) == 0) /* glibc's guard below a thread's stack is a page, Go's and Java's some more */
+	if ((mapping->flags & access) ==
+		0) /* glibc's guard below a thread's stack is a page, Go's and Java's some more */
 		return mapping->end - mapping->start <= 1 << 20 ? "[guard pages]" : "[reserved addresses]";
 	return (mapping->flags & QUIRE_MAPPING_GROWS_DOWN) != 0 ? "[stacks]" : "[anonymous]";
 }
@@ -134,7 +135,8 @@ static bool is_memory(const struct quire_mapping *mapping)
 static uint64_t clean_of(const struct quire_mapping *m)
 {
 	uint64_t clean = m->shared_clean_bytes + m->private_clean_bytes;
-	uint64_t of_file = m->resident_bytes - (m->anonymous_bytes < m->resident_bytes ? m->anonymous_bytes : 0);
+	uint64_t of_file = m->resident_bytes -
+		(m->anonymous_bytes < m->resident_bytes ? m->anonymous_bytes : 0);
 
 	if (is_memory(m) || m->locked_bytes != 0)
 		return 0;
@@ -162,11 +164,12 @@ static uint64_t read_limit(void)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
 	unsigned long long limit = QUIRE_UNKNOWN;
+	char text[32];
 
 	if (file == NULL)
 		return QUIRE_UNKNOWN;
-	if (fscanf(file, "%llu", &limit) != 1)
-		limit = QUIRE_UNKNOWN;
+	if (fgets(text, sizeof(text), file) != NULL)
+		limit = strtoull(text, NULL, 10);
 	fclose(file);
 	return limit;
 }
@@ -269,7 +272,7 @@ static void merge_groups(struct maps_view *view)
 enum status maps_gather(struct maps_view *view, int pid, const struct maps_settings *settings)
 {
 	struct quire_mapping mapping = { .size = sizeof(mapping) };
-	struct quire_maps *maps;
+	struct quire_maps *maps = NULL;
 	int r;
 
 	*view = (struct maps_view){ .process = { .size = sizeof(view->process) }, .limit = read_limit() };
