@@ -57,6 +57,10 @@ int front_mincore(struct front *front, uintptr_t start, size_t length, unsigned 
 int front_mlock(struct front *front, uintptr_t start, size_t length, int flags);
 int front_munlock(struct front *front, uintptr_t start, size_t length);
 
+/* pread and pwrite: bytes, or -errno. A write makes the object longer. */
+int64_t front_pread(struct object *object, uint64_t offset, void *to, size_t bytes);
+int64_t front_pwrite(struct object *object, uint64_t offset, const void *from, size_t bytes);
+
 /* What a child sees: shared pages shared, private ones copied on write, WIPEONFORK zero, DONTFORK absent, nothing
  * locked. The child's space is empty. -ENOMEM. */
 int front_fork(struct as *parent, struct as *child);

@@ -107,7 +107,11 @@ static int check_file(struct mapping *m)
 {
 	const struct front_file *file = m->file;
 	int type = m->flags & MAP_TYPE;
+	uint64_t length = m->request.range.end - m->request.range.start;
 
+	/* No file is longer than an off_t says. */
+	if (m->request.range.offset >> PAGE_SHIFT > (INT64_MAX - length) >> PAGE_SHIFT)
+		return -EOVERFLOW;
 	if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) {
 		if (type == MAP_SHARED_VALIDATE && (m->flags & ~LEGACY_FLAGS) != 0)
 			return -EOPNOTSUPP;

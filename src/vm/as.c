@@ -98,14 +98,20 @@ bool as_find(struct as *as, uintptr_t va, struct seg *seg)
 	return found != NULL;
 }
 
-bool as_covers(struct as *as, uintptr_t start, uintptr_t end)
+/* Is all of [start, end) in segments that have these flags? */
+static bool covers(struct as *as, uintptr_t start, uintptr_t end, uint32_t flags)
 {
 	struct seg seg;
 
 	for (uintptr_t va = start; va < end; va = seg.range.end)
-		if (!as_find(as, va, &seg) || seg.range.start > va)
+		if (!as_find(as, va, &seg) || seg.range.start > va || (seg.range.flags & flags) != flags)
 			return false;
 	return true;
+}
+
+bool as_covers(struct as *as, uintptr_t start, uintptr_t end)
+{
+	return covers(as, start, end, 0);
 }
 
 unsigned int as_count(struct as *as, uintptr_t start, uintptr_t end)
@@ -138,7 +144,8 @@ int as_up(void *above, struct pmap_question *question)
 /* Makes sure that the next edits find what they need: so many segments, and so many lists. All that can fail is here. */
 static int reserve(struct as *as, unsigned int segs, unsigned int lists) must_hold(lock_as)
 {
-	unsigned int need = atomic_load(&as->list)->count + MORE_AT_MOST;
+	unsigned int need = atomic_load(&as->list)->count +
+		MORE_AT_MOST * lists; /* each may be longer than the one before */
 	struct seglist **at = &as->spare_lists;
 
 	for (; as->spare_seg_count < segs; as->spare_seg_count++) {
@@ -182,12 +189,18 @@ static struct seg *take_seg(struct as *as) must_hold(lock_as)
 	return seg;
 }
 
+/* One that is long enough: a change that was finished in between may have put a shorter one in front. */
 static struct seglist *take_list(struct as *as) must_hold(lock_as)
 {
-	struct seglist *list = as->spare_lists;
+	unsigned int need = atomic_load(&as->list)->count + MORE_AT_MOST;
+	struct seglist **at = &as->spare_lists;
+	struct seglist *list;
 
+	while (*at != NULL && (*at)->room < need)
+		at = &(*at)->next;
+	list = *at;
 	assert(list != NULL);
-	as->spare_lists = list->next;
+	*at = list->next;
 	return list;
 }
 
@@ -331,17 +344,6 @@ static void edit_revert(struct edit *edit) must_hold(lock_as)
 
 /* ---- the operations ---- */
 
-/* Does [start, end) hold nothing but kept addresses? */
-static bool only_reserved(struct as *as, uintptr_t start, uintptr_t end)
-{
-	struct seg seg;
-
-	for (uintptr_t va = start; va < end; va = seg.range.end)
-		if (!as_find(as, va, &seg) || seg.range.start > va || (seg.range.flags & PMAP_RESERVED) == 0)
-			return false;
-	return true;
-}
-
 /* Nobody reaches the pages of what is being taken away, and what was written is known. */
 static void hide_pages(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
 {
@@ -413,7 +415,7 @@ static int map_prepare(struct as *as, const struct map_request *request, struct 
 {
 	int r;
 
-	if (request->over_reserved && !only_reserved(as, seg->range.start, seg->range.end))
+	if (request->over_reserved && !covers(as, seg->range.start, seg->range.end, PMAP_RESERVED))
 		return -EEXIST;
 	r = choose_place(as, &seg->range, how);
 	if (r == 0)

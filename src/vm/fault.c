@@ -83,11 +83,13 @@ static void fill_done(struct io *io)
 		if (io->error < 0)
 			fill_failed(pool, page, io->error, i == 0);
 		if (page->id.owner != NULL && page->state == PAGE_CLEAN) {
-			/* The place in swap is given up when the page comes in, so this is its only copy. */
-			if (page->swapped) {
+			/* The place in swap is given up when the page comes in: this is its only copy, as a page of memory always
+			 * is. */
+			if (page->swapped)
 				pool_give_swap(pool, page->epoch);
+			if (page->own || object_is_memory(page->id.owner))
 				page->state = PAGE_DIRTY;
-			}
+			page->swapped = false;
 			policy_insert(&pool->policy, page);
 		}
 		pool_unbusy(pool, page);
@@ -160,10 +162,11 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 
 	count = (uint32_t)min_u64(count, min_u64(IO_PAGES_MAX, ((size - 1) >> PAGE_SHIFT) + 1 - first));
 	spin_take(&pool->lock);
-	if (pool_should_begin(pool))
-		count = 1; /* under pressure nothing is read ahead */
 	io = pool_take_io(pool);
 	for (uint32_t i = 0; io != NULL && i < count; i++) {
+		/* Nothing is read ahead under pressure, nor into the frame that a copy of the first page may need. */
+		if (i > 0 && (pool_should_begin(pool) || pool->in_use + 1 >= pool->budget))
+			break;
 		r = join_get(pool, io, object, first + i);
 		if (r != 0)
 			break;
@@ -408,6 +411,7 @@ static int take_failure(struct pool *pool, struct page *page, struct leaf *leaf)
 	int error = -(int)page->error;
 
 	leaf_set(leaf, page->id.index, page->swapped ? WORD_SWAP | page->epoch : WORD_NONE);
+	page->swapped = false; /* the place stays taken */
 	pool_forget(pool, page);
 	return error;
 }
@@ -534,6 +538,8 @@ static int copy_page(struct fault *f)
 	if (r == 0)
 		r = install_copy(f, copy);
 	if (r == 0) {
+		/* The copy takes its place. */
+		shown_drop(f->page, f->as, f->va);
 		pool_unbusy(pool, f->page);
 		f->page = copy;
 		f->own = true;

@@ -26,7 +26,8 @@
 #include <stdint.h>
 
 struct as;
-struct io;
+struct object;
+struct page;
 
 enum fault_flag {
 	FAULT_NOWAIT =
@@ -57,8 +58,6 @@ void fault_fail(struct as *as, uintptr_t va);
 
 /* Bytes of a page that are nowhere yet: for object_write and the like. The page is busy; give it back by pool_unbusy().
  * -EAGAIN as above. */
-struct object;
-struct page;
 int fault_object_page(struct object *object, uint64_t index, struct page **page);
 
 #endif

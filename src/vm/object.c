@@ -128,23 +128,15 @@ const struct pmap_window *object_window(struct object *object)
 
 /* ---- content ---- */
 
-static void hide_part(void *user, struct as *as, const struct seg *seg, const struct pmap_span *part)
+/* A cut takes private copies too, as the kernel's does; a punched hole does not. */
+static void hide_part(void *cut, struct as *as, const struct seg *seg, const struct pmap_span *part)
 {
-	(void)user;
 	shown_hide(as, seg, part->start, part->end);
-}
-
-/* A cut takes private copies too, as the kernel's does. */
-static void cut_part(void *user, struct as *as, const struct seg *seg, const struct pmap_span *part)
-{
-	(void)user;
-	shown_hide(as, seg, part->start, part->end);
-	if (seg->amap != NULL)
+	if (cut != NULL && seg->amap != NULL)
 		(void)shown_drop_private(as, seg, part->start, part->end);
 }
 
-/* Somebody's page, to be changed or read outside of all mappings. */
-static int get_page(struct object *object, uint64_t index, struct page **page, char **memory)
+int object_get_page(struct object *object, uint64_t index, struct page **page, char **memory)
 {
 	void *at;
 	int r;
@@ -157,7 +149,7 @@ static int get_page(struct object *object, uint64_t index, struct page **page, c
 	return r;
 }
 
-static void put_page(struct object *object, struct page *page, bool changed)
+void object_put_page(struct object *object, struct page *page, bool changed)
 {
 	spin_take(&object->pool->lock);
 	if (changed)
@@ -166,7 +158,7 @@ static void put_page(struct object *object, struct page *page, bool changed)
 	spin_give(&object->pool->lock);
 }
 
-static bool is_cached(struct object *object, uint64_t index)
+bool object_has_page(struct object *object, uint64_t index)
 {
 	uint32_t word;
 
@@ -182,11 +174,11 @@ static int zero_range(struct object *object, uint64_t offset, size_t bytes)
 	char *memory;
 	int r;
 
-	r = get_page(object, offset >> PAGE_SHIFT, &page, &memory);
+	r = object_get_page(object, offset >> PAGE_SHIFT, &page, &memory);
 	if (r < 0)
 		return r;
 	memset(memory + offset % PAGE_BYTES, 0, bytes);
-	put_page(object, page, true);
+	object_put_page(object, page, true);
 	return 0;
 }
 
@@ -197,10 +189,10 @@ void object_follow(struct object *object, uint64_t bytes)
 	if (object->pool == NULL)
 		return;
 	/* Twice: a fault that knew the old size may have entered a page between the first look and the drop. */
-	shown_each(object, dead, UINT64_MAX, cut_part, NULL);
+	shown_each(object, dead, UINT64_MAX, hide_part, object);
 	drop_pages(object, dead, UINT64_MAX);
-	shown_each(object, dead, UINT64_MAX, cut_part, NULL);
-	if (bytes % PAGE_BYTES == 0 || !is_cached(object, dead - 1))
+	shown_each(object, dead, UINT64_MAX, hide_part, object);
+	if (bytes % PAGE_BYTES == 0 || !object_has_page(object, dead - 1))
 		return;
 	(void)zero_range(object, bytes, PAGE_BYTES - bytes % PAGE_BYTES);
 }
@@ -218,61 +210,6 @@ int object_resize(struct object *object, uint64_t bytes)
 	if (r == 0)
 		object_follow(object, min_u64(before, bytes));
 	return r;
-}
-
-int64_t object_write(struct object *object, uint64_t offset, const void *from, size_t bytes)
-{
-	uint64_t size;
-	size_t done = 0;
-	int r;
-
-	r = object_size(object, &size);
-	if (r == 0 && offset + bytes > size)
-		r = object_resize(object, offset + bytes);
-	while (r == 0 && done < bytes) {
-		uint64_t at = offset + done;
-		size_t now = (size_t)min_u64(bytes - done, PAGE_BYTES - at % PAGE_BYTES);
-		struct page *page;
-		char *memory;
-
-		r = get_page(object, at >> PAGE_SHIFT, &page, &memory);
-		if (r < 0)
-			break;
-		memcpy(memory + at % PAGE_BYTES, (const char *)from + done, now);
-		put_page(object, page, true);
-		done += now;
-	}
-	return done > 0 || r == 0 ? (int64_t)done : r;
-}
-
-int64_t object_read(struct object *object, uint64_t offset, void *to, size_t bytes)
-{
-	uint64_t size;
-	size_t done = 0;
-	int r;
-
-	r = object_size(object, &size);
-	if (r < 0)
-		return r;
-	bytes = offset >= size ? 0 : (size_t)min_u64(bytes, size - offset);
-	while (done < bytes) {
-		uint64_t at = offset + done;
-		size_t now = (size_t)min_u64(bytes - done, PAGE_BYTES - at % PAGE_BYTES);
-		struct page *page;
-		char *memory;
-
-		if (object_is_memory(object) && !is_cached(object, at >> PAGE_SHIFT)) {
-			memset((char *)to + done, 0, now);
-		} else {
-			r = get_page(object, at >> PAGE_SHIFT, &page, &memory);
-			if (r < 0)
-				break;
-			memcpy((char *)to + done, memory + at % PAGE_BYTES, now);
-			put_page(object, page, false);
-		}
-		done += now;
-	}
-	return done > 0 || r == 0 ? (int64_t)done : r;
 }
 
 int object_punch(struct object *object, uint64_t first, uint64_t last)

@@ -12,12 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/readahead.h"
 #include "base/sparse.h"
 #include "pmap/pmap.h"
-#include "vm/readahead.h"
 
 struct io;
 struct object;
+struct page;
 struct pmap_window;
 struct pool;
 
@@ -80,9 +81,13 @@ const struct pmap_window *object_window(struct object *object); /* takes NULL; N
 
 /* ---- content, by others than a mapping's user: what every mapping shows stays one with it ---- */
 
-/* As read(2) and write(2) at an offset: bytes, or -errno. A write makes the object longer if it can grow. */
-int64_t object_read(struct object *object, uint64_t offset, void *to, size_t bytes);
-int64_t object_write(struct object *object, uint64_t offset, const void *from, size_t bytes);
+/* A page to be read or changed outside of all mappings. It stays where it is until it is put back. -errno as
+ * fault_handle(). */
+int object_get_page(struct object *object, uint64_t index, struct page **page, char **memory);
+void object_put_page(struct object *object, struct page *page, bool changed);
+
+/* Is it in memory or swap? */
+bool object_has_page(struct object *object, uint64_t index);
 
 /* As ftruncate(2): pages beyond are gone, private copies too; the rest of the last page reads zero. */
 int object_resize(struct object *object, uint64_t bytes);

@@ -58,7 +58,6 @@ struct page {
 	bool dirty : 1;   /* in WRITING and FAILED: there are bytes to put */
 	bool ahead : 1;   /* nobody has touched it yet */
 	bool swapped : 1; /* FILLING, FAILED: from swap, from the place in `epoch` */
-	uint8_t spare;
 };
 
 _Static_assert(sizeof(struct page) == 64, "one cache line a frame: the bookkeeping we promise");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/align.h"
+#include "base/sort.h"
 #include "vm/as.h"
 #include "vm/object.h"
 #include "vm/pool.h"
@@ -117,23 +118,12 @@ static void evict_choose(struct evict *evict)
 
 /* ---- unmap ---- */
 
-static bool shown_before(const struct shown *a, const struct shown *b)
+static bool shown_before(const void *x, const void *y)
 {
+	const struct shown *a = x;
+	const struct shown *b = y;
+
 	return a->space != b->space ? a->space < b->space : a->va < b->va;
-}
-
-/* qsort() may allocate, which a signal handler must not. */
-static void sort_shown(struct shown *list, uint32_t count)
-{
-	for (uint32_t gap = count / 2; gap > 0; gap /= 2)
-		for (uint32_t i = gap; i < count; i++) {
-			struct shown item = list[i];
-			uint32_t j = i;
-
-			for (; j >= gap && shown_before(&item, &list[j - gap]); j -= gap)
-				list[j] = list[j - gap];
-			list[j] = item;
-		}
 }
 
 static void list_shown(struct evict *evict)
@@ -151,7 +141,7 @@ static void list_shown(struct evict *evict)
 		}
 		evict->shown[evict->shown_count++] = (struct shown){ page->va, page, page->space };
 	}
-	sort_shown(evict->shown, evict->shown_count);
+	sort_in_place(evict->shown, evict->shown_count, sizeof(evict->shown[0]), shown_before);
 }
 
 /* The run of entries from `from` on that are in one space; its spans, neighbours joined. */
@@ -235,24 +225,14 @@ static void evict_ask(struct evict *evict)
 
 /* ---- put ---- */
 
-static bool page_before(const struct page *a, const struct page *b)
+static bool page_before(const void *x, const void *y)
 {
+	const struct page *a = *(struct page *const *)x;
+	const struct page *b = *(struct page *const *)y;
+
 	if (a->id.owner != b->id.owner)
 		return (uintptr_t)a->id.owner < (uintptr_t)b->id.owner;
 	return a->id.index < b->id.index;
-}
-
-static void sort_pages(struct page **list, uint32_t count)
-{
-	for (uint32_t gap = count / 2; gap > 0; gap /= 2)
-		for (uint32_t i = gap; i < count; i++) {
-			struct page *page = list[i];
-			uint32_t j = i;
-
-			for (; j >= gap && page_before(page, list[j - gap]); j -= gap)
-				list[j] = list[j - gap];
-			list[j] = page;
-		}
 }
 
 static void put_done(struct io *io)
@@ -380,7 +360,7 @@ static void put_in_swap(struct evict *evict, struct page *page)
 
 static void evict_put(struct evict *evict)
 {
-	sort_pages(evict->pages, evict->count);
+	sort_in_place(evict->pages, evict->count, sizeof(struct page *), page_before);
 	for (uint32_t i = 0; i < evict->count;) {
 		struct page *page = evict->pages[i];
 		struct object *object = (struct object *)(uintptr_t)page->id.owner;

@@ -184,6 +184,9 @@ void pool_forget(struct pool *pool, struct page *page)
 {
 	policy_remove(&pool->policy, page);
 	page->id.owner = NULL;
+	if (page->swapped)
+		pool_give_swap(pool, page->epoch);
+	page->swapped = false;
 	/* Its place in the object may be another page's a moment later: the bytes go now, whoever is busy with it. */
 	if (page->id.home != NULL)
 		(void)pool->pmap->ops->stage(pool->pmap, &page->id, NULL);

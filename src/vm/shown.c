@@ -37,6 +37,12 @@ void shown_add(struct page *page, const struct as *as, uintptr_t va)
 	page->space = as->space;
 }
 
+void shown_drop(struct page *page, const struct as *as, uintptr_t va)
+{
+	if (page->maps == MAPPED_ONCE && page->va == va && page->space == as->space)
+		page->maps = MAPPED_NOWHERE;
+}
+
 /* With the pool's lock. */
 static struct page *page_at(struct as *as, const struct seg *seg, uintptr_t va)
 {
@@ -96,14 +102,10 @@ static void unlist(struct as *as, const struct sparse *pages, uint64_t first, ui
 
 		for (; index < end; index++) {
 			uint32_t word = sparse_get(pages, index, NULL);
-			uintptr_t va = start + ((index - first) << PAGE_SHIFT);
-			struct page *page;
 
-			if (!word_is_frame(word))
-				continue;
-			page = pool_page(as->pool, word);
-			if (page->maps == MAPPED_ONCE && page->space == as->space && page->va == va)
-				page->maps = MAPPED_NOWHERE;
+			if (word_is_frame(word))
+				shown_drop(pool_page(as->pool, word), as,
+					start + ((index - first) << PAGE_SHIFT));
 		}
 	}
 }

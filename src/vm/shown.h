@@ -16,8 +16,6 @@
 #include "vm/page.h"
 #include "vm/pool.h"
 
-struct object;
-
 /* All spaces of a pool as they are, until left. */
 void shown_enter(struct pool *pool, struct sections *sections);
 void shown_leave(const struct sections *sections);
@@ -26,6 +24,9 @@ void shown_leave(const struct sections *sections);
 
 /* Remembers that va of a space is about to show the page. With the pool's lock. */
 void shown_add(struct page *page, const struct as *as, uintptr_t va);
+
+/* Another page is about to be shown there instead. With the pool's lock. */
+void shown_drop(struct page *page, const struct as *as, uintptr_t va);
 
 /* No address of [start, end) in a segment shows anything any more; pages that were written are DIRTY. */
 void shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);

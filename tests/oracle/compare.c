@@ -7,17 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours", "few-frames" };
+const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours", "move-many" };
+
+/* A script takes some milliseconds; under a sanitizer and load, hundreds. */
+enum { PATIENCE_S = 20 };
+
+bool machine_died;
 
 static struct result *shared; /* of the kernel, then of the other */
 
 static struct result *results_of(int machine)
 {
 	if (shared == NULL) {
-		shared = mmap(NULL, 2 * OPS_MAX * sizeof(struct result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		shared = mmap(NULL, 2 * OPS_MAX * sizeof(struct result), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (shared == MAP_FAILED)
 			abort();
 	}
@@ -46,8 +53,8 @@ uint64_t hash_bytes(const void *bytes, size_t length)
 
 static bool one(const struct seg_entry *a, uint64_t a_id, const struct seg_entry *b, uint64_t b_id)
 {
-	return a->end == b->start && a->prot == b->prot && a->kind == b->kind && a->shared == b->shared && a_id == b_id &&
-		(a->kind == SEG_ANON || a->offset + (a->end - a->start) == b->offset);
+	return a->end == b->start && a->prot == b->prot && a->kind == b->kind && a->shared == b->shared &&
+		a_id == b_id && (a->kind == SEG_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
 void normalise(struct result *result, const uint64_t *ids)
@@ -83,7 +90,8 @@ void normalise(struct result *result, const uint64_t *ids)
 
 static bool equal_access(const struct access_result *a, const struct access_result *b)
 {
-	return a->signal == b->signal && a->code == b->code && a->address == b->address && a->value == b->value;
+	return a->signal == b->signal && a->code == b->code && a->address == b->address &&
+		a->value == b->value;
 }
 
 static bool equal_segments(const struct result *a, const struct result *b)
@@ -94,8 +102,8 @@ static bool equal_segments(const struct result *a, const struct result *b)
 		const struct seg_entry *x = &a->segs[i];
 		const struct seg_entry *y = &b->segs[i];
 
-		if (x->start != y->start || x->end != y->end || x->offset != y->offset || x->prot != y->prot ||
-			x->kind != y->kind || x->shared != y->shared)
+		if (x->start != y->start || x->end != y->end || x->offset != y->offset ||
+			x->prot != y->prot || x->kind != y->kind || x->shared != y->shared)
 			return false;
 	}
 	return true;
@@ -105,7 +113,8 @@ static bool equal(const struct op *op, const struct result *a, const struct resu
 {
 	bool residency = op->kind == OP_MINCORE && (mode == MODE_HOSTILE || mode == MODE_BACKED);
 
-	if (!a->done || !b->done || a->error != b->error || a->value != b->value || !equal_access(&a->access, &b->access))
+	if (!a->done || !b->done || a->error != b->error || a->value != b->value ||
+		!equal_access(&a->access, &b->access))
 		return false;
 	for (size_t i = 0; i < CHILD_ACCESSES; i++)
 		if (!equal_access(&a->child[i], &b->child[i]))
@@ -113,7 +122,20 @@ static bool equal(const struct op *op, const struct result *a, const struct resu
 	return (residency || a->hash == b->hash) && equal_segments(a, b);
 }
 
-/* How many of the kernel's list entries an operation's old range touches, and whether they are private memory. */
+/* Before 6.17 a move took one mapping only. */
+static bool moves_one_only(void)
+{
+	struct utsname name;
+	unsigned long major;
+	char *rest;
+
+	if (uname(&name) != 0)
+		return false;
+	major = strtoul(name.release, &rest, 10);
+	return major < 6 || (major == 6 && strtoul(rest + 1, NULL, 10) < 17);
+}
+
+/* Does an operation begin in private memory? */
 static bool over_anonymous_neighbours(const struct op *op, const struct result *before)
 {
 	for (unsigned int i = 0; i < before->seg_count; i++) {
@@ -132,10 +154,13 @@ static enum named_difference judge(const struct op *ops, size_t i, enum machine_
 
 	if (equal(&ops[i], a, b, mode))
 		return SAME;
+	if (ops[i].kind == OP_MREMAP && a->done && b->done && a->error == EFAULT && b->error == 0 &&
+		(ops[i].flags & MREMAP_FIXED) != 0 && moves_one_only())
+		return MOVE_MANY;
 	/* Private memory whose pages have moved keeps page numbers of its old place in the kernel, so neighbours may be two
 	 * VMAs there that are one here: an mremap over both is refused by the kernel only. */
-	if (ops[i].kind == OP_MREMAP && i > 0 && a->done && b->done && a->error == EFAULT && b->error != EFAULT &&
-		over_anonymous_neighbours(&ops[i], kernel_result(i - 1)))
+	if (ops[i].kind == OP_MREMAP && i > 0 && a->done && b->done && a->error == EFAULT &&
+		b->error != EFAULT && over_anonymous_neighbours(&ops[i], kernel_result(i - 1)))
 		return ANON_NEIGHBOURS;
 	return REAL_DIFFERENCE;
 }
@@ -150,6 +175,7 @@ static void run_child(const struct op *ops, size_t count, int machine, enum mach
 	(void)fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
+		(void)alarm(PATIENCE_S); /* an endless loop is a difference like any other */
 		if (machine == 0)
 			run_kernel(ops, count, results);
 		else
@@ -158,6 +184,7 @@ static void run_child(const struct op *ops, size_t count, int machine, enum mach
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		abort();
+	machine_died = machine_died || status != 0;
 	if (status != 0)
 		(void)printf("# machine %d ended with status 0x%x\n", machine, (unsigned int)status);
 }
@@ -165,6 +192,7 @@ static void run_child(const struct op *ops, size_t count, int machine, enum mach
 size_t compare(const struct op *ops, size_t count, enum machine_mode mode, bool native, uint64_t *named)
 {
 	(void)native;
+	machine_died = false;
 	run_child(ops, count, 0, mode);
 	run_child(ops, count, 1, mode);
 	for (size_t i = 0; i < count; i++) {

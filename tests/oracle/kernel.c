@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -105,12 +105,15 @@ static void parse_line(const char *line, struct result *result, uint64_t *ids)
 	at++;
 	must(result->seg_count < SEGS_MAX, "too many segments");
 	*seg = (struct seg_entry){ .start = (start - ARENA) / P, .end = (end - ARENA) / P };
-	seg->prot = (at[0] == 'r' ? PROT_READ : 0) | (at[1] == 'w' ? PROT_WRITE : 0) | (at[2] == 'x' ? PROT_EXEC : 0);
+	seg->prot = (at[0] == 'r' ? PROT_READ : 0) | (at[1] == 'w' ? PROT_WRITE : 0) |
+		(at[2] == 'x' ? PROT_EXEC : 0);
 	seg->shared = at[3] == 's';
 	offset = strtoull(at + 5, &at, 16);
 	at = strchr(at + 1, ' '); /* past the device */
 	ids[result->seg_count] = strtoull(at, NULL, 10);
-	seg->kind = ids[result->seg_count] == 0 ? SEG_ANON : ids[result->seg_count] == file_inode ? SEG_FILE : SEG_SHARED_0;
+	seg->kind = ids[result->seg_count] == 0        ? SEG_ANON
+		: ids[result->seg_count] == file_inode ? SEG_FILE
+						       : SEG_SHARED_0;
 	seg->offset = seg->kind == SEG_ANON ? 0 : offset / P;
 	result->seg_count++;
 }
@@ -201,9 +204,12 @@ static void content(const struct op *op, struct result *result)
 		plain(result, call(SYS_ftruncate, (uint64_t)files[FD_RDWR], op->length, 0, 0, 0, 0));
 	} else if (op->kind == OP_PWRITE) {
 		memset(bytes, (int)op->value, op->length);
-		plain(result, call(SYS_pwrite64, (uint64_t)files[FD_RDWR], (uint64_t)(uintptr_t)bytes, op->length, op->at, 0, 0));
+		plain(result,
+			call(SYS_pwrite64, (uint64_t)files[FD_RDWR], (uint64_t)(uintptr_t)bytes, op->length,
+				op->at, 0, 0));
 	} else {
-		r = call(SYS_pread64, (uint64_t)files[FD_RDWR], (uint64_t)(uintptr_t)bytes, op->length, op->at, 0, 0);
+		r = call(SYS_pread64, (uint64_t)files[FD_RDWR], (uint64_t)(uintptr_t)bytes, op->length,
+			op->at, 0, 0);
 		plain(result, r);
 		result->hash = r > 0 ? hash_bytes(bytes, (size_t)r) : 0;
 	}
@@ -217,21 +223,27 @@ static void run_one(const struct op *op, struct result *result)
 
 	switch (op->kind) {
 	case OP_MMAP:
-		r = call(SYS_mmap, op->at == ELSEWHERE ? 0 : at, op->length, (uint64_t)op->prot, (uint64_t)op->flags,
-			(uint64_t)files[op->fd], op->to);
+		r = call(SYS_mmap, op->at == ELSEWHERE ? 0 : at, op->length, (uint64_t)op->prot,
+			(uint64_t)op->flags, (uint64_t)files[op->fd], op->to);
 		place(result, r, op->length);
 		break;
 	case OP_MUNMAP: plain(result, call(SYS_munmap, at, op->length, 0, 0, 0, 0)); break;
-	case OP_MPROTECT: plain(result, call(SYS_mprotect, at, op->length, (uint64_t)op->prot, 0, 0, 0)); break;
+	case OP_MPROTECT:
+		plain(result, call(SYS_mprotect, at, op->length, (uint64_t)op->prot, 0, 0, 0));
+		break;
 	case OP_MREMAP:
 		r = call(SYS_mremap, at, op->length, op->new_length, (uint64_t)op->flags, ARENA + op->to, 0);
 		place(result, r, op->new_length);
 		break;
-	case OP_MADVISE: plain(result, call(SYS_madvise, at, op->length, (uint64_t)op->flags, 0, 0, 0)); break;
+	case OP_MADVISE:
+		plain(result, call(SYS_madvise, at, op->length, (uint64_t)op->flags, 0, 0, 0));
+		break;
 	case OP_MSYNC: plain(result, call(SYS_msync, at, op->length, (uint64_t)op->flags, 0, 0, 0)); break;
 	case OP_MINCORE:
 		memset(vector, 0, sizeof(vector));
-		plain(result, call(SYS_mincore, at, op->length, op->value == 1 ? 8 : (uint64_t)(uintptr_t)vector, 0, 0, 0));
+		plain(result,
+			call(SYS_mincore, at, op->length, op->value == 1 ? 8 : (uint64_t)(uintptr_t)vector, 0,
+				0, 0));
 		for (size_t i = 0; i < sizeof(vector); i++)
 			vector[i] &= 1;
 		result->hash = result->error == 0 ? hash_bytes(vector, sizeof(vector)) : 0;

@@ -35,6 +35,18 @@ static void report(struct script *script, enum machine_mode mode, uint64_t seed)
 	}
 }
 
+/* A child that was killed or not scheduled for so long that it was given up, and does well when tried again: the machine's
+ * doing (no memory, no processor), not ours. */
+static bool was_stalled(const struct script *script, enum machine_mode mode)
+{
+	uint64_t named[NAMED_COUNT] = { 0 };
+
+	if (!machine_died || compare(script->ops, script->count, mode, false, named) < script->count)
+		return false;
+	(void)printf("# a child was stalled; its script agrees when run again\n");
+	return true;
+}
+
 /* Operations run until the first difference, or all. True: no difference without a name. */
 static bool run(enum machine_mode mode, uint64_t seed, size_t ops)
 {
@@ -46,7 +58,8 @@ static bool run(enum machine_mode mode, uint64_t seed, size_t ops)
 		uint64_t own = seed * 1000003 + n;
 
 		generate(&script, own, SCRIPT_OPS, mode);
-		if (compare(script.ops, script.count, mode, false, named) < script.count) {
+		if (compare(script.ops, script.count, mode, false, named) < script.count &&
+			!was_stalled(&script, mode)) {
 			report(&script, mode, own);
 			return false;
 		}
@@ -89,9 +102,11 @@ int main(int argc, char **argv)
 	ok = run(MODE_PLAIN, seed, ops / 2);
 	(void)printf("%sok 1 - vm agrees with the kernel\n", ok ? "" : "not ");
 	ok = run(MODE_HOSTILE, seed, ops / 4);
-	(void)printf("%sok 2 - vm with eight frames that are evicted at every fault agrees with the kernel\n", ok ? "" : "not ");
+	(void)printf("%sok 2 - vm with eight frames that are evicted at every fault agrees with the kernel\n",
+		ok ? "" : "not ");
 	ok = run(MODE_BACKED, seed, ops / 4);
-	(void)printf("%sok 3 - vm over a source that is read and written agrees with the kernel\n", ok ? "" : "not ");
+	(void)printf("%sok 3 - vm over a source that is read and written agrees with the kernel\n",
+		ok ? "" : "not ");
 	/* The mutant: pages of an object can be stored into from a private segment. */
 	(void)printf("# what follows is planted:\n");
 	ok = run(MODE_BROKEN, seed, OPS_TEST);

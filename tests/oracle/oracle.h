@@ -57,7 +57,11 @@ struct op {
 	uint64_t value; /* stored, written; seed of what a child does */
 };
 
-enum seg_kind { SEG_ANON = 0, SEG_FILE = 1, SEG_SHARED_0 = 2 }; /* shared anonymous objects are numbered as they appear */
+enum seg_kind {
+	SEG_ANON = 0,
+	SEG_FILE = 1,
+	SEG_SHARED_0 = 2
+}; /* shared anonymous objects are numbered as they appear */
 
 struct seg_entry {
 	uint64_t start; /* pages from the arena */
@@ -127,10 +131,13 @@ void print_result(const struct op *op, const struct result *result);
 
 /* Runs a script on the kernel and on ours (or native). Returns the index of the first difference, or count. Differences
  * that have a name in docs/differences.md end the comparison there and are counted in named[]. */
-enum named_difference { SAME, REAL_DIFFERENCE, ANON_NEIGHBOURS, FEW_FRAMES, NAMED_COUNT };
+enum named_difference { SAME, REAL_DIFFERENCE, ANON_NEIGHBOURS, MOVE_MANY, NAMED_COUNT };
 extern const char *const difference_names[NAMED_COUNT];
 
 size_t compare(const struct op *ops, size_t count, enum machine_mode mode, bool native, uint64_t *named);
+
+/* After compare(): did a machine end before its script did? */
+extern bool machine_died;
 
 /* After compare(): the two results at an index. */
 const struct result *kernel_result(size_t i);

@@ -78,7 +78,8 @@ static void forbid_mapping_calls(void)
 	program.filter = (struct sock_filter *)(uintptr_t)code;
 	(void)mallopt(M_MMAP_MAX, 0);
 	(void)mallopt(M_ARENA_MAX, 1);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
 		(void)fprintf(stderr, "oracle: seccomp: %s\n", strerror(errno));
 		_exit(3);
 	}
@@ -92,7 +93,10 @@ static void begin_world(enum machine_mode mode)
 	bool small = mode == MODE_HOSTILE || mode == MODE_BACKED;
 	struct pool_config pool = {
 		.pmap = &world.fake.pmap,
-		.bytes = (mode == MODE_HOSTILE ? FRAMES_HOSTILE : small ? 24 : FRAMES) * P,
+		.bytes = (mode == MODE_HOSTILE   ? FRAMES_HOSTILE
+					 : small ? 24
+						 : FRAMES) *
+			P,
 		.hostile = mode == MODE_HOSTILE,
 	};
 
@@ -102,8 +106,8 @@ static void begin_world(enum machine_mode mode)
 		pool.swap_pages = SOURCE_PAGES_MAX;
 	}
 	assert_int_equal(fake_memory_init(&world.memory, (uint32_t)(pool.bytes / P)), 0);
-	assert_int_equal(fake_init(&world.fake, &world.memory, ARENA, ARENA_PAGES + ROOM_PAGES, PMAP_CAN_HARVEST, as_up,
-				 &world.as),
+	assert_int_equal(fake_init(&world.fake, &world.memory, ARENA, ARENA_PAGES + ROOM_PAGES,
+				 PMAP_CAN_HARVEST, as_up, &world.as),
 		0);
 	world.fake.broken_copy = mode == MODE_BROKEN;
 	assert_int_equal(pool_init(&world.pool, &pool), 0);
@@ -184,8 +188,9 @@ static void fork_one(const struct op *op, struct result *result)
 	static struct as child;
 
 	child_plan(op, accesses);
-	assert_int_equal(
-		fake_init(&fake, &world.memory, ARENA, ARENA_PAGES + ROOM_PAGES, PMAP_CAN_HARVEST, as_up, &child), 0);
+	assert_int_equal(fake_init(&fake, &world.memory, ARENA, ARENA_PAGES + ROOM_PAGES, PMAP_CAN_HARVEST,
+				 as_up, &child),
+		0);
 	fake.broken_copy = world.fake.broken_copy;
 	assert_int_equal(as_init(&child, &fake.pmap), 0);
 	assert_int_equal(as_use_pool(&child, &world.pool), 0);
@@ -226,9 +231,9 @@ static void content(const struct op *op, struct result *result)
 		plain(result, op->length > INT64_MAX ? -EINVAL : object_resize(file, op->length));
 	} else if (op->kind == OP_PWRITE) {
 		memset(bytes, (int)op->value, op->length);
-		plain(result, object_write(file, op->at, bytes, op->length));
+		plain(result, front_pwrite(file, op->at, bytes, op->length));
 	} else {
-		r = object_read(file, op->at, bytes, op->length);
+		r = front_pread(file, op->at, bytes, op->length);
 		plain(result, r);
 		result->hash = r > 0 ? hash_bytes(bytes, (size_t)r) : 0;
 	}

@@ -71,9 +71,10 @@ static uint64_t length_from(struct random *random, uint64_t at)
 static void make_mmap(struct random *random, struct op *op, enum machine_mode mode)
 {
 	static const int places[] = { MAP_FIXED, MAP_FIXED, MAP_FIXED, MAP_FIXED_NOREPLACE, 0 };
-	static const int prots[] = { PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ,
-		PROT_NONE, PROT_WRITE, PROT_WRITE | PROT_EXEC, PROT_READ | PROT_EXEC };
-	static const enum which_file fds[] = { FD_RDWR, FD_RDWR, FD_RDWR, FD_RDWR, FD_RDONLY, FD_RDONLY, FD_WRONLY };
+	static const int prots[] = { PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE,
+		PROT_READ, PROT_NONE, PROT_WRITE, PROT_WRITE | PROT_EXEC, PROT_READ | PROT_EXEC };
+	static const enum which_file fds[] = { FD_RDWR, FD_RDWR, FD_RDWR, FD_RDWR, FD_RDONLY, FD_RDONLY,
+		FD_WRONLY };
 
 	op->prot = prots[below(random, 8)];
 	op->flags = places[below(random, 5)] | (once_in(random, 2) ? MAP_SHARED : MAP_PRIVATE);
@@ -87,7 +88,8 @@ static void make_mmap(struct random *random, struct op *op, enum machine_mode mo
 		op->flags |= MAP_ANONYMOUS;
 		op->fd = FD_NONE;
 	} else {
-		op->fd = once_in(random, 50) ? FD_CLOSED + below(random, 2) : fds[below(random, 7)];
+		op->fd = once_in(random, 50) ? (once_in(random, 2) ? FD_CLOSED : FD_PIPE)
+					     : fds[below(random, 7)];
 		op->to = below(random, FILE_PAGES + 4) * P + (once_in(random, 60) ? 512 : 0);
 	}
 }
@@ -114,9 +116,10 @@ static void make_mremap(struct random *random, struct op *op)
 
 static void make_advice(struct random *random, struct op *op, enum machine_mode mode)
 {
-	static const int advices[] = { MADV_DONTNEED, MADV_DONTNEED, MADV_DONTNEED, MADV_REMOVE, MADV_WILLNEED, MADV_NORMAL,
-		MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_DONTDUMP,
-		MADV_DODUMP, MADV_COLD, 22 /* POPULATE_READ */, 23 /* POPULATE_WRITE */, 999 };
+	static const int advices[] = { MADV_DONTNEED, MADV_DONTNEED, MADV_DONTNEED, MADV_REMOVE,
+		MADV_WILLNEED, MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTFORK, MADV_DOFORK,
+		MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_DONTDUMP, MADV_DODUMP, MADV_COLD,
+		22 /* POPULATE_READ */, 23 /* POPULATE_WRITE */, 999 };
 
 	do
 		op->flags = advices[below(random, sizeof(advices) / sizeof(advices[0]))];
@@ -125,10 +128,11 @@ static void make_advice(struct random *random, struct op *op, enum machine_mode 
 
 static void make_op(struct random *random, struct op *op, enum machine_mode mode)
 {
-	static const enum op_kind kinds[] = { OP_MMAP, OP_MMAP, OP_MMAP, OP_MMAP, OP_MUNMAP, OP_MUNMAP, OP_MPROTECT, OP_MPROTECT,
-		OP_MREMAP, OP_MREMAP, OP_MADVISE, OP_MADVISE, OP_MSYNC, OP_MINCORE, OP_MLOCK, OP_MUNLOCK, OP_LOAD, OP_LOAD,
-		OP_LOAD, OP_LOAD, OP_LOAD, OP_LOAD, OP_STORE, OP_STORE, OP_STORE, OP_STORE, OP_STORE, OP_STORE, OP_TRUNCATE,
-		OP_PWRITE, OP_PWRITE, OP_PREAD, OP_PREAD, OP_FORK };
+	static const enum op_kind kinds[] = { OP_MMAP, OP_MMAP, OP_MMAP, OP_MMAP, OP_MUNMAP, OP_MUNMAP,
+		OP_MPROTECT, OP_MPROTECT, OP_MREMAP, OP_MREMAP, OP_MADVISE, OP_MADVISE, OP_MSYNC, OP_MINCORE,
+		OP_MLOCK, OP_MUNLOCK, OP_LOAD, OP_LOAD, OP_LOAD, OP_LOAD, OP_LOAD, OP_LOAD, OP_STORE,
+		OP_STORE, OP_STORE, OP_STORE, OP_STORE, OP_STORE, OP_TRUNCATE, OP_PWRITE, OP_PWRITE, OP_PREAD,
+		OP_PREAD, OP_FORK };
 	static const int syncs[] = { MS_SYNC, MS_SYNC, MS_ASYNC, 0, MS_INVALIDATE, MS_SYNC | MS_ASYNC, 64 };
 
 	*op = (struct op){ .kind = kinds[below(random, sizeof(kinds) / sizeof(kinds[0]))] };
@@ -151,7 +155,10 @@ static void make_op(struct random *random, struct op *op, enum machine_mode mode
 	case OP_MLOCK: op->flags = once_in(random, 3) ? MLOCK_ONFAULT : 0; break;
 	case OP_LOAD:
 	case OP_STORE: op->at = op->at / P * P + below(random, 511) * 8; break;
-	case OP_TRUNCATE: op->length = once_in(random, 2) ? below(random, FILE_PAGES + 1) * P : below(random, FILE_PAGES * P); break;
+	case OP_TRUNCATE:
+		op->length = once_in(random, 2) ? below(random, FILE_PAGES + 1) * P
+						: below(random, FILE_PAGES * P);
+		break;
 	case OP_PWRITE:
 	case OP_PREAD:
 		op->at = below(random, (FILE_PAGES - 1) * P);
@@ -175,13 +182,14 @@ void generate(struct script *script, uint64_t seed, size_t count, enum machine_m
 		make_op(&random, &script->ops[i], mode);
 	/* The last words of a script: every page is looked at. */
 	for (size_t i = 0; i < ARENA_PAGES && i < count / 2; i++)
-		script->ops[count - 1 - i] = (struct op){ .kind = OP_LOAD, .at = i * P + below(&random, 511) * 8 };
+		script->ops[count - 1 - i] = (struct op){ .kind = OP_LOAD,
+			.at = i * P + below(&random, 511) * 8 };
 }
 
 /* ---- printing ---- */
 
-static const char *const names[OP_KINDS] = { "mmap", "munmap", "mprotect", "mremap", "madvise", "msync", "mincore", "mlock",
-	"munlock", "load", "store", "truncate", "pwrite", "pread", "fork" };
+static const char *const names[OP_KINDS] = { "mmap", "munmap", "mprotect", "mremap", "madvise", "msync",
+	"mincore", "mlock", "munlock", "load", "store", "truncate", "pwrite", "pread", "fork" };
 
 static const char *const fd_names[] = { "-1", "rdwr", "rdonly", "wronly", "closed", "pipe" };
 
@@ -209,8 +217,8 @@ void print_op(const struct op *op)
 	print_at(op->at);
 	print_length(op->length);
 	if (op->kind == OP_MMAP)
-		(void)printf(", prot %d, flags 0x%x, fd %s, file page %llu", (unsigned int)op->prot, (unsigned int)op->flags,
-			fd_names[op->fd], (unsigned long long)(op->to / P));
+		(void)printf(", prot %d, flags 0x%x, fd %s, file page %llu", (unsigned int)op->prot,
+			(unsigned int)op->flags, fd_names[op->fd], (unsigned long long)(op->to / P));
 	else if (op->kind == OP_MREMAP) {
 		print_length(op->new_length);
 		(void)printf(", flags %d, ", op->flags);
@@ -240,16 +248,18 @@ void print_result(const struct op *op, const struct result *result)
 	if (op->kind == OP_LOAD || op->kind == OP_STORE)
 		print_access(&result->access);
 	else
-		(void)printf(" errno %d value 0x%llx hash %llx", result->error, (unsigned long long)result->value,
-			(unsigned long long)result->hash);
+		(void)printf(" errno %d value 0x%llx hash %llx", result->error,
+			(unsigned long long)result->value, (unsigned long long)result->hash);
 	for (size_t i = 0; op->kind == OP_FORK && i < CHILD_ACCESSES; i++)
 		print_access(&result->child[i]);
 	(void)printf("\n#       ");
 	for (unsigned int i = 0; i < result->seg_count; i++)
-		(void)printf(" [%llu-%llu %c%c%c%c kind %d from %llu]", (unsigned long long)result->segs[i].start,
-			(unsigned long long)result->segs[i].end, (result->segs[i].prot & 1) != 0 ? 'r' : '-',
-			(result->segs[i].prot & 2) != 0 ? 'w' : '-', (result->segs[i].prot & 4) != 0 ? 'x' : '-',
-			result->segs[i].shared ? 's' : 'p', result->segs[i].kind, (unsigned long long)result->segs[i].offset);
+		(void)printf(" [%llu-%llu %c%c%c%c kind %d from %llu]",
+			(unsigned long long)result->segs[i].start, (unsigned long long)result->segs[i].end,
+			(result->segs[i].prot & 1) != 0 ? 'r' : '-',
+			(result->segs[i].prot & 2) != 0 ? 'w' : '-',
+			(result->segs[i].prot & 4) != 0 ? 'x' : '-', result->segs[i].shared ? 's' : 'p',
+			result->segs[i].kind, (unsigned long long)result->segs[i].offset);
 	(void)printf("\n");
 }
 
@@ -267,7 +277,8 @@ static bool without(struct script *script, size_t first, size_t count, enum mach
 	struct script less = { .count = script->count - count };
 
 	memcpy(less.ops, script->ops, first * sizeof(struct op));
-	memcpy(less.ops + first, script->ops + first + count, (script->count - first - count) * sizeof(struct op));
+	memcpy(less.ops + first, script->ops + first + count,
+		(script->count - first - count) * sizeof(struct op));
 	if (!fails(&less, mode, native))
 		return false;
 	*script = less;

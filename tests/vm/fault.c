@@ -223,7 +223,8 @@ static void a_cut_takes_private_copies_too(void **state)
 	assert_int_equal(world_store(&w, mine + PAGE + 200, 8), 0);
 	assert_int_equal(object_resize(&file.object, PAGE + 100), 0);
 	assert_int_equal(world_load(&w, mine + 2 * PAGE), -ENXIO);
-	assert_int_equal(world_load(&w, mine + PAGE + 200), 8); /* the copy of the page with the end stays whole */
+	assert_int_equal(
+		world_load(&w, mine + PAGE + 200), 8); /* the copy of the page with the end stays whole */
 }
 
 int main(void)

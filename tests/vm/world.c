@@ -32,7 +32,8 @@ static void complete(struct source *source, struct io *io)
 	if (source->fail_at != 0 && source->calls >= source->fail_at &&
 		source->calls < source->fail_at + source->fail_for)
 		io->error = source->fail_with;
-	for (uint32_t i = 0; io->error == 0 && io->kind != IO_SYNC && i < io->count && done < io->length; i++) {
+	for (uint32_t i = 0; io->error == 0 && io->kind != IO_SYNC && i < io->count && done < io->length;
+		i++) {
 		size_t now = min_u64(PAGE, io->length - done);
 		unsigned char *at = source->bytes + (io->first + i) * PAGE;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vm/readahead.h"
+#include "base/readahead.h"
 
 #include "base/align.h"
 

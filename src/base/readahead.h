@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vm/readahead.h - what will be wanted next, guessed from the faults on one object.
+ * base/readahead.h - what will be wanted next, guessed from the faults on one object.
  *
  *	faults   7 8 9             stride 1: a stream, the window doubles      fetch 10..13, then 14..21, then ...
  *	faults   7 40 73           stride 33: no window, but 106 is fetched with 73
@@ -9,8 +9,8 @@
  * A window begins at four pages and never exceeds one transfer (IO_PAGES_MAX); it is halved when pages that were read
  * ahead went unused. Eight MiB of read-around is what made the kernel's default 730 times slower under a memory limit.
  */
-#ifndef VM_READAHEAD_H
-#define VM_READAHEAD_H
+#ifndef BASE_READAHEAD_H
+#define BASE_READAHEAD_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Eviction, write-back, epochs, and what happens when they fail. */
+#include "support/run.h"
+
+#include <errno.h>
+
+#include "vm/fault.h"
+#include "vm/pageout.h"
+#include "vm/world.h"
+
+enum { R = PMAP_READ, RW = PMAP_READ | PMAP_WRITE };
+
+static struct world w;
+static struct source file;
+static uintptr_t va;
+
+static void begin(const struct world_config *config, uint64_t pages)
+{
+	world_init(&w, config);
+	source_init(&file, pages * PAGE);
+	va = world_map(&w, 0, pages, &file.object, 0, RW, PMAP_SHARED);
+}
+
+static void finish(void)
+{
+	struct seg seg;
+
+	world_check(&w);
+	while (as_find(&w.as, 0, &seg))
+		assert_int_equal(as_unmap(&w.as, seg.range.start, seg.range.end), 0);
+	object_unref(&file.object);
+	source_done(&file);
+	assert_int_equal(w.pool.in_use, 0);
+	world_done(&w);
+}
+
+static void a_file_larger_than_the_pool_is_used_within_its_bound(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 200);
+	for (size_t round = 0; round < 3; round++)
+		for (size_t i = 0; i < 200; i++) {
+			assert_int_equal(world_load(&w, va + i * PAGE + 1), source_byte(i * PAGE + 1));
+			assert_int_equal(world_store(&w, va + i * PAGE, (unsigned char)(i + round)), 0);
+			assert_true(w.pool.in_use <= 16);
+		}
+	for (size_t i = 0; i < 200; i++)
+		assert_int_equal(world_load(&w, va + i * PAGE), (unsigned char)(i + 2));
+	finish();
+}
+
+static void private_memory_larger_than_the_pool_goes_to_swap(void **state)
+{
+	uintptr_t mine;
+
+	(void)state;
+	begin(&(struct world_config){ .frames = 16, .swap_pages = 256 }, 1);
+	mine = world_map(&w, 10, 200, NULL, 0, RW, 0);
+	for (size_t i = 0; i < 200; i++)
+		assert_int_equal(world_store(&w, mine + i * PAGE, (unsigned char)i), 0);
+	for (size_t i = 0; i < 200; i++)
+		assert_int_equal(world_load(&w, mine + i * PAGE), (unsigned char)i);
+	finish();
+}
+
+static void without_swap_private_memory_is_refused_beyond_the_bound(void **state)
+{
+	uintptr_t mine;
+
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 1);
+	mine = world_map(&w, 10, 32, NULL, 0, RW, 0);
+	for (size_t i = 0; i < 16; i++)
+		assert_int_equal(world_store(&w, mine + i * PAGE, 5), 0);
+	assert_int_equal(world_store(&w, mine + 16 * PAGE, 5), -ENOMEM);
+	for (size_t i = 0; i < 16; i++)
+		assert_int_equal(world_load(&w, mine + i * PAGE), 5);
+	finish();
+}
+
+static void the_budget_goes_down_and_up_again(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 64, .frames_max = 128 }, 100);
+	for (size_t i = 0; i < 60; i++)
+		assert_int_equal(world_store(&w, va + i * PAGE, 9), 0);
+	assert_int_equal(pool_resize(&w.pool, 16 * PAGE), 0);
+	assert_true(pool_over(&w.pool) > 0);
+	(void)pageout_balance(&w.pool);
+	assert_int_equal(pool_over(&w.pool), 0);
+	for (size_t i = 0; i < 60; i++)
+		assert_int_equal(world_load(&w, va + i * PAGE), 9);
+	assert_true(w.pool.in_use <= 16);
+	assert_int_equal(pool_resize(&w.pool, 128 * PAGE), 0);
+	for (size_t i = 0; i < 100; i++)
+		assert_true(world_load(&w, va + i * PAGE) >= 0);
+	assert_true(w.pool.in_use > 64);
+	assert_int_equal(pool_resize(&w.pool, 129 * PAGE), -EINVAL);
+	finish();
+}
+
+static void one_epoch_is_whole_before_the_next_begins(void **state)
+{
+	unsigned int syncs = 0;
+
+	(void)state;
+	begin(&(struct world_config){ .frames = 8 }, 64);
+	file.object.epochs = true;
+	for (size_t round = 0; round < 4; round++)
+		for (size_t i = 0; i < 40; i++)
+			assert_int_equal(world_store(&w, va + i * PAGE, (unsigned char)(round + 1)), 0);
+	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_SYNC), 0);
+	/* Each run of puts ends with a sync: no page leaves outside of an epoch. */
+	for (unsigned int i = 1; i < file.log_count; i++) {
+		if (file.log[i].kind == IO_SYNC)
+			syncs++;
+		if (file.log[i - 1].kind == IO_PUT)
+			assert_int_not_equal(file.log[i].kind, IO_GET);
+	}
+	assert_true(syncs > 4);
+	assert_int_equal(file.log[file.log_count - 1].kind, IO_SYNC);
+	assert_int_equal(file.object.epoch, syncs);
+	finish();
+}
+
+static void a_failed_write_is_sticky_and_loses_nothing(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 8);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(world_store(&w, va + i * PAGE, 33), 0);
+	file.fail_at = file.calls + 1;
+	file.fail_for = 100;
+	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_SYNC), -EIO);
+	assert_int_equal(pageout_evict(&w.pool, 16), 0); /* frames stay */
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(world_load(&w, va + i * PAGE), 33);
+	file.fail_at = 0;
+	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_SYNC), -EIO); /* still told */
+	assert_int_equal(object_take_error(&file.object), -EIO);
+	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_SYNC), 0);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(file.bytes[i * PAGE], 33);
+	finish();
+}
+
+static void only_what_was_written_is_put(void **state)
+{
+	uint64_t puts = 0;
+
+	(void)state;
+	begin(&(struct world_config){ .frames = 64 }, 32);
+	for (size_t i = 0; i < 32; i++)
+		assert_true(world_load(&w, va + i * PAGE) >= 0);
+	assert_int_equal(world_store(&w, va + 3 * PAGE, 1), 0);
+	assert_int_equal(world_store(&w, va + 4 * PAGE, 1), 0);
+	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_PUT), 0);
+	for (unsigned int i = 0; i < file.log_count; i++)
+		puts += file.log[i].kind == IO_PUT ? file.log[i].count : 0;
+	assert_int_equal(puts, 2);
+	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_PUT), 0);
+	assert_int_equal(atomic_load(&w.pool.counts[COUNT_PUT]), 2);
+	finish();
+}
+
+static void a_locked_segment_keeps_its_pages(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 12);
+	for (size_t i = 0; i < 12; i++)
+		assert_true(world_load(&w, va + i * PAGE) >= 0);
+	assert_int_equal(as_mark(&w.as, va, va + 4 * PAGE, PMAP_LOCKED, 0), 0);
+	assert_int_equal(pageout_evict(&w.pool, 16), 8);
+	for (size_t i = 0; i < 12; i++)
+		assert_int_equal(fake_present(&w.fake, va + i * PAGE), i < 4);
+	finish();
+}
+
+static void the_same_without_harvest(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 8, .no_harvest = true }, 64);
+	for (size_t i = 0; i < 64; i++) {
+		assert_int_equal(world_load(&w, va + i * PAGE + 1), source_byte(i * PAGE + 1));
+		if (i % 3 == 0)
+			assert_int_equal(world_store(&w, va + i * PAGE, 44), 0);
+	}
+	for (size_t i = 0; i < 64; i++)
+		assert_int_equal(world_load(&w, va + i * PAGE), i % 3 == 0 ? 44 : source_byte(i * PAGE));
+	finish();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_larger_than_the_pool_is_used_within_its_bound),
+		cmocka_unit_test(private_memory_larger_than_the_pool_goes_to_swap),
+		cmocka_unit_test(without_swap_private_memory_is_refused_beyond_the_bound),
+		cmocka_unit_test(the_budget_goes_down_and_up_again),
+		cmocka_unit_test(one_epoch_is_whole_before_the_next_begins),
+		cmocka_unit_test(a_failed_write_is_sticky_and_loses_nothing),
+		cmocka_unit_test(only_what_was_written_is_put),
+		cmocka_unit_test(a_locked_segment_keeps_its_pages),
+		cmocka_unit_test(the_same_without_harvest),
+	};
+
+	return RUN(tests);
+}
