@@ -33,8 +33,10 @@ int shelf_open(struct shelf **out)
 	return 0;
 }
 
-void shelf_close(struct shelf *shelf)
+void shelf_close(void *engine)
 {
+	struct shelf *shelf = engine;
+
 	for (unsigned int p = 0; p < SHELF_PARTS; p++) {
 		struct shelf_part *part = atomic_load(&shelf->parts[p]);
 

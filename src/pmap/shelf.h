@@ -32,7 +32,7 @@ struct shelf {
 };
 
 int shelf_open(struct shelf **shelf);
-void shelf_close(struct shelf *shelf);
+void shelf_close(void *shelf); /* of any shelf: a pmap_home's close */
 
 /* Opens the back door for [offset, end) in bytes. Not in a signal handler. */
 int shelf_reach(struct shelf *shelf, uint64_t offset, uint64_t end);

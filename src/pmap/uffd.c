@@ -446,6 +446,18 @@ static void range_free(struct uffd_range *range)
 	free(range);
 }
 
+static int open_shelf(struct pmap_home *home)
+{
+	struct shelf *shelf;
+	int r = shelf_open(&shelf);
+
+	if (r < 0)
+		return r;
+	home->engine = shelf;
+	home->close = shelf_close;
+	return 0;
+}
+
 static int find_shelf(struct uffd_range *range, const struct pmap_range *wanted)
 {
 	int r = 0;
@@ -453,7 +465,7 @@ static int find_shelf(struct uffd_range *range, const struct pmap_range *wanted)
 	if (wanted->home == NULL)
 		return 0;
 	if (wanted->home->engine == NULL)
-		r = shelf_open((struct shelf **)&wanted->home->engine);
+		r = open_shelf(wanted->home);
 	if (r == 0)
 		r = shelf_reach(
 			wanted->home->engine, wanted->offset, wanted->offset + (wanted->end - wanted->start));
