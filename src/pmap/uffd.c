@@ -29,6 +29,9 @@ enum { BATCH_SPANS = 512 };
 /* Regions of one PAGEMAP_SCAN, 24 bytes each, on the stack. */
 enum { SCAN_REGIONS = 128 };
 
+/* Private pages entered at the same time; more than there are processors. */
+enum { ENTER_LOCKS = 64 };
+
 /* U1: where the bytes of a frame are. */
 enum whereabouts { NOWHERE = 0, ON_SHELF = 1, IN_FILL = 2, AT_VA = 3, IN_OUT = 4 };
 
@@ -42,12 +45,13 @@ struct uffd {
 	int shared;
 	int private;
 	int pagemap;
-	int memory;     /* /proc/self/mem: reads what no protection of ours forbids */
-	int self;       /* pidfd */
-	bool moves;     /* UFFDIO_MOVE */
-	uintptr_t fill; /* frames * 4096: private pages before they are entered */
-	uint8_t *where; /* enum whereabouts, by frame */
-	uintptr_t out;  /* the same, after they were taken out; registered, since MOVE wants that */
+	int memory;                        /* /proc/self/mem: reads what no protection of ours forbids */
+	int self;                          /* pidfd */
+	struct spin entering[ENTER_LOCKS]; /* private pages, by frame */
+	bool moves;                        /* UFFDIO_MOVE */
+	uintptr_t fill;                    /* frames * 4096: private pages before they are entered */
+	uint8_t *where;                    /* enum whereabouts, by frame */
+	uintptr_t out; /* the same, after they were taken out; registered, since MOVE wants that */
 };
 
 /* What is AT_VA in a private range: frame number + 1 by page. Shared by the pieces of a range that was cut. */
@@ -241,15 +245,15 @@ static int enter_shown(struct uffd_range *range, uintptr_t va, unsigned int prot
 	return r == -EEXIST ? 0 : r;
 }
 
-static int enter_private(struct uffd_range *range, uintptr_t va, struct pmap_page *page)
+static int bring_private(struct uffd_range *range, uintptr_t va, uint32_t frame)
 {
 	struct uffd *uffd = range->uffd;
 	uint32_t *slot = frame_slot(range, va);
-	uint8_t *where = &uffd->where[page->frame];
-	uintptr_t from = frame_place(*where == IN_OUT ? uffd->out : uffd->fill, page->frame);
+	uint8_t *where = &uffd->where[frame];
+	uintptr_t from = frame_place(*where == IN_OUT ? uffd->out : uffd->fill, frame);
 	int r;
 
-	if (*slot == page->frame + 1 && *where == AT_VA)
+	if (*slot == frame + 1 && *where == AT_VA)
 		return sys_uffd_write_protect(uffd->private, va, PAGE_BYTES, false);
 
 	r = bring_in(range, va, from);
@@ -259,9 +263,22 @@ static int enter_private(struct uffd_range *range, uintptr_t va, struct pmap_pag
 	}
 	if (r < 0)
 		return r;
-	*slot = page->frame + 1;
+	*slot = frame + 1;
 	*where = AT_VA;
 	return 0;
+}
+
+/* Two threads that fault on one page both enter it. Without the lock the slower would take what the faster has brought, and
+ * stored into since, for the object's page, and drop it (measured: a few of 30,000 stores). */
+static int enter_private(struct uffd_range *range, uintptr_t va, uint32_t frame)
+{
+	struct spin *lock = &range->uffd->entering[frame % ENTER_LOCKS];
+	int r;
+
+	spin_take(lock);
+	r = bring_private(range, va, frame);
+	spin_give(lock);
+	return r;
 }
 
 static int uffd_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot)
@@ -276,7 +293,7 @@ static int uffd_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, u
 	if (page->home != NULL)
 		r = enter_shown(range, va, prot);
 	else
-		r = enter_private(range, va, page);
+		r = enter_private(range, va, page->frame);
 	table_release(held);
 	return r;
 }
@@ -335,6 +352,11 @@ static int uffd_remove(struct pmap *pmap, const struct pmap_span *spans, size_t 
 
 /* ---- harvest, poison, protect ---- */
 
+/*
+ * Asking does not re-arm. If it did, one thread's scan could take the note of a store away while another, which evicts that
+ * page, looks for it and finds it clean (measured: 358 of 60,000 stores lost under a concurrent flush). It is not needed
+ * either: a page that is written back was unmapped before, and entering it again sets the protection anew.
+ */
 static int uffd_harvest(
 	struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t), void *user)
 {
@@ -342,7 +364,7 @@ static int uffd_harvest(
 	uintptr_t at = span->start;
 
 	while (at < span->end) {
-		int n = sys_scan_written(of(pmap)->pagemap, &at, span->end, true, regions, SCAN_REGIONS);
+		int n = sys_scan_written(of(pmap)->pagemap, &at, span->end, false, regions, SCAN_REGIONS);
 
 		if (n < 0)
 			return n;

@@ -78,7 +78,8 @@ static void written_at(void *user, uintptr_t va)
 
 	spin_take(&pool->lock);
 	page = page_at(within->as, within->seg, va);
-	if (page != NULL)
+	/* What is entered nowhere was asked when it was unmapped; its empty entry says "written" to every question. */
+	if (page != NULL && page->maps != MAPPED_NOWHERE)
 		shown_written(pool, page);
 	spin_give(&pool->lock);
 }
