@@ -47,7 +47,7 @@ static int act_remove(struct as *as, const struct seg *seg, uintptr_t start, uin
 		return -EINVAL;
 	if ((seg->range.flags & PMAP_SHARED) == 0 || (seg->range.flags & PMAP_NEVER_WRITE) != 0)
 		return -EACCES;
-	return object_punch(seg->object, seg_index(seg, start), seg_index(seg, end - 1) + 1);
+	return front_punch(seg->object, seg_index(seg, start), seg_index(seg, end - 1) + 1);
 }
 
 static int act_willneed(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
