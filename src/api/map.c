@@ -552,15 +552,8 @@ static int keep_again(struct quire_map *map, uintptr_t start, uintptr_t end)
 int map_give_back(struct quire_map *map, uintptr_t start, uintptr_t end)
 {
 	struct pmap_span run;
-	int r = -ESRCH;
+	int r = 0;
 
-	/* Nearly always it is one segment still. */
-	if (map->inside == NULL)
-		r = as_unmap_segment(map_as(map), start, end, map);
-	if (r != -ESRCH)
-		return r;
-
-	r = 0;
 	for (uintptr_t at = start; r == 0 && map_run(map, at, end, &run); at = run.end)
 		r = map->inside == NULL ? as_unmap(map_as(map), run.start, run.end)
 					: keep_again(map, run.start, run.end);
@@ -582,7 +575,11 @@ int quire_unmap(struct quire_map *map)
 			-EBUSY, "%u mappings stand in this reservation: quire_unmap them first", tenants);
 
 	guard_close(&map->guard); /* first: the addresses may be somebody else's a moment later */
-	r = map_give_back(map, map->outer_start, map->outer_end);
+	r = -ESRCH;
+	if (map->inside == NULL) /* nearly always it is one segment still */
+		r = as_unmap_segment(map_as(map), map->outer_start, map->outer_end, map);
+	if (r == -ESRCH)
+		r = map_give_back(map, map->outer_start, map->outer_end);
 	if (r < 0)
 		return r;
 	if (map->inside != NULL)

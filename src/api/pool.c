@@ -236,6 +236,7 @@ int quire_pool_close(struct quire_pool *pool)
 		return error_set(-EBUSY, "%u mappings still use the pool: quire_unmap them first", open);
 	serve_close(&pool->serve);
 	as_done(&pool->as);
+	object_leave_all(&pool->pool); /* programs may hold objects longer than their pool */
 	pool_done(&pool->pool);
 	uffd_close(pool->uffd);
 	free(pool);

@@ -29,7 +29,8 @@ struct pmap;
 
 /* Where an engine keeps the pages of one object: a word of the engine's own in each object. */
 struct pmap_home {
-	void *engine; /* NULL until the first range of the object is attached */
+	void *engine;                /* NULL until the first range of the object is attached */
+	void (*close)(void *engine); /* set with it: frees it, when no page of the object is left */
 };
 
 /*

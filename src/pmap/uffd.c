@@ -13,7 +13,7 @@
 #include "base/lock.h"
 #include "pmap/guard.h"
 #include "pmap/limits.h"
-#include "pmap/store.h"
+#include "pmap/shelf.h"
 #include "sys/file.h"
 #include "sys/memory.h"
 #include "sys/probe.h"
@@ -30,7 +30,7 @@ enum { BATCH_SPANS = 512 };
 enum { SCAN_REGIONS = 128 };
 
 /* U1: where the bytes of a frame are. */
-enum whereabouts { NOWHERE = 0, IN_STORE = 1, IN_FILL = 2, AT_VA = 3, IN_OUT = 4 };
+enum whereabouts { NOWHERE = 0, ON_SHELF = 1, IN_FILL = 2, AT_VA = 3, IN_OUT = 4 };
 
 _Static_assert(sizeof(struct pmap_span) == sizeof(struct sys_span), "a batch goes down as it is");
 _Static_assert(
@@ -62,8 +62,8 @@ struct frames_table {
 struct uffd_range {
 	struct trap_range trap; /* first */
 	struct uffd *uffd;
-	struct store *store; /* NULL: anonymous */
-	uint64_t offset;     /* of trap.start in the store */
+	struct shelf *shelf; /* NULL: anonymous */
+	uint64_t offset;     /* of trap.start on the shelf */
 	struct guard *guard;
 	uint8_t prot;
 	bool shared;
@@ -93,7 +93,7 @@ static void drop(uintptr_t start, size_t bytes)
 		start, bytes, MADV_DONTNEED); /* of a mapping of ours, and not locked: cannot fail */
 }
 
-/* Zeros where nothing could be read. In a shared range they lie in the store, which does not know of them: a later fill
+/* Zeros where nothing could be read. In a shared range they lie on the shelf, unknown to vm: a later fill
  * overwrites them. */
 static int stand_in(struct uffd_range *range, uintptr_t va)
 {
@@ -155,7 +155,7 @@ static uint32_t *frame_slot(const struct uffd_range *range, uintptr_t va)
 static bool can_move(const struct uffd_range *range)
 {
 	/* The kernel moves between mappings of equal rights, anonymous both. */
-	return range->uffd->moves && range->store == NULL && range->prot == (PMAP_READ | PMAP_WRITE);
+	return range->uffd->moves && range->shelf == NULL && range->prot == (PMAP_READ | PMAP_WRITE);
 }
 
 /* From fill or out to va. */
@@ -199,8 +199,8 @@ static int stage_free(struct uffd *uffd, struct pmap_page *page)
 	uint8_t *where = &uffd->where[page->frame];
 	int r = 0;
 
-	if (*where == IN_STORE)
-		r = store_free(page->home->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
+	if (*where == ON_SHELF)
+		r = shelf_free(page->home->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
 	else if (*where == IN_FILL)
 		drop(frame_place(uffd->fill, page->frame), PAGE_BYTES);
 	else if (*where == IN_OUT)
@@ -217,9 +217,9 @@ static int uffd_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 	if (memory == NULL)
 		return stage_free(uffd, page);
 	if (*where == NOWHERE)
-		*where = page->home != NULL ? IN_STORE : IN_FILL;
+		*where = page->home != NULL ? ON_SHELF : IN_FILL;
 	switch ((enum whereabouts) * where) {
-	case IN_STORE: *memory = store_memory(page->home->engine, page->index * PAGE_BYTES); return 0;
+	case ON_SHELF: *memory = shelf_memory(page->home->engine, page->index * PAGE_BYTES); return 0;
 	case IN_FILL: *memory = (void *)frame_place(uffd->fill, page->frame); return 0;
 	case IN_OUT: *memory = (void *)frame_place(uffd->out, page->frame); return 0;
 	case NOWHERE:
@@ -387,14 +387,14 @@ static int map_view(
 {
 	int flags = (range->shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE;
 
-	if (range->store == NULL)
+	if (range->shelf == NULL)
 		flags |= MAP_ANONYMOUS;
 	if (how == PMAP_EXACT)
 		flags |= MAP_FIXED_NOREPLACE;
 	if (how == PMAP_REPLACE)
 		flags |= MAP_FIXED;
 	return sys_mmap(wanted->start, wanted->end - wanted->start, wanted->prot, flags,
-		range->store == NULL ? -1 : range->store->fd, range->offset, start);
+		range->shelf == NULL ? -1 : range->shelf->fd, range->offset, start);
 }
 
 static int register_view(const struct uffd_range *range)
@@ -402,10 +402,10 @@ static int register_view(const struct uffd_range *range)
 	size_t bytes = range->trap.end - range->trap.start;
 	uint64_t mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP;
 
-	/* Neither copies by fork (U2), nor khugepaged's pages, nor tails of store pages in core dumps. */
+	/* Neither copies by fork (U2), nor khugepaged's pages, nor their pages in core dumps. */
 	(void)sys_madvise(range->trap.start, bytes, MADV_DONTFORK);
 	(void)sys_madvise(range->trap.start, bytes, MADV_NOHUGEPAGE);
-	if (range->store != NULL)
+	if (range->shelf != NULL)
 		mode |= UFFDIO_REGISTER_MODE_MINOR;
 	return sys_uffd_register(context(range), range->trap.start, bytes, mode);
 }
@@ -446,19 +446,31 @@ static void range_free(struct uffd_range *range)
 	free(range);
 }
 
-static int find_store(struct uffd_range *range, const struct pmap_range *wanted)
+static int open_shelf(struct pmap_home *home)
+{
+	struct shelf *shelf;
+	int r = shelf_open(&shelf);
+
+	if (r < 0)
+		return r;
+	home->engine = shelf;
+	home->close = shelf_close;
+	return 0;
+}
+
+static int find_shelf(struct uffd_range *range, const struct pmap_range *wanted)
 {
 	int r = 0;
 
 	if (wanted->home == NULL)
 		return 0;
 	if (wanted->home->engine == NULL)
-		r = store_open((struct store **)&wanted->home->engine);
+		r = open_shelf(wanted->home);
 	if (r == 0)
-		r = store_reach(
+		r = shelf_reach(
 			wanted->home->engine, wanted->offset, wanted->offset + (wanted->end - wanted->start));
 	if (r == 0)
-		range->store = wanted->home->engine;
+		range->shelf = wanted->home->engine;
 	return r;
 }
 
@@ -482,7 +494,7 @@ static int attach_paged(struct uffd_range *range, struct pmap_range *wanted, enu
 	uintptr_t start;
 	int r;
 
-	r = find_store(range, wanted);
+	r = find_shelf(range, wanted);
 	if (r == 0)
 		r = map_view(range, wanted, how, &start);
 	if (r < 0)

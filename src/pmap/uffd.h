@@ -4,9 +4,9 @@
  *
  * Where bytes are, and how they become reachable:
  *
- *	a page of an object     in the object's store (a memfd, see store.h)
+ *	a page of an object     on the object's shelf (a memfd, see shelf.h)
  *	   enter   CONTINUE: the page table entry is made, nothing is copied
- *	   remove  the entry is dropped; the bytes stay in the store
+ *	   remove  the entry is dropped; the bytes stay on the shelf
  *	a private page          in an anonymous page of the range itself
  *	   stage   a place of its own in `fill`, by frame number
  *	   enter   MOVE from there to va: nothing is copied       (before Linux 6.8: COPY)
@@ -26,7 +26,7 @@
  * Invariants
  *	U1  a private page is in exactly one of fill, va, out; uffd.where says where, by frame
  *	U2  nothing is registered in a child, and views are not inherited: a child faults instead of reading zeros
- *	U3  an owner's pages are in its store or nowhere; two views of it never differ
+ *	U3  an owner's pages are on its shelf or nowhere; two views of it never differ
  */
 #ifndef PMAP_UFFD_H
 #define PMAP_UFFD_H

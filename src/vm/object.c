@@ -33,9 +33,18 @@ struct object *object_ref(struct object *object)
 
 int object_join(struct object *object, struct pool *pool)
 {
-	if (object->pool == NULL)
+	int r = 0;
+
+	spin_take(&pool->lock);
+	if (object->pool == NULL) {
 		object->pool = pool;
-	return object->pool == pool ? 0 : -EBUSY;
+		object->joined = pool->joined;
+		pool->joined = object;
+	}
+	if (object->pool != pool)
+		r = -EBUSY;
+	spin_give(&pool->lock);
+	return r;
 }
 
 bool object_is_memory(const struct object *object)
@@ -89,7 +98,7 @@ static void leave_leaf(void *user, struct leaf *leaf)
 }
 
 /* What was written leaves with the object's last user; an error of that has nobody left to be told to. */
-static void leave_pool(struct object *object)
+void object_leave(struct object *object)
 {
 	struct pool *pool = object->pool;
 
@@ -98,7 +107,22 @@ static void leave_pool(struct object *object)
 	drop_pages(object, 0, UINT64_MAX);
 	spin_take(&pool->lock);
 	sparse_done(&object->pages, &pool->blocks, leave_leaf, pool);
+	for (struct object **at = &pool->joined; *at != NULL; at = &(*at)->joined)
+		if (*at == object) {
+			*at = object->joined;
+			break;
+		}
+	object->pool = NULL;
 	spin_give(&pool->lock);
+	if (object->home.close != NULL)
+		object->home.close(object->home.engine);
+	object->home = (struct pmap_home){ .engine = NULL };
+}
+
+void object_leave_all(struct pool *pool)
+{
+	while (pool->joined != NULL)
+		object_leave(pool->joined);
 }
 
 void object_unref(struct object *object)
@@ -106,7 +130,7 @@ void object_unref(struct object *object)
 	if (object == NULL || atomic_fetch_sub(&object->refs, 1) != 1)
 		return;
 	if (object->pool != NULL)
-		leave_pool(object);
+		object_leave(object);
 	if (object->ops->close != NULL)
 		object->ops->close(object);
 }

@@ -59,6 +59,7 @@ struct object {
 	/* Of a paged object; under the pool's lock. Pages are in one pool only, so that all who map it see the same ones. */
 	struct pool *pool;
 	struct pmap_home home; /* the engine's */
+	struct object *joined; /* the next one of the pool */
 	struct sparse pages;
 	struct readahead ahead;
 	uint32_t epoch;       /* number of the write-back that will be next */
@@ -72,6 +73,12 @@ void object_unref(struct object *object); /* takes NULL */
 
 /* From now on its pages are in this pool. -EBUSY: they are in another. */
 int object_join(struct object *object, struct pool *pool);
+
+/* Its pages are written back and gone; it may join another. Nothing maps it. */
+void object_leave(struct object *object);
+
+/* The same for all that are in a pool, which is closing. */
+void object_leave_all(struct pool *pool);
 
 /* Its pages are in memory or swap and nowhere else. */
 bool object_is_memory(const struct object *object);

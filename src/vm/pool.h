@@ -110,6 +110,7 @@ struct pool {
 	struct io *ios; /* free ones */
 	struct io *io_memory;
 	_Atomic(struct as *) spaces[POOL_SPACES_MAX];
+	struct object *joined; /* objects whose pages are here */
 	struct object *swap;
 	uint64_t *swap_used; /* one bit a page */
 	uint64_t swap_pages;

@@ -30,7 +30,7 @@ static struct diary {
 	atomic_uint published; /* finished */
 	atomic_uint begun;     /* handed to the library */
 	atomic_uint taken;
-} *diary;
+} * diary;
 
 static size_t words_of(uint64_t number)
 {
@@ -72,7 +72,8 @@ static void write_singly(struct quire_channel *c)
 		void *record;
 
 		doze(i);
-		MUST(quire_channel_reserve(c, sizeof(uint64_t) * WORDS_MAX, in_ms(PATIENCE_MS), &record) == 0);
+		MUST(quire_channel_reserve(c, sizeof(uint64_t) * WORDS_MAX, in_ms(PATIENCE_MS), &record) ==
+			0);
 		fill(record, i);
 		atomic_store(&diary->begun, i + 1);
 		MUST(quire_channel_publish(c, words_of(i) * sizeof(uint64_t)) == 0);
