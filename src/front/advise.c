@@ -21,10 +21,10 @@
 
 /* What an advice wants of a segment, and what the segment remembers of it. */
 struct advice {
+	int (*act)(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
 	int number;
 	uint32_t set;
 	uint32_t clear;
-	int (*act)(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
 	bool not_locked;
 	bool private_memory; /* else -EINVAL */
 };
@@ -47,7 +47,7 @@ static int act_remove(struct as *as, const struct seg *seg, uintptr_t start, uin
 		return -EINVAL;
 	if ((seg->range.flags & PMAP_SHARED) == 0 || (seg->range.flags & PMAP_NEVER_WRITE) != 0)
 		return -EACCES;
-	return object_punch(seg->object, seg_index(seg, start), seg_index(seg, end - 1) + 1);
+	return front_punch(seg->object, seg_index(seg, start), seg_index(seg, end - 1) + 1);
 }
 
 static int act_willneed(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
@@ -70,25 +70,25 @@ static int act_pageout(struct as *as, const struct seg *seg, uintptr_t start, ui
 }
 
 static const struct advice advices[] = {
-	{ MADV_NORMAL, 0, PMAP_RANDOM | PMAP_SEQUENTIAL, NULL, false, false },
-	{ MADV_RANDOM, PMAP_RANDOM, PMAP_SEQUENTIAL, NULL, false, false },
-	{ MADV_SEQUENTIAL, PMAP_SEQUENTIAL, PMAP_RANDOM, NULL, false, false },
-	{ MADV_WILLNEED, 0, 0, act_willneed, false, false },
-	{ MADV_DONTNEED, 0, 0, act_dontneed, true, false },
-	{ MADV_FREE, 0, 0, NULL, true, true }, /* may be freed: we keep it until memory is short */
-	{ MADV_REMOVE, 0, 0, act_remove, true, false },
-	{ MADV_DONTFORK, PMAP_DONTFORK, 0, NULL, false, false },
-	{ MADV_DOFORK, 0, PMAP_DONTFORK, NULL, false, false },
-	{ MADV_WIPEONFORK, PMAP_WIPEONFORK, 0, NULL, false, true },
-	{ MADV_KEEPONFORK, 0, PMAP_WIPEONFORK, NULL, false, false },
-	{ MADV_DONTDUMP, PMAP_DONTDUMP, 0, NULL, false, false },
-	{ MADV_DODUMP, 0, PMAP_DONTDUMP, NULL, false, false },
-	{ MADV_HUGEPAGE, PMAP_HUGEPAGE, PMAP_NOHUGEPAGE, NULL, false, false },
-	{ MADV_NOHUGEPAGE, PMAP_NOHUGEPAGE, PMAP_HUGEPAGE, NULL, false, false },
-	{ MADV_COLD, 0, 0, NULL, true, false },
-	{ MADV_PAGEOUT, 0, 0, act_pageout, true, false },
-	{ MADV_POPULATE_READ, 0, 0, NULL, false, false },
-	{ MADV_POPULATE_WRITE, 0, 0, NULL, false, false },
+	{ NULL, MADV_NORMAL, 0, PMAP_RANDOM | PMAP_SEQUENTIAL, false, false },
+	{ NULL, MADV_RANDOM, PMAP_RANDOM, PMAP_SEQUENTIAL, false, false },
+	{ NULL, MADV_SEQUENTIAL, PMAP_SEQUENTIAL, PMAP_RANDOM, false, false },
+	{ act_willneed, MADV_WILLNEED, 0, 0, false, false },
+	{ act_dontneed, MADV_DONTNEED, 0, 0, true, false },
+	{ NULL, MADV_FREE, 0, 0, true, true }, /* may be freed: we keep it until memory is short */
+	{ act_remove, MADV_REMOVE, 0, 0, true, false },
+	{ NULL, MADV_DONTFORK, PMAP_DONTFORK, 0, false, false },
+	{ NULL, MADV_DOFORK, 0, PMAP_DONTFORK, false, false },
+	{ NULL, MADV_WIPEONFORK, PMAP_WIPEONFORK, 0, false, true },
+	{ NULL, MADV_KEEPONFORK, 0, PMAP_WIPEONFORK, false, false },
+	{ NULL, MADV_DONTDUMP, PMAP_DONTDUMP, 0, false, false },
+	{ NULL, MADV_DODUMP, 0, PMAP_DONTDUMP, false, false },
+	{ NULL, MADV_HUGEPAGE, PMAP_HUGEPAGE, PMAP_NOHUGEPAGE, false, false },
+	{ NULL, MADV_NOHUGEPAGE, PMAP_NOHUGEPAGE, PMAP_HUGEPAGE, false, false },
+	{ NULL, MADV_COLD, 0, 0, true, false },
+	{ act_pageout, MADV_PAGEOUT, 0, 0, true, false },
+	{ NULL, MADV_POPULATE_READ, 0, 0, false, false },
+	{ NULL, MADV_POPULATE_WRITE, 0, 0, false, false },
 };
 
 static const struct advice *find_advice(int number)

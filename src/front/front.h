@@ -61,6 +61,12 @@ int front_munlock(struct front *front, uintptr_t start, size_t length);
 int64_t front_pread(struct object *object, uint64_t offset, void *to, size_t bytes);
 int64_t front_pwrite(struct object *object, uint64_t offset, const void *from, size_t bytes);
 
+/* As ftruncate: pages beyond are gone, private copies too. */
+int front_truncate(struct object *object, uint64_t bytes);
+
+/* Pages [first, last) read zero from now on; private copies stay. */
+int front_punch(struct object *object, uint64_t first, uint64_t last);
+
 /* What a child sees: shared pages shared, private ones copied on write, WIPEONFORK zero, DONTFORK absent, nothing
  * locked. The child's space is empty. -ENOMEM. */
 int front_fork(struct as *parent, struct as *child);

@@ -200,7 +200,7 @@ static int remap_many(const struct remap *whole, uintptr_t *address)
 	for (uintptr_t va = whole->start; va < end && front_vma(whole->front->as, va, &vma);
 		va = vma.range.end) {
 		struct remap m = *whole;
-		uintptr_t got;
+		uintptr_t got = 0;
 		int r;
 
 		if (first && vma.range.start > whole->start)

@@ -216,6 +216,7 @@ static int access_bytes(struct fake *fake, uintptr_t va, unsigned char *to, cons
 {
 	unsigned int access = from != NULL ? PMAP_WRITE : PMAP_READ;
 
+	assert((from == NULL) != (to == NULL));
 	while (bytes > 0) {
 		size_t in_page = va % PAGE_BYTES;
 		size_t now = (size_t)min_u64(bytes, PAGE_BYTES - in_page);

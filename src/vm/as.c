@@ -333,9 +333,8 @@ static void edit_finish(struct edit *edit) must_hold(lock_as)
 /* Forgets the new segments; a published change is taken back: the old list is still whole. */
 static void edit_revert(struct edit *edit) must_hold(lock_as)
 {
-	if (atomic_load(&edit->as->list) != edit->old) {
+	if (atomic_load(&edit->as->list) != edit->old)
 		set_list(edit->as, edit->old);
-	}
 	for (unsigned int i = edit->first; i < edit->put_end; i++)
 		retire_seg(edit->as, edit->new->segs[i]);
 	retire_list(edit->as, edit->new);

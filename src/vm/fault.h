@@ -56,7 +56,7 @@ void fault_unpin(struct as *as, uintptr_t va);
 /* Nobody can serve va: it is poisoned if the engine can, and whoever waits is woken by that. */
 void fault_fail(struct as *as, uintptr_t va);
 
-/* Bytes of a page that are nowhere yet: for object_write and the like. The page is busy; give it back by pool_unbusy().
+/* Bytes of a page that are nowhere yet: for object_get_page(). The page is busy; give it back by pool_unbusy().
  * -EAGAIN as above. */
 int fault_object_page(struct object *object, uint64_t index, struct page **page);
 

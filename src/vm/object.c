@@ -192,66 +192,26 @@ bool object_has_page(struct object *object, uint64_t index)
 	return word != WORD_NONE;
 }
 
-static int zero_range(struct object *object, uint64_t offset, size_t bytes)
+void object_drop(struct object *object, uint64_t first, uint64_t last, bool cut)
 {
-	struct page *page;
-	char *memory;
-	int r;
-
-	r = object_get_page(object, offset >> PAGE_SHIFT, &page, &memory);
-	if (r < 0)
-		return r;
-	memset(memory + offset % PAGE_BYTES, 0, bytes);
-	object_put_page(object, page, true);
-	return 0;
+	/* Twice: a fault that knew the old size may have entered a page between the first look and the drop. */
+	shown_each(object, first, last, hide_part, cut ? object : NULL);
+	drop_pages(object, first, last);
+	shown_each(object, first, last, hide_part, cut ? object : NULL);
 }
 
 void object_follow(struct object *object, uint64_t bytes)
 {
 	uint64_t dead = (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
+	struct page *page;
+	char *memory;
 
 	if (object->pool == NULL)
 		return;
-	/* Twice: a fault that knew the old size may have entered a page between the first look and the drop. */
-	shown_each(object, dead, UINT64_MAX, hide_part, object);
-	drop_pages(object, dead, UINT64_MAX);
-	shown_each(object, dead, UINT64_MAX, hide_part, object);
-	if (bytes % PAGE_BYTES == 0 || !object_has_page(object, dead - 1))
+	object_drop(object, dead, UINT64_MAX, true);
+	if (bytes % PAGE_BYTES == 0 || !object_has_page(object, dead - 1) ||
+		object_get_page(object, dead - 1, &page, &memory) < 0)
 		return;
-	(void)zero_range(object, bytes, PAGE_BYTES - bytes % PAGE_BYTES);
-}
-
-int object_resize(struct object *object, uint64_t bytes)
-{
-	uint64_t before;
-	int r;
-
-	r = object_size(object, &before);
-	if (r == 0 && object->ops->size != NULL)
-		r = object->ops->grow == NULL ? -EINVAL : object->ops->grow(object, bytes, false);
-	else if (r == 0)
-		object->bytes = bytes;
-	if (r == 0)
-		object_follow(object, min_u64(before, bytes));
-	return r;
-}
-
-int object_punch(struct object *object, uint64_t first, uint64_t last)
-{
-	uint64_t size;
-	int r;
-
-	r = object_size(object, &size);
-	if (r < 0)
-		return r;
-	last = min_u64(last, (size + PAGE_BYTES - 1) >> PAGE_SHIFT);
-	if (object_is_memory(object)) {
-		shown_each(object, first, last, hide_part, NULL);
-		drop_pages(object, first, last);
-		shown_each(object, first, last, hide_part, NULL);
-		return 0;
-	}
-	for (; r == 0 && first < last; first++)
-		r = zero_range(object, first << PAGE_SHIFT, PAGE_BYTES);
-	return r;
+	memset(memory + bytes % PAGE_BYTES, 0, PAGE_BYTES - bytes % PAGE_BYTES);
+	object_put_page(object, page, true);
 }

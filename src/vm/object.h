@@ -96,13 +96,10 @@ void object_put_page(struct object *object, struct page *page, bool changed);
 /* Is it in memory or swap? */
 bool object_has_page(struct object *object, uint64_t index);
 
-/* As ftruncate(2): pages beyond are gone, private copies too; the rest of the last page reads zero. */
-int object_resize(struct object *object, uint64_t bytes);
+/* Pages [first, last) are forgotten and shown nowhere; with `cut`, neither are private copies of them. */
+void object_drop(struct object *object, uint64_t first, uint64_t last, bool cut);
 
-/* The source became this long behind our back: only what is cached and shown follows. */
+/* The object became this long: what is cached and shown follows. The rest of the last page reads zero. */
 void object_follow(struct object *object, uint64_t bytes);
-
-/* Pages [first, last) read zero from now on. */
-int object_punch(struct object *object, uint64_t first, uint64_t last);
 
 #endif

@@ -33,8 +33,9 @@ uint32_t pageout_evict(struct pool *pool, uint32_t want);
 uint32_t pageout_balance(struct pool *pool);
 
 enum flush_how {
-	FLUSH_PUT,  /* all that was written before is put */
-	FLUSH_SYNC, /* and durable: one epoch */
+	FLUSH_START, /* begin; errors are sticky on the object */
+	FLUSH_PUT,   /* all that was written before is put */
+	FLUSH_SYNC,  /* and durable: one epoch */
 };
 
 /* Pages [first, last) that were written before the call. 0, or the object's sticky error: frames stay dirty. */

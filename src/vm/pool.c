@@ -9,11 +9,9 @@
 #include "base/align.h"
 #include "vm/object.h"
 
-/* Leaves for this many faults are kept ready: more than threads can take before pageout runs again. */
-enum { BLOCKS_READY = 256, WORD_BITS = 64 };
-
-/* A 64th of the budget is the distance of the marks, at least a frame: 8 MiB of 512 are freed in one go. */
-enum { MARK_PART = 64 };
+/* Leaves for so many faults are kept ready: more than threads can take before pageout runs again. A 64th of the budget is
+ * the distance of the marks, at least a frame: 8 MiB of 512 are freed in one go. */
+enum { BLOCKS_READY = 256, WORD_BITS = 64, MARK_PART = 64 };
 
 /* ---- begin and end ---- */
 

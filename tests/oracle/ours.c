@@ -228,7 +228,7 @@ static void content(const struct op *op, struct result *result)
 	int64_t r;
 
 	if (op->kind == OP_TRUNCATE) {
-		plain(result, op->length > INT64_MAX ? -EINVAL : object_resize(file, op->length));
+		plain(result, op->length > INT64_MAX ? -EINVAL : front_truncate(file, op->length));
 	} else if (op->kind == OP_PWRITE) {
 		memset(bytes, (int)op->value, op->length);
 		plain(result, front_pwrite(file, op->at, bytes, op->length));

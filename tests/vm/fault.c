@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "front/front.h"
 #include "vm/fault.h"
 #include "vm/pageout.h"
 #include "vm/world.h"
@@ -221,7 +222,7 @@ static void a_cut_takes_private_copies_too(void **state)
 	(void)state;
 	assert_int_equal(world_store(&w, mine + 2 * PAGE, 9), 0);
 	assert_int_equal(world_store(&w, mine + PAGE + 200, 8), 0);
-	assert_int_equal(object_resize(&file.object, PAGE + 100), 0);
+	assert_int_equal(front_truncate(&file.object, PAGE + 100), 0);
 	assert_int_equal(world_load(&w, mine + 2 * PAGE), -ENXIO);
 	assert_int_equal(
 		world_load(&w, mine + PAGE + 200), 8); /* the copy of the page with the end stays whole */
