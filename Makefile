@@ -5,7 +5,7 @@ PREFIX = /usr/local
 SUITE = mapping
 
 demo: build
-	$(BUILD)/quire --version
+	$(BUILD)/quire tour
 
 build:
 	tools/setup build

@@ -38,5 +38,6 @@ int main(void)
 	assert(quire_copy_in(bytes + 4096, "second page", 12) == 0);
 	assert(pread(fd, buffer, 12, 4096) == 12 && strcmp(buffer, "second page") == 0);
 	assert(quire_unmap(map) == 0);
+	close(fd);
 	return unlink(path);
 }

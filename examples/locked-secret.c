@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,9 +19,9 @@ static long locked_kib(void)
 	long kib = -1;
 
 	assert(status != NULL);
-	while (fgets(line, sizeof(line), status) != NULL)
-		if (sscanf(line, "VmLck: %ld", &kib) == 1)
-			break;
+	while (kib < 0 && fgets(line, sizeof(line), status) != NULL)
+		if (strncmp(line, "VmLck:", 6) == 0)
+			kib = strtol(line + 6, NULL, 10);
 	fclose(status);
 	return kib;
 }
@@ -35,7 +36,7 @@ int main(void)
 		       QUIRE_OPTIONS(map, .kind = QUIRE_ANON, .length = 8192,
 			       .flags = QUIRE_LOCKED | QUIRE_NO_DUMP, .fork = QUIRE_FORK_WIPE),
 		       &map) == 0);
-	strcpy(quire_map_address(map), "the key");
+	memcpy(quire_map_address(map), "the key", 8);
 	assert(locked_kib() == before + 8);
 	fflush(stdout);
 	if (fork() == 0)
@@ -55,7 +56,7 @@ int main(void)
 		printf("no secret memory here: %s\n", quire_error_text());
 		return r == -EOPNOTSUPP ? 0 : 1;
 	}
-	strcpy(quire_map_address(map), "the key");
+	memcpy(quire_map_address(map), "the key", 8);
 	printf("and a page that is gone from the kernel's map\n");
 	return quire_unmap(map);
 }

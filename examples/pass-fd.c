@@ -40,7 +40,7 @@ int main(void)
 	close(ends[1]);
 
 	assert(quire_map_shared(NULL, "letter", 1 << 16, &map) == 0);
-	strcpy(quire_map_address(map), "for your eyes");
+	memcpy(quire_map_address(map), "for your eyes", 14);
 	assert(quire_map_seal(map, sealed) == 0);
 	assert(quire_map_resize(map, 1 << 17, 0) == -EPERM);
 	assert(quire_map_send(map, ends[0]) == 0);

@@ -30,8 +30,8 @@ int main(void)
 	assert(place(reserved, 16 * MIB, 0, &second) == 0);
 	assert((char *)quire_map_address(first) == base);
 	assert((char *)quire_map_address(second) == base + 16 * MIB);
-	strcpy(base, "first");
-	strcpy(base + 16 * MIB, "second");
+	memcpy(base, "first", 6);
+	memcpy(base + 16 * MIB, "second", 7);
 
 	/* Occupied, outside, still in use: refused, and what stands there is untouched. */
 	assert(place(reserved, 0, 0, &third) == -EEXIST);
@@ -43,7 +43,7 @@ int main(void)
 	/* What stands in a reservation is given back whole; another mapping also in parts. */
 	assert(quire_map_unmap(second, MIB / 2, MIB / 2) == -EINVAL);
 	assert(quire_map_anon(NULL, 3 * MIB, &third) == 0 && quire_map_unmap(third, MIB, MIB) == 0);
-	strcpy((char *)quire_map_address(third) + 2 * MIB, "behind the hole");
+	memcpy((char *)quire_map_address(third) + 2 * MIB, "behind the hole", 16);
 	assert(quire_unmap(third) == 0);
 
 	assert(quire_unmap(first) == 0);

@@ -30,12 +30,14 @@ int main(void)
 	int fd = mkstemp(path);
 	struct quire_map *map;
 
+	printf("Quire %s\n", quire_version());
 	assert(fd >= 0 && write(fd, hello, 15) == 15);
 
 	/* 1: anonymous, private */
 	assert(quire_map_anon(NULL, 1 << 20, &map) == 0);
-	strcpy(quire_map_address(map), "mine");
-	(void)quire_map_name(map, "example"); /* not every kernel can */
+	memcpy(quire_map_address(map), "mine", 5);
+	(void)quire_map_name(map, "example");                               /* not every kernel can */
+	(void)quire_map_place(map, 0, QUIRE_TO_END, QUIRE_NUMA_DEFAULT, 0); /* on any memory node */
 	assert(quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_NORMAL) == 0);
 	show("private memory", map);
 
@@ -71,5 +73,6 @@ int main(void)
 	assert(quire_map_address(map) == (void *)0x100000000000);
 	show("at an address", map);
 
+	close(fd);
 	return unlink(path);
 }

@@ -158,8 +158,7 @@ static int run_wc(char *const argv[], int input, char *text, size_t room)
 int counts_by_wc(const char *path, struct counts *counts)
 {
 	char *argv[] = { (char[]){ "wc" }, (char[]){ "-lwc" }, NULL };
-	unsigned long long lines, words, bytes;
-	char text[128];
+	char text[128], *rest = text;
 	int r, fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
@@ -168,10 +167,11 @@ int counts_by_wc(const char *path, struct counts *counts)
 	close(fd);
 	if (r < 0)
 		return r;
-	if (sscanf(text, "%llu %llu %llu", &lines, &words, &bytes) != 3)
-		return -EPROTO;
-	*counts = (struct counts){ .lines = lines, .words = words, .bytes = bytes };
-	return 0;
+	*counts = (struct counts){ 0 };
+	counts->lines = strtoull(rest, &rest, 10);
+	counts->words = strtoull(rest, &rest, 10);
+	counts->bytes = strtoull(rest, &rest, 10);
+	return rest == text ? -EPROTO : 0;
 }
 
 int wc_is_printable_only(bool *printable_only)

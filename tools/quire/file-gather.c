@@ -170,8 +170,8 @@ void view_done(struct file_view *view)
 
 enum status status_worse(enum status a, enum status b)
 {
-	static const enum status order[] = { STATUS_NOT_FOUND, STATUS_FORBIDDEN, STATUS_SYSTEM, STATUS_FAILURE,
-		STATUS_PARTLY };
+	static const enum status order[] = { STATUS_NOT_FOUND, STATUS_FORBIDDEN, STATUS_SYSTEM,
+		STATUS_FAILURE, STATUS_PARTLY };
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (a == order[i] || b == order[i])
@@ -185,7 +185,8 @@ enum status view_status(const struct file_view *view)
 
 	if (view->error != 0)
 		return status_of(view->error);
-	if (figures->cached == QUIRE_UNKNOWN || figures->dirty == QUIRE_UNKNOWN || figures->evicted == QUIRE_UNKNOWN)
+	if (figures->cached == QUIRE_UNKNOWN || figures->dirty == QUIRE_UNKNOWN ||
+		figures->evicted == QUIRE_UNKNOWN)
 		return STATUS_FORBIDDEN;
 	/* What was asked for, and could not be known. */
 	if (figures->ready == QUIRE_UNKNOWN && figures->why[0] != '\0')

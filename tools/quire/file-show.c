@@ -52,12 +52,12 @@ static void show_answer(struct screen *screen, const struct file_view *view)
 	if (figures->pages == 0) {
 		say_paragraph(screen, INK_STRONG, 0, "%s is empty: there is nothing to cache.", name.s);
 	} else if (figures->cached == QUIRE_UNKNOWN && figures->ready != QUIRE_UNKNOWN) {
-		say_paragraph(screen, INK_STRONG, 0, "%s: %s of %s is in memory (%s); more is not known.", name.s,
-			of_file(view, figures->ready).s, text_bytes(figures->file_bytes).s,
+		say_paragraph(screen, INK_STRONG, 0, "%s: %s of %s is in memory (%s); more is not known.",
+			name.s, of_file(view, figures->ready).s, text_bytes(figures->file_bytes).s,
 			text_percent((double)figures->ready / (double)figures->pages).s);
 	} else if (figures->cached == QUIRE_UNKNOWN) {
-		say_paragraph(screen, INK_STRONG, 0, "%s: how much of its %s is cached is not known: %s.", name.s,
-			text_bytes(figures->file_bytes).s, figures->why);
+		say_paragraph(screen, INK_STRONG, 0, "%s: how much of its %s is cached is not known: %s.",
+			name.s, text_bytes(figures->file_bytes).s, figures->why);
 	} else if (figures->cached == 0) {
 		say_paragraph(screen, INK_STRONG, 0, "%s: nothing of its %s is cached.", name.s,
 			text_bytes(figures->file_bytes).s);
@@ -69,8 +69,8 @@ static void show_answer(struct screen *screen, const struct file_view *view)
 }
 
 /* ASCII and braille rows have eight bins a character. */
-static void draw_row(
-	struct screen *screen, const char *label, enum ink ink, const double *levels, size_t count, bool braille)
+static void draw_row(struct screen *screen, const char *label, enum ink ink, const double *levels,
+	size_t count, bool braille)
 {
 	say(screen, INK_PLAIN, "  %-8s|", label);
 	if (braille)
@@ -144,15 +144,17 @@ static void show_mappers(struct screen *screen, const struct file_view *view)
 	for (size_t i = 0; i < view->mapper_count && i < 8; i++) {
 		const struct quire_mapper *mapper = &view->mappers[i];
 
-		say(screen, INK_PLAIN, "  mapped by %d %s, %s%s in %s %s\n", mapper->pid, text_name(mapper->name).s,
-			text_bytes(mapper->mapped_bytes).s, mapper->writes != 0 ? " writable" : "",
-			text_count(mapper->mappings).s, mapper->mappings == 1 ? "mapping" : "mappings");
+		say(screen, INK_PLAIN, "  mapped by %d %s, %s%s in %s %s\n", mapper->pid,
+			text_name(mapper->name).s, text_bytes(mapper->mapped_bytes).s,
+			mapper->writes != 0 ? " writable" : "", text_count(mapper->mappings).s,
+			mapper->mappings == 1 ? "mapping" : "mappings");
 	}
 	if (view->mapper_count > 8)
 		say(screen, INK_PLAIN, "  and by %zu processes more\n", view->mapper_count - 8);
 	if (view->mappers_hidden != 0)
 		say(screen, INK_FAINT, "  ? %s more %s may map it: this user may not know\n",
-			text_count(view->mappers_hidden).s, view->mappers_hidden == 1 ? "process" : "processes");
+			text_count(view->mappers_hidden).s,
+			view->mappers_hidden == 1 ? "process" : "processes");
 }
 
 static void show_meaning(struct screen *screen, const struct file_view *view)
@@ -162,11 +164,14 @@ static void show_meaning(struct screen *screen, const struct file_view *view)
 	char command[600];
 
 	if (figures->moving != 0)
-		say_paragraph(screen, INK_PLAIN, 2, "The cache moved while we looked: the figures are of different "
+		say_paragraph(screen, INK_PLAIN, 2,
+			"The cache moved while we looked: the figures are of different "
 			"moments.");
 	if (figures->evicted_recently != QUIRE_UNKNOWN && figures->evicted_recently != 0)
-		say_paragraph(screen, INK_PROBLEM, 2, "! %s were thrown out so recently that reading them again counts as "
-			"thrashing: what is in use does not fit into memory.", text_pages(figures->evicted_recently).s);
+		say_paragraph(screen, INK_PROBLEM, 2,
+			"! %s were thrown out so recently that reading them again counts as "
+			"thrashing: what is in use does not fit into memory.",
+			text_pages(figures->evicted_recently).s);
 	say(screen, INK_PLAIN, "\n");
 	if (figures->cached == QUIRE_UNKNOWN && figures->ready == QUIRE_UNKNOWN && figures->pages != 0) {
 		snprintf(command, sizeof(command), "sudo " QUIRE_PROGRAM " presence %s", name.s);
@@ -268,7 +273,8 @@ void view_put(json_t *object, const struct file_view *view)
 	put_pages(object, "cached", figures->cached, figures->why);
 	put_pages(object, "ready", figures->ready, view->ready_why);
 	if (figures->cached == QUIRE_UNKNOWN || figures->ready == QUIRE_UNKNOWN)
-		json_put_unknown(object, "in_flight", figures->cached == QUIRE_UNKNOWN ? figures->why : view->ready_why);
+		json_put_unknown(object, "in_flight",
+			figures->cached == QUIRE_UNKNOWN ? figures->why : view->ready_why);
 	else
 		json_put_count(object, "in_flight", (figures->cached - figures->ready) * PAGE);
 	put_pages(object, "dirty", figures->dirty, figures->why);

@@ -55,13 +55,16 @@ static enum status run_verb(const struct verb *verb, int argc, char **argv)
 {
 	struct common_settings common = { 0 };
 	struct call call = { .verb = verb };
+	enum status status;
 
 	options_read(&call, &common, argc, argv);
 	call.json = common.json;
 	screen_open(
 		&call.screen, stdout, common.no_color ? WHEN_NEVER : (enum when)common.color, common.ascii);
 	progress_choose(common.no_progress ? -1 : common.progress ? 1 : 0, call.screen.unicode);
-	return verb->run(&call);
+	status = verb->run(&call);
+	options_free(&call);
+	return status;
 }
 
 /* What is no verb: --help, --version, nothing at all. */

@@ -156,7 +156,8 @@ static size_t changes_of(const struct maps_view *view, const json_t *before, str
 	size_t n = 0;
 
 	for (size_t i = 0; i < view->group_count; i++)
-		changes[n++] = (struct change){ .name = view->groups[i].name, .ram = { 0, view->groups[i].ram },
+		changes[n++] = (struct change){ .name = view->groups[i].name,
+			.ram = { 0, view->groups[i].ram },
 			.count = { 0, view->groups[i].count } };
 	for (size_t i = 0; i < json_array_size(before); i++) {
 		const json_t *group = json_array_get(before, i);
@@ -177,8 +178,8 @@ static size_t changes_of(const struct maps_view *view, const json_t *before, str
 
 static void show_changes(struct screen *screen, const struct change *changes, size_t n, size_t top)
 {
-	static const struct column columns[] = { { "GROUP", COLUMN_WRAP }, { "N", COLUMN_RIGHT }, { "CHANGE", COLUMN_RIGHT },
-		{ "IN RAM", COLUMN_RIGHT }, { "CHANGE", COLUMN_RIGHT } };
+	static const struct column columns[] = { { "GROUP", COLUMN_WRAP }, { "N", COLUMN_RIGHT },
+		{ "CHANGE", COLUMN_RIGHT }, { "IN RAM", COLUMN_RIGHT }, { "CHANGE", COLUMN_RIGHT } };
 	struct table *table = table_new(screen, columns, 5);
 
 	for (size_t i = 0; i < n && i < top; i++) {
@@ -235,7 +236,8 @@ enum status maps_diff(struct call *call, const struct maps_view *view, const cha
 		put_changes(call, changes, n);
 	} else {
 		say_paragraph(&call->screen, INK_STRONG, 0, "Process %d has %s in memory, %s %s than then.",
-			view->process.pid, text_bytes(is).s, text_bytes(distance(was, is)).s, is < was ? "less" : "more");
+			view->process.pid, text_bytes(is).s, text_bytes(distance(was, is)).s,
+			is < was ? "less" : "more");
 		say(&call->screen, INK_PLAIN, "\n");
 		show_changes(&call->screen, changes, n, (size_t)settings->top);
 	}

@@ -65,7 +65,8 @@ static const char *group_name(const struct quire_mapping *mapping)
 		return "[kernel]";
 	if (mapping->name[0] != '\0')
 		return mapping->name;
-	if ((mapping->flags & access) == 0) /* glibc's guard below a thread's stack is a page, Go's and Java's some more */
+	if ((mapping->flags & access) ==
+		0) /* glibc's guard below a thread's stack is a page, Go's and Java's some more */
 		return mapping->end - mapping->start <= 1 << 20 ? "[guard pages]" : "[reserved addresses]";
 	return (mapping->flags & QUIRE_MAPPING_GROWS_DOWN) != 0 ? "[stacks]" : "[anonymous]";
 }
@@ -134,7 +135,8 @@ static bool is_memory(const struct quire_mapping *mapping)
 static uint64_t clean_of(const struct quire_mapping *m)
 {
 	uint64_t clean = m->shared_clean_bytes + m->private_clean_bytes;
-	uint64_t of_file = m->resident_bytes - (m->anonymous_bytes < m->resident_bytes ? m->anonymous_bytes : 0);
+	uint64_t of_file = m->resident_bytes -
+		(m->anonymous_bytes < m->resident_bytes ? m->anonymous_bytes : 0);
 
 	if (is_memory(m) || m->locked_bytes != 0)
 		return 0;

@@ -85,7 +85,8 @@ static uint64_t key_of(const struct group *group)
 
 static int compare(const void *a, const void *b)
 {
-	const struct group *x = &sort_groups[*(const unsigned int *)a], *y = &sort_groups[*(const unsigned int *)b];
+	const struct group *x = &sort_groups[*(const unsigned int *)a],
+			   *y = &sort_groups[*(const unsigned int *)b];
 
 	if (sort_key == SORT_NAME)
 		return strcmp(x->name, y->name);
@@ -110,9 +111,10 @@ static void show_answer(struct screen *screen, const struct maps_view *view)
 {
 	const struct quire_process *p = &view->process;
 
-	say_paragraph(screen, INK_STRONG, 0, "Process %d (%s) has %s in memory: %s its own, %s of files, %s shared memory. "
-		"%s of it could be dropped at once.", p->pid, text_name(p->name).s, text_bytes(view->sum.ram).s,
-		text_bytes(view->sum.anonymous).s,
+	say_paragraph(screen, INK_STRONG, 0,
+		"Process %d (%s) has %s in memory: %s its own, %s of files, %s shared memory. "
+		"%s of it could be dropped at once.",
+		p->pid, text_name(p->name).s, text_bytes(view->sum.ram).s, text_bytes(view->sum.anonymous).s,
 		text_bytes(p->file_bytes == QUIRE_UNKNOWN ? 0 : p->file_bytes).s,
 		text_bytes(p->shared_memory_bytes == QUIRE_UNKNOWN ? 0 : p->shared_memory_bytes).s,
 		text_bytes(view->sum.clean).s);
@@ -132,7 +134,8 @@ static void show_gauge(struct screen *screen, const struct maps_view *view)
 		text_count(view->limit).s, text_percent(use).s);
 }
 
-static void show_cells(struct table *table, const struct maps_view *view, unsigned int index, bool huge, bool swap)
+static void show_cells(
+	struct table *table, const struct maps_view *view, unsigned int index, bool huge, bool swap)
 {
 	const struct group *g = &view->groups[index];
 
@@ -143,7 +146,8 @@ static void show_cells(struct table *table, const struct maps_view *view, unsign
 	table_cell(table, INK_PLAIN, "%s", g->share == 0 ? "" : text_bytes(g->share).s);
 	table_cell(table, INK_DIRTY, "%s", g->dirty == 0 ? "" : text_bytes(g->dirty).s);
 	if (huge)
-		table_cell(table, INK_GOOD, "%s", g->huge + g->pool == 0 ? "" : text_bytes(g->huge + g->pool).s);
+		table_cell(
+			table, INK_GOOD, "%s", g->huge + g->pool == 0 ? "" : text_bytes(g->huge + g->pool).s);
 	if (swap)
 		table_cell(table, INK_SWAPPED, "%s", g->swap == 0 ? "" : text_bytes(g->swap).s);
 }
@@ -163,11 +167,13 @@ static char *picture_text(const struct screen *screen, const struct picture *pic
 	return text;
 }
 
-static void show_table(struct screen *screen, const struct maps_view *view, const struct maps_settings *settings)
+static void show_table(
+	struct screen *screen, const struct maps_view *view, const struct maps_settings *settings)
 {
 	bool huge = view->sum.huge + view->sum.pool != 0, swap = view->sum.swap != 0;
 	unsigned int *order = sorted(view, settings->sort);
-	size_t rows = view->group_count < settings->top ? view->group_count : (size_t)settings->top, columns = 0;
+	size_t rows = view->group_count < settings->top ? view->group_count : (size_t)settings->top,
+	       columns = 0;
 	struct column shape[9] = { { "GROUP", COLUMN_WRAP }, { "N", COLUMN_RIGHT }, { "SIZE", COLUMN_RIGHT },
 		{ "IN RAM", COLUMN_RIGHT }, { "PSS", COLUMN_RIGHT }, { "DIRTY", COLUMN_RIGHT } };
 	struct table *table;
@@ -193,7 +199,8 @@ static void show_table(struct screen *screen, const struct maps_view *view, cons
 	table_print(table);
 	free(order);
 	if (rows < view->group_count)
-		say(screen, INK_FAINT, "  ... and %s groups more (--top)\n", text_count(view->group_count - rows).s);
+		say(screen, INK_FAINT, "  ... and %s groups more (--top)\n",
+			text_count(view->group_count - rows).s);
 }
 
 static void show_kinds(struct screen *screen, const struct maps_view *view)
@@ -213,15 +220,18 @@ static void show_kinds(struct screen *screen, const struct maps_view *view)
 static void show_warnings(struct screen *screen, const struct maps_view *view)
 {
 	if (view->limit != QUIRE_UNKNOWN && (double)view->mappings > 0.7 * (double)view->limit)
-		say_paragraph(screen, INK_PROBLEM, 2, "! Near the limit of mappings: beyond it mmap fails with \"out of memory\" "
+		say_paragraph(screen, INK_PROBLEM, 2,
+			"! Near the limit of mappings: beyond it mmap fails with \"out of memory\" "
 			"though memory is free. sysctl vm.max_map_count=262144 raises it.");
 	if (view->write_execute != 0)
-		say_paragraph(screen, INK_PROBLEM, 2, "! %s %s writable and executable at once: whoever can make the program "
-			"store can make it run what was stored.", text_count(view->write_execute).s,
+		say_paragraph(screen, INK_PROBLEM, 2,
+			"! %s %s writable and executable at once: whoever can make the program "
+			"store can make it run what was stored.",
+			text_count(view->write_execute).s,
 			view->write_execute == 1 ? "mapping is" : "mappings are");
 	for (size_t i = 0; i < view->warning_count; i += 2)
-		say_paragraph(screen, INK_PROBLEM, 2, "! It executes %s, but %s.", text_name(view->warnings[i]).s,
-			view->warnings[i + 1]);
+		say_paragraph(screen, INK_PROBLEM, 2, "! It executes %s, but %s.",
+			text_name(view->warnings[i]).s, view->warnings[i + 1]);
 }
 
 static void flags_text(uint32_t flags, char text[5])
@@ -238,14 +248,16 @@ static void show_all(struct screen *screen, const struct maps_view *view)
 {
 	FILE *out = screen->out;
 
-	say(screen, INK_STRONG, "       ADDRESS  MODE  KIB: SIZE        RSS        PSS      DIRTY       SWAP       HUGE  NAME\n");
+	say(screen, INK_STRONG,
+		"       ADDRESS  MODE  KIB: SIZE        RSS        PSS      DIRTY       SWAP       HUGE  NAME\n");
 	for (size_t i = 0; i < view->row_count; i++) {
 		const struct quire_mapping *m = &view->rows[i].m;
 		char mode[5];
 
 		flags_text(m->flags, mode);
-		fprintf(out, "%14llx  %s %10llu %10llu %10llu %10llu %10llu %10llu  %s\n", (unsigned long long)m->start,
-			mode, (unsigned long long)(m->end - m->start) / 1024, (unsigned long long)m->resident_bytes / 1024,
+		fprintf(out, "%14llx  %s %10llu %10llu %10llu %10llu %10llu %10llu  %s\n",
+			(unsigned long long)m->start, mode, (unsigned long long)(m->end - m->start) / 1024,
+			(unsigned long long)m->resident_bytes / 1024,
 			(unsigned long long)m->share_bytes / 1024, (unsigned long long)m->dirty_bytes / 1024,
 			(unsigned long long)m->swap_bytes / 1024,
 			(unsigned long long)(m->huge_bytes + m->pool_bytes) / 1024,
@@ -267,9 +279,11 @@ void maps_show(struct call *call, struct maps_view *view)
 	else
 		show_table(screen, view, settings);
 	say(screen, INK_PLAIN, "\n");
-	say_paragraph(screen, INK_PLAIN, 2, "in memory %s   its share (PSS) %s   dirty %s   swap %s   huge %s   locked %s",
+	say_paragraph(screen, INK_PLAIN, 2,
+		"in memory %s   its share (PSS) %s   dirty %s   swap %s   huge %s   locked %s",
 		text_bytes(view->sum.ram).s, text_bytes(view->sum.share).s, text_bytes(view->sum.dirty).s,
-		text_bytes(view->sum.swap).s, text_bytes(view->sum.huge + view->sum.pool).s, text_bytes(view->sum.locked).s);
+		text_bytes(view->sum.swap).s, text_bytes(view->sum.huge + view->sum.pool).s,
+		text_bytes(view->sum.locked).s);
 	if (!settings->all)
 		show_kinds(screen, view);
 	show_warnings(screen, view);

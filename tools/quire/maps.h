@@ -8,7 +8,16 @@
 #include "json.h"
 #include "verbs.h"
 
-enum maps_sort { SORT_RAM, SORT_SIZE, SORT_SHARE, SORT_DIRTY, SORT_SWAP, SORT_COUNT, SORT_NAME, SORT_ADDRESS };
+enum maps_sort {
+	SORT_RAM,
+	SORT_SIZE,
+	SORT_SHARE,
+	SORT_DIRTY,
+	SORT_SWAP,
+	SORT_COUNT,
+	SORT_NAME,
+	SORT_ADDRESS
+};
 
 struct maps_settings {
 	bool all;
@@ -43,7 +52,7 @@ struct group {
 	uint64_t pool;
 	uint64_t locked;
 	uint64_t start; /* lowest address */
-	size_t first; /* its first row */
+	size_t first;   /* its first row */
 	bool deleted;
 };
 
@@ -59,7 +68,7 @@ struct maps_view {
 	unsigned int *places; /* hash of the groups by name: index + 1 */
 	size_t place_count;
 	uint64_t mappings; /* all of them, --filter or not */
-	uint64_t limit; /* vm.max_map_count, QUIRE_UNKNOWN when it cannot be read */
+	uint64_t limit;    /* vm.max_map_count, QUIRE_UNKNOWN when it cannot be read */
 	struct group sum;
 	uint64_t write_execute; /* mappings that are writable and executable */
 	const char **warnings;

@@ -234,7 +234,7 @@ static char *argp_text(const struct verb *verb)
 			verb->examples[i].what);
 	fputs("\nExit status:\n  0 answered in full, 1 system error, 64 usage", to);
 	for (size_t i = 0; verb->exits != NULL && verb->exits[i].what != NULL; i++)
-		fprintf(to, "\n  %u %s", verb->exits[i].code, verb->exits[i].what);
+		fprintf(to, "\n  %d %s", (int)verb->exits[i].code, verb->exits[i].what);
 	fclose(to);
 	return text;
 }
@@ -249,12 +249,9 @@ static void *must(void *memory)
 static void run_argp(struct parse *parse, int argc, char **argv)
 {
 	const struct verb *verb = parse->call->verb;
-	struct argp argp = {
-		.options = must(argp_options(verb)),
-		.parser = on_option,
-		.args_doc = verb->usage,
-		.doc = must(argp_text(verb)),
-	};
+	struct argp_option *options = must(argp_options(verb));
+	char *text = must(argp_text(verb));
+	struct argp argp = { .options = options, .parser = on_option, .args_doc = verb->usage, .doc = text };
 	char name[64];
 
 	snprintf(name, sizeof(name), QUIRE_PROGRAM " %s", verb->name);
@@ -263,6 +260,8 @@ static void run_argp(struct parse *parse, int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, parse) != 0)
 		exit(STATUS_USAGE);
 	argv[0] = NULL; /* name is about to go */
+	free(options);
+	free(text);
 }
 
 void options_read(struct call *call, struct common_settings *common, int argc, char **argv)
@@ -280,6 +279,18 @@ void options_read(struct call *call, struct common_settings *common, int argc, c
 	run_argp(&parse, argc, argv);
 	call->settings = parse.settings;
 	call->operands = parse.operands;
+}
+
+void options_free(struct call *call)
+{
+	const struct verb_option *options = call->verb->options;
+	void *settings = (void *)(uintptr_t)call->settings; /* ours to free, the verb's to read */
+
+	for (size_t i = 0; i < count_options(options); i++)
+		if (options[i].type == OPTION_LIST)
+			free(((struct option_list *)(void *)((char *)settings + options[i].at))->words);
+	free(settings);
+	free(call->operands);
 }
 
 void options_help(const struct verb *verb)

@@ -19,6 +19,9 @@ struct common_settings {
  * program with STATUS_USAGE, --help ends it with STATUS_OK. */
 void options_read(struct call *call, struct common_settings *common, int argc, char **argv);
 
+/* Gives back what options_read() allocated. */
+void options_free(struct call *call);
+
 /* What --help prints. */
 void options_help(const struct verb *verb);
 

@@ -40,8 +40,8 @@ static void add(struct pages_view *view, uint64_t page, uint64_t pages, enum pag
 
 static void note(struct pages_view *view, uint64_t page, uint64_t pages, enum page_kind kind)
 {
-	static const char *const names[KIND_COUNT] = { "absent", "unknown", "cached", "file", "dirty", "anonymous",
-		"zero", "huge", "swapped" };
+	static const char *const names[KIND_COUNT] = { "absent", "unknown", "cached", "file", "dirty",
+		"anonymous", "zero", "huge", "swapped" };
 	json_t *object;
 
 	add(view, page, pages, kind);

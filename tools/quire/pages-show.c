@@ -13,7 +13,8 @@ static const struct {
 	const char *what;
 } kinds[KIND_COUNT] = {
 	[KIND_ABSENT] = { INK_FAINT, "absent", "not in memory: a load reads it in, or makes zeros" },
-	[KIND_UNKNOWN] = { INK_PROBLEM, "unknown", "not here; whether it is cached is not told to this user" },
+	[KIND_UNKNOWN] = { INK_PROBLEM, "unknown",
+		"not here; whether it is cached is not told to this user" },
 	[KIND_CACHED] = { INK_PLAIN, "cached", "in the cache, not yet faulted in: a load is cheap" },
 	[KIND_FILE] = { INK_PRESENT, "file", "present: the file's own page" },
 	[KIND_DIRTY] = { INK_DIRTY, "dirty", "present: the file's page, written and not yet on the disk" },
@@ -44,10 +45,12 @@ void pages_show(struct screen *screen, const struct pages_view *view)
 {
 	const struct quire_mapping *m = &view->mapping;
 
-	say(screen, INK_STRONG, "%llx-%llx %c%c%c%c  %s  %s\n", (unsigned long long)m->start, (unsigned long long)m->end,
-		(m->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-', (m->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
-		(m->flags & QUIRE_MAPPING_EXECUTE) != 0 ? 'x' : '-', (m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p',
-		text_bytes(m->end - m->start).s, view->name[0] == '\0' ? "(anonymous)" : text_name(view->name).s);
+	say(screen, INK_STRONG, "%llx-%llx %c%c%c%c  %s  %s\n", (unsigned long long)m->start,
+		(unsigned long long)m->end, (m->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-',
+		(m->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
+		(m->flags & QUIRE_MAPPING_EXECUTE) != 0 ? 'x' : '-',
+		(m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p', text_bytes(m->end - m->start).s,
+		view->name[0] == '\0' ? "(anonymous)" : text_name(view->name).s);
 	show_cells(screen, view);
 	if (view->cells < view->pages)
 		say(screen, INK_FAINT, "%14s 1 cell = %s; the most frequent kind of what is there\n", "",
@@ -89,7 +92,8 @@ void pages_put(json_t *object, const struct pages_view *view)
 		bool unknowable = !view->kinds_known && (kind == KIND_HUGE || kind == KIND_ZERO);
 
 		if (unknowable)
-			json_put_unknown(object, kinds[kind].name, "this kernel has no PAGEMAP_SCAN (Linux 6.7 has)");
+			json_put_unknown(
+				object, kinds[kind].name, "this kernel has no PAGEMAP_SCAN (Linux 6.7 has)");
 		else
 			json_put_count(object, kinds[kind].name, view->sums[kind] * PAGE);
 	}

@@ -35,7 +35,7 @@ struct pages_view {
 	const char *cache_why; /* why it is not known what is in the cache, "" when it is */
 	char cache_text[256];
 	bool kinds_known; /* huge pages and the page of zeros can be told */
-	json_t *runs; /* --runs: filled while looking; NULL otherwise */
+	json_t *runs;     /* --runs: filled while looking; NULL otherwise */
 };
 
 /* Looks at one mapping; cells is how many to divide it into. */

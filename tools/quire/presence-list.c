@@ -32,7 +32,7 @@ struct list {
 	uint64_t files_cached;
 	uint64_t files_unknown;
 	uint64_t size;
-	uint64_t cached; /* pages, of files where it is known */
+	uint64_t cached;       /* pages, of files where it is known */
 	uint64_t cached_bytes; /* the same, without what the last page of a file has behind its end */
 	uint64_t dirty;
 	uint64_t writing;
@@ -143,8 +143,9 @@ static enum status add_operands(struct list *list, const struct call *call)
 	for (unsigned int i = 0; i < call->operand_count; i++) {
 		const char *path = call->operands[i];
 		bool tree = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-		enum status one = tree ? add_tree(list, path, settings->one_filesystem ? QUIRE_WALK_ONE_FILESYSTEM : 0)
-				       : add_file(list, path);
+		enum status one = tree
+			? add_tree(list, path, settings->one_filesystem ? QUIRE_WALK_ONE_FILESYSTEM : 0)
+			: add_file(list, path);
 
 		status = status_worse(status, one);
 	}
@@ -211,7 +212,8 @@ static void add_descriptors(struct list *list, struct seen_files *seen, uint64_t
 }
 
 /* The file itself where the kernel allows (deleted ones, too), else what has its name in the process's root. */
-static void add_mapping(struct list *list, struct seen_files *seen, uint64_t pid, const struct quire_mapping *mapping)
+static void add_mapping(
+	struct list *list, struct seen_files *seen, uint64_t pid, const struct quire_mapping *mapping)
 {
 	char link[4400];
 
@@ -231,7 +233,8 @@ static enum status add_process(struct list *list, uint64_t pid)
 	int r = pid > INT32_MAX ? -ESRCH : quire_maps_open((int)pid, 0, &maps);
 
 	if (r < 0)
-		return fail(status_of(r), "%s", pid > INT32_MAX ? "there is no such process" : quire_error_text());
+		return fail(status_of(r), "%s",
+			pid > INT32_MAX ? "there is no such process" : quire_error_text());
 	while (quire_maps_next(maps, &mapping) == 1) {
 		if (mapping.inode != 0 && mapping.name[0] == '/' && mapping.inode != last_inode)
 			add_mapping(list, &seen, pid, &mapping);
@@ -267,7 +270,9 @@ static enum status gather(struct list *list, const struct call *call)
 	double began = now();
 	enum status status;
 
-	*list = (struct list){ .all = settings->all, .why = "", .before = { .size = sizeof(list->before) },
+	*list = (struct list){ .all = settings->all,
+		.why = "",
+		.before = { .size = sizeof(list->before) },
 		.after = { .size = sizeof(list->after) } };
 	quire_memory_read(&list->before);
 	progress_begin("looking at files", 0, false);
@@ -298,15 +303,17 @@ static double explained(const struct list *list)
 	return all == 0 ? 1 : (double)(list->cached * PAGE) / (double)all;
 }
 
-static void show_answer(struct screen *screen, const struct list *list, const struct presence_settings *settings)
+static void show_answer(
+	struct screen *screen, const struct list *list, const struct presence_settings *settings)
 {
 	char whose[600] = "";
 
 	if (settings->system) {
-		say_paragraph(screen, INK_STRONG, 0, "%s of the page cache of %s has a name here (%s), in %s of %s files.",
+		say_paragraph(screen, INK_STRONG, 0,
+			"%s of the page cache of %s has a name here (%s), in %s of %s files.",
 			text_pages(list->cached).s, text_bytes(to_explain(&list->after)).s,
-			text_percent(explained(list) > 1 ? 1 : explained(list)).s, text_count(list->files_cached).s,
-			text_count(list->files).s);
+			text_percent(explained(list) > 1 ? 1 : explained(list)).s,
+			text_count(list->files_cached).s, text_count(list->files).s);
 		return;
 	}
 	if (settings->pid != 0)
@@ -339,11 +346,12 @@ static void show_table(struct screen *screen, const struct list *list, uint64_t 
 		table_cell(table, known ? INK_PRESENT : INK_PROBLEM, "%s",
 			known ? text_bytes(bytes_of_pages(f->cached, f->file_bytes)).s : "?");
 		table_cell(table, INK_PLAIN, "%s", text_bytes(f->file_bytes).s);
-		table_cell(table, INK_PLAIN, "%s", !known || f->pages == 0
-				? "" : text_percent((double)f->cached / (double)f->pages).s);
-		table_cell(table, INK_DIRTY, "%s", known && f->dirty + f->writing != 0
-				? text_pages(f->dirty + f->writing).s : "");
-		table_cell(table, INK_SWAPPED, "%s", known && f->evicted != 0 ? text_pages(f->evicted).s : "");
+		table_cell(table, INK_PLAIN, "%s",
+			!known || f->pages == 0 ? "" : text_percent((double)f->cached / (double)f->pages).s);
+		table_cell(table, INK_DIRTY, "%s",
+			known && f->dirty + f->writing != 0 ? text_pages(f->dirty + f->writing).s : "");
+		table_cell(
+			table, INK_SWAPPED, "%s", known && f->evicted != 0 ? text_pages(f->evicted).s : "");
 		table_cell(table, INK_PLAIN, "%s", text_name(list->lines[i].path).s);
 	}
 	table_print(table);
@@ -359,11 +367,14 @@ static void show_costs(struct screen *screen, const struct list *list)
 	uint64_t blocks = growth(list->before.buffer_bytes, list->after.buffer_bytes);
 	uint64_t names = growth(list->before.reclaimable_bytes, list->after.reclaimable_bytes);
 
-	say_paragraph(screen, INK_FAINT, 2, "The walk took %s (%s a file) and itself filled %s with blocks of directories "
-		"and inodes, and %s with names.", text_seconds(list->seconds).s,
-		text_seconds(list->files == 0 ? 0 : list->seconds / (double)list->files).s, text_bytes(blocks).s,
-		text_bytes(names).s);
-	say_paragraph(screen, INK_FAINT, 2, "Not looked at: tmpfs and shared memory (%s: quire shm), block devices (%s), "
+	say_paragraph(screen, INK_FAINT, 2,
+		"The walk took %s (%s a file) and itself filled %s with blocks of directories "
+		"and inodes, and %s with names.",
+		text_seconds(list->seconds).s,
+		text_seconds(list->files == 0 ? 0 : list->seconds / (double)list->files).s,
+		text_bytes(blocks).s, text_bytes(names).s);
+	say_paragraph(screen, INK_FAINT, 2,
+		"Not looked at: tmpfs and shared memory (%s: quire shm), block devices (%s), "
 		"files that were deleted while open, and what lies below a mount point.",
 		text_bytes(list->after.shared_bytes).s, text_bytes(list->after.buffer_bytes).s);
 }
@@ -374,7 +385,8 @@ static void show_gaps(struct screen *screen, const struct list *list)
 		say_paragraph(screen, INK_PROBLEM, 2, "? %s of the files are not in these sums: %s.",
 			text_count(list->files_unknown).s, list->why);
 	if (list->unreadable != 0)
-		say_paragraph(screen, INK_PROBLEM, 2, "? %s files or directories could not be opened by this user.",
+		say_paragraph(screen, INK_PROBLEM, 2,
+			"? %s files or directories could not be opened by this user.",
 			text_count(list->unreadable).s);
 	if (list->skipped != 0)
 		say_paragraph(screen, INK_FAINT, 2, "%s links, FIFOs, sockets and devices were not opened.",
@@ -441,8 +453,10 @@ static void put(struct call *call, const struct list *list)
 	if (settings->system) {
 		json_put_count(sums, "to_explain", to_explain(&list->after));
 		json_put_real(sums, "explained", explained(list));
-		json_put_count(sums, "cost_buffers", growth(list->before.buffer_bytes, list->after.buffer_bytes));
-		json_put_count(sums, "cost_names", growth(list->before.reclaimable_bytes, list->after.reclaimable_bytes));
+		json_put_count(
+			sums, "cost_buffers", growth(list->before.buffer_bytes, list->after.buffer_bytes));
+		json_put_count(sums, "cost_names",
+			growth(list->before.reclaimable_bytes, list->after.reclaimable_bytes));
 	}
 	json_print(call, document);
 }

@@ -34,7 +34,8 @@ enum status presence_save(struct call *call, const char *to)
 	if (!call->json) {
 		say(&call->screen, INK_STRONG, "The maps of %u %s are in %s.\n\n", call->operand_count,
 			call->operand_count == 1 ? "file" : "files", text_name(to).s);
-		say_next(&call->screen, QUIRE_PROGRAM " presence --diff FILE PATH...", "see what changed since");
+		say_next(&call->screen, QUIRE_PROGRAM " presence --diff FILE PATH...",
+			"see what changed since");
 	}
 	return status;
 }
@@ -54,7 +55,8 @@ static void add_part(double *bins, const struct difference *d, uint64_t from, ui
 {
 	double scale = (double)d->bins / (double)d->pages;
 
-	for (size_t bin = (size_t)((double)from * scale); bin < d->bins && (double)bin < (double)to * scale; bin++) {
+	for (size_t bin = (size_t)((double)from * scale); bin < d->bins && (double)bin < (double)to * scale;
+		bin++) {
 		double low = (double)from * scale > (double)bin ? (double)from * scale : (double)bin;
 		double high = (double)to * scale < (double)bin + 1 ? (double)to * scale : (double)bin + 1;
 
@@ -127,8 +129,8 @@ static const json_t *find_saved(const json_t *document, const char *path)
 static void show_difference(struct screen *screen, const char *path, const struct difference *d, bool braille)
 {
 	(void)braille;
-	say_paragraph(screen, INK_STRONG, 0, "%s: %s came into memory, %s went, %s stayed.", text_name(path).s,
-		text_pages(d->came).s, text_pages(d->went).s, text_pages(d->stayed).s);
+	say_paragraph(screen, INK_STRONG, 0, "%s: %s came into memory, %s went, %s stayed.",
+		text_name(path).s, text_pages(d->came).s, text_pages(d->went).s, text_pages(d->stayed).s);
 	say(screen, INK_PLAIN, "\n  came    |");
 	draw_strip(screen, INK_PRESENT, d->came_bins, d->bins);
 	say(screen, INK_PLAIN, "|\n  went    |");

@@ -45,7 +45,8 @@ static enum status say_moment(struct call *call, uint64_t look)
 		if (view.error != 0)
 			complain("%s", view.error_text);
 		else
-			say(&call->screen, INK_PLAIN, "%llu  cached %s  dirty %s  writing %s  evicted %s  %s\n",
+			say(&call->screen, INK_PLAIN,
+				"%llu  cached %s  dirty %s  writing %s  evicted %s  %s\n",
 				(unsigned long long)look, text_pages(view.figures.cached).s,
 				text_pages(view.figures.dirty).s, text_pages(view.figures.writing).s,
 				text_pages(view.figures.evicted).s, text_name(view.path).s);

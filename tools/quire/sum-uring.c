@@ -186,12 +186,13 @@ static int uring_stream(struct sum *sum, uint64_t first, uint64_t end)
 {
 	struct pump pump;
 	uint64_t next = first, done = first;
-	int r = 0;
+	int r;
 
-	if (first < end)
-		r = pump_open(&pump, sum, depth_for((end - first - 1) / STREAM_CHUNK + 1, STREAM_DEPTH),
-			STREAM_CHUNK);
-	if (r < 0 || first == end)
+	if (first >= end)
+		return 0;
+	r = pump_open(
+		&pump, sum, depth_for((end - first - 1) / STREAM_CHUNK + 1, STREAM_DEPTH), STREAM_CHUNK);
+	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < pump.depth; i++)
 		submit_next(&pump, i, &next, end);
@@ -226,21 +227,24 @@ static int uring_blocks(struct sum *sum)
 {
 	struct pump pump;
 	uint64_t next = 0;
-	int r = pump_open(&pump, sum, depth_for(sum->random, BLOCK_DEPTH), SUM_BLOCK);
+	int r;
 
+	if (sum->random == 0)
+		return 0;
+	r = pump_open(&pump, sum, depth_for(sum->random, BLOCK_DEPTH), SUM_BLOCK);
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < pump.depth; i++)
 		submit_block(&pump, i, &next);
-	for (uint64_t done = 0; r == 0 && done < sum->random; done++) {
-		unsigned int i = (unsigned int)(done % pump.depth);
+	for (uint64_t done = 0, i = 0; r == 0 && done < sum->random;
+		done++, i = i + 1 < pump.depth ? i + 1 : 0) {
 		struct slot *slot = &pump.slots[i];
 
 		r = slot_await(&pump, slot);
 		if (r < 0)
 			break;
 		digest_block(&sum->digest, slot->offset / SUM_BLOCK, slot->buffer, slot->length);
-		submit_block(&pump, i, &next);
+		submit_block(&pump, (unsigned int)i, &next);
 		progress_at(sum->digest.bytes);
 	}
 	pump_close(&pump);

@@ -80,7 +80,9 @@ int sum_open_direct(const struct sum *sum)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", sum->fd);
 	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 /* Samples instead of cachestat: a read that may not wait says whether the byte is there. It starts read-ahead where it
@@ -113,12 +115,14 @@ double sum_residency(const struct sum *sum, uint64_t first, uint64_t end)
 	struct {
 		uint64_t cached, dirty, writeback, evicted, recently_evicted;
 	} pages = { 0 };
+	uint64_t all;
 
 	if (end <= first)
 		return 1;
 	if (syscall(CACHESTAT, sum->fd, &range, &pages, 0) != 0)
 		return residency_by_sampling(sum, first, end);
-	return (double)pages.cached / (double)((end - 1) / SUM_BLOCK - first / SUM_BLOCK + 1);
+	all = (end - 1) / SUM_BLOCK - first / SUM_BLOCK + 1;
+	return (double)pages.cached / (double)all;
 }
 
 /* What a regular file of no size, as in /proc, would give to read(2). */

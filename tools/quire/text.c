@@ -9,7 +9,7 @@ struct text text_bytes(uint64_t bytes)
 {
 	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	double value = (double)bytes;
-	struct text text;
+	struct text text = { 0 };
 	int unit = -1;
 
 	if (bytes < 1024) {
@@ -27,7 +27,7 @@ struct text text_bytes(uint64_t bytes)
 
 struct text text_count(uint64_t count)
 {
-	struct text text;
+	struct text text = { 0 };
 	char digits[24];
 	size_t length = (size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)count);
 	char *to = text.s;
@@ -43,7 +43,7 @@ struct text text_count(uint64_t count)
 
 struct text text_seconds(double seconds)
 {
-	struct text text;
+	struct text text = { 0 };
 
 	if (seconds >= 100)
 		snprintf(text.s, sizeof(text.s), "%.0f min %02.0f s", floor(seconds / 60),
@@ -59,7 +59,7 @@ struct text text_seconds(double seconds)
 
 struct text text_speed(double bytes_per_second)
 {
-	struct text text;
+	struct text text = { 0 };
 
 	if (!(bytes_per_second > 0))
 		snprintf(text.s, sizeof(text.s), "-");
@@ -74,7 +74,7 @@ struct text text_speed(double bytes_per_second)
 
 struct text text_percent(double fraction)
 {
-	struct text text;
+	struct text text = { 0 };
 
 	if (fraction > 0 && fraction < 0.01)
 		snprintf(text.s, sizeof(text.s), "<1 %%");
@@ -138,6 +138,6 @@ struct shown_name text_name(const char *name)
 		used += length;
 		name += length;
 	}
-	strcpy(shown.s + used, *name != '\0' ? "..." : "");
+	memcpy(shown.s + used, *name != '\0' ? "..." : "", *name != '\0' ? 4 : 1);
 	return shown;
 }

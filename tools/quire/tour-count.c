@@ -54,7 +54,7 @@ static int count_read(const char *path, struct counts *counts)
 	return n < 0 ? -EIO : 0;
 }
 
-static int measure(struct run *run, const char *path, int count(const char *, struct counts *))
+static int measure_once(struct run *run, const char *path, int count(const char *, struct counts *))
 {
 	struct tour_faults before = tour_faults(), after;
 	double began = tour_clock();
@@ -64,6 +64,22 @@ static int measure(struct run *run, const char *path, int count(const char *, st
 	after = tour_faults();
 	run->faults.minor = after.minor - before.minor;
 	run->faults.major = after.major - before.major;
+	return r;
+}
+
+/* What is over in a second is measured three times, and the best counts: the first pays for what others did. */
+static int measure(struct run *run, const char *path, int count(const char *, struct counts *))
+{
+	const struct run fresh = *run;
+	int r = measure_once(run, path, count);
+
+	for (int i = 0; r == 0 && i < 2 && run->seconds < 1; i++) {
+		struct run another = fresh;
+
+		r = measure_once(&another, path, count);
+		if (r == 0 && another.seconds < run->seconds)
+			*run = another;
+	}
 	return r;
 }
 
@@ -99,17 +115,23 @@ static void show_run(struct tour *tour, const struct run *run, double best, bool
 	say(tour->screen, INK_PLAIN, "\n");
 }
 
-static void show_runs(struct tour *tour, const struct run runs[3], bool have_wc)
+/* Pointers beside read; wc takes its time, so its line comes when it is done. */
+static void show_both(struct tour *tour, const struct run *mapped, const struct run *plain)
 {
-	double best = 0;
+	double best = (double)mapped->counts.bytes /
+		(mapped->seconds < plain->seconds ? mapped->seconds : plain->seconds);
 
 	if (!tour_for_people(tour))
 		return;
-	for (int i = 0; i < 3; i++)
-		if (runs[i].seconds > 0 && (double)runs[i].counts.bytes / runs[i].seconds > best)
-			best = (double)runs[i].counts.bytes / runs[i].seconds;
-	for (int i = 0; i < (have_wc ? 3 : 2); i++)
-		show_run(tour, &runs[i], best, i < 2);
+	show_run(tour, mapped, best, true);
+	show_run(tour, plain, best, true);
+	fflush(tour->screen->out);
+}
+
+static void show_wc(struct tour *tour, const struct run *mapped, const struct run *wc)
+{
+	if (tour_for_people(tour))
+		show_run(tour, wc, (double)mapped->counts.bytes / mapped->seconds, false);
 }
 
 static void check_wc(struct tour *tour, const struct run *mapped, const struct run *wc, int error)
@@ -139,9 +161,11 @@ static int run_count(struct tour *tour, json_t *object)
 		r = measure(plain, tour->corpus, count_read);
 	if (r < 0)
 		return r;
+	show_both(tour, mapped, plain);
 	if (wc_error == 0)
-		wc_error = measure(wc, tour->corpus, counts_by_wc);
-	show_runs(tour, runs, wc_error == 0);
+		wc_error = measure_once(wc, tour->corpus, counts_by_wc);
+	if (wc_error == 0)
+		show_wc(tour, mapped, wc);
 	for (int i = 0; i < (wc_error == 0 ? 3 : 2); i++)
 		put_run(object, &runs[i], i < 2);
 	if (wc_error == -ENOENT)

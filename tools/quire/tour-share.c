@@ -224,8 +224,10 @@ static enum status run_stranger(struct call *call)
 		quire_unmap(map);
 	}
 	finding.error = r;
-	return send(3, &finding, sizeof(finding), MSG_NOSIGNAL) == sizeof(finding) ? STATUS_OK
-										   : STATUS_SYSTEM;
+	if (send(3, &finding, sizeof(finding), MSG_NOSIGNAL) != sizeof(finding))
+		return fail(
+			STATUS_USAGE, "the tour starts this verb, with a socket; it is of no use by hand");
+	return STATUS_OK;
 }
 
 const struct verb verb_stranger = {

@@ -33,7 +33,8 @@ static void put_summary(struct call *call, const struct quire_process *p)
 	json_put_text(document, "name", p->name);
 	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
 		if (figures[i].value == QUIRE_UNKNOWN)
-			json_put_unknown(sum, figures[i].name, p->why[0] != '\0' ? p->why : "this process has no such memory");
+			json_put_unknown(sum, figures[i].name,
+				p->why[0] != '\0' ? p->why : "this process has no such memory");
 		else
 			json_put_count(sum, figures[i].name, figures[i].value);
 	}
@@ -57,13 +58,17 @@ enum status maps_summary(struct call *call, int pid)
 	if (call->json) {
 		put_summary(call, &p);
 	} else {
-		say_paragraph(&call->screen, INK_STRONG, 0, "Process %d (%s) has %s in memory: %s its own, %s of files, %s "
-			"shared memory.", p.pid, text_name(p.name).s, known(p.resident_bytes).s,
-			known(p.anonymous_bytes).s, known(p.file_bytes).s, known(p.shared_memory_bytes).s);
-		say_paragraph(&call->screen, INK_PLAIN, 2, "its share (PSS) %s   ending it frees %s   dirty %s   huge %s   "
-			"swap %s   locked %s   page tables %s   pool %s", known(p.share_bytes).s,
-			known(p.private_bytes).s, known(p.dirty_bytes).s, known(p.huge_bytes).s, known(p.swap_bytes).s,
-			known(p.locked_bytes).s, known(p.page_table_bytes).s, known(p.pool_bytes).s);
+		say_paragraph(&call->screen, INK_STRONG, 0,
+			"Process %d (%s) has %s in memory: %s its own, %s of files, %s "
+			"shared memory.",
+			p.pid, text_name(p.name).s, known(p.resident_bytes).s, known(p.anonymous_bytes).s,
+			known(p.file_bytes).s, known(p.shared_memory_bytes).s);
+		say_paragraph(&call->screen, INK_PLAIN, 2,
+			"its share (PSS) %s   ending it frees %s   dirty %s   huge %s   "
+			"swap %s   locked %s   page tables %s   pool %s",
+			known(p.share_bytes).s, known(p.private_bytes).s, known(p.dirty_bytes).s,
+			known(p.huge_bytes).s, known(p.swap_bytes).s, known(p.locked_bytes).s,
+			known(p.page_table_bytes).s, known(p.pool_bytes).s);
 		if (p.why[0] != '\0')
 			say_paragraph(&call->screen, INK_FAINT, 2, "? %s.", p.why);
 	}
@@ -102,8 +107,10 @@ static enum status run_maps(struct call *call)
 		if (call->json)
 			maps_put(call, &view);
 		else
-			say_paragraph(&call->screen, INK_STRONG, 0, "Process %d (%s) has no mappings: it is a kernel thread, or "
-				"ending.", pid, text_name(view.process.name).s);
+			say_paragraph(&call->screen, INK_STRONG, 0,
+				"Process %d (%s) has no mappings: it is a kernel thread, or "
+				"ending.",
+				pid, text_name(view.process.name).s);
 	} else if (status == STATUS_OK) {
 		status = show_view(call, &view);
 	}
@@ -111,14 +118,17 @@ static enum status run_maps(struct call *call)
 	return status;
 }
 
-static const char *const sorts[] = { "ram", "size", "pss", "dirty", "swap", "count", "name", "address", NULL };
+static const char *const sorts[] = { "ram", "size", "pss", "dirty", "swap", "count", "name", "address",
+	NULL };
 
 #define AT(field) offsetof(struct maps_settings, field)
 
 static const struct verb_option options[] = {
-	{ "all", 'a', OPTION_FLAG, AT(all), NULL, "every mapping on a line of its own, in order of addresses", NULL },
+	{ "all", 'a', OPTION_FLAG, AT(all), NULL, "every mapping on a line of its own, in order of addresses",
+		NULL },
 	{ "summary", 's', OPTION_FLAG, AT(summary), NULL, "the sums alone", NULL },
-	{ "sort", 0, OPTION_CHOICE, AT(sort), "KEY", "ram, size, pss, dirty, swap, count, name or address", sorts },
+	{ "sort", 0, OPTION_CHOICE, AT(sort), "KEY", "ram, size, pss, dirty, swap, count, name or address",
+		sorts },
 	{ "filter", 'f', OPTION_TEXT, AT(filter), "TEXT", "only mappings whose name contains TEXT", NULL },
 	{ "top", 'n', OPTION_COUNT, AT(top), "N", "show so many groups (20)", NULL },
 	{ "no-map", 0, OPTION_FLAG, AT(no_map), NULL, "leave out the picture of each group", NULL },

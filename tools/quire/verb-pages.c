@@ -125,7 +125,8 @@ static enum status show(struct call *call, int pid, const struct chosen *chosen,
 	say(&call->screen, INK_PLAIN, "\n");
 	pages_legend(&call->screen, sums);
 	if (!view->kinds_known && count != 0)
-		say_paragraph(&call->screen, INK_FAINT, 2, "? Huge pages and the page of zeros cannot be told apart from others "
+		say_paragraph(&call->screen, INK_FAINT, 2,
+			"? Huge pages and the page of zeros cannot be told apart from others "
 			"here: this kernel has no PAGEMAP_SCAN (Linux 6.7 has).");
 	if (count < chosen->count)
 		say(&call->screen, INK_FAINT, "  ... and %s mappings more (--all)\n",
@@ -165,7 +166,8 @@ static void show_answer(struct screen *screen, const struct quire_process *p, co
 		size += chosen->mappings[i].end - chosen->mappings[i].start;
 		ram += chosen->mappings[i].resident_bytes + chosen->mappings[i].pool_bytes;
 	}
-	say_paragraph(screen, INK_STRONG, 0, "Process %d (%s): %s of %s in %s %s can be reached without a fault.", p->pid,
+	say_paragraph(screen, INK_STRONG, 0,
+		"Process %d (%s): %s of %s in %s %s can be reached without a fault.", p->pid,
 		text_name(p->name).s, text_bytes(ram).s, text_bytes(size).s, text_count(chosen->count).s,
 		chosen->count == 1 ? "mapping" : "mappings");
 	say(screen, INK_PLAIN, "\n");
@@ -199,7 +201,8 @@ static enum status run_pages(struct call *call)
 #define AT(field) offsetof(struct pages_settings, field)
 
 static const struct verb_option options[] = {
-	{ "all", 'a', OPTION_FLAG, AT(all), NULL, "every mapping, not only those with the most in memory", NULL },
+	{ "all", 'a', OPTION_FLAG, AT(all), NULL, "every mapping, not only those with the most in memory",
+		NULL },
 	{ "top", 'n', OPTION_COUNT, AT(top), "N", "show so many mappings (10)", NULL },
 	{ "runs", 0, OPTION_FLAG, AT(runs), NULL, "with --json: every stretch of equal pages", NULL },
 	{ 0 },

@@ -84,8 +84,9 @@ static enum status run_presence(struct call *call)
 	int sources = (call->operand_count != 0) + (settings->pid != 0) + settings->system;
 
 	if (sources != 1)
-		return fail(STATUS_USAGE, sources == 0 ? "which file? a PATH, --pid PID or --system is needed"
-						       : "PATH, --pid and --system exclude each other");
+		return fail(STATUS_USAGE,
+			sources == 0 ? "which file? a PATH, --pid PID or --system is needed"
+				     : "PATH, --pid and --system exclude each other");
 	if (settings->system || settings->pid != 0 || settings->recursive)
 		return presence_list(call);
 	if (has_directory(call))
@@ -104,20 +105,26 @@ static const char *const maps[] = { "blocks", "braille", NULL };
 #define AT(field) offsetof(struct presence_settings, field)
 
 static const struct verb_option options[] = {
-	{ "recursive", 'r', OPTION_FLAG, AT(recursive), NULL, "every file of the trees, and their sums", NULL },
+	{ "recursive", 'r', OPTION_FLAG, AT(recursive), NULL, "every file of the trees, and their sums",
+		NULL },
 	{ "pid", 'p', OPTION_COUNT, AT(pid), "PID", "every file that this process maps or has open", NULL },
 	{ "system", 0, OPTION_FLAG, AT(system), NULL, "the whole page cache, by file", NULL },
 	{ "top", 'n', OPTION_COUNT, AT(top), "N", "show so many files of a list (20)", NULL },
-	{ "all", 'a', OPTION_FLAG, AT(all), NULL, "show all files of a list, also those with nothing cached", NULL },
-	{ "one-file-system", 'x', OPTION_FLAG, AT(one_filesystem), NULL, "with -r: stay on one filesystem", NULL },
-	{ "ready", 0, OPTION_FLAG, AT(ready), NULL, "tell ready pages from those still being read, in files above 1 GiB too",
+	{ "all", 'a', OPTION_FLAG, AT(all), NULL, "show all files of a list, also those with nothing cached",
 		NULL },
+	{ "one-file-system", 'x', OPTION_FLAG, AT(one_filesystem), NULL, "with -r: stay on one filesystem",
+		NULL },
+	{ "ready", 0, OPTION_FLAG, AT(ready), NULL,
+		"tell ready pages from those still being read, in files above 1 GiB too", NULL },
 	{ "runs", 0, OPTION_FLAG, AT(runs), NULL, "with --json: the exact map, stretch by stretch", NULL },
 	{ "mappers", 'm', OPTION_FLAG, AT(mappers), NULL, "with --json: which processes map the file", NULL },
-	{ "no-mappers", 0, OPTION_FLAG, AT(no_mappers), NULL, "do not look which processes map the file", NULL },
-	{ "map", 0, OPTION_CHOICE, AT(map), "KIND", "draw blocks, or braille with eight times the detail", maps },
+	{ "no-mappers", 0, OPTION_FLAG, AT(no_mappers), NULL, "do not look which processes map the file",
+		NULL },
+	{ "map", 0, OPTION_CHOICE, AT(map), "KIND", "draw blocks, or braille with eight times the detail",
+		maps },
 	{ "watch", 'w', OPTION_FLAG, AT(watch), NULL, "look again and again", NULL },
-	{ "interval", 'i', OPTION_COUNT, AT(interval_ms), "MS", "with --watch: milliseconds between looks (1000)", NULL },
+	{ "interval", 'i', OPTION_COUNT, AT(interval_ms), "MS",
+		"with --watch: milliseconds between looks (1000)", NULL },
 	{ "count", 'c', OPTION_COUNT, AT(count), "N", "with --watch: end after N looks", NULL },
 	{ "save", 0, OPTION_TEXT, AT(save), "FILE", "write the exact map to FILE, for --diff", NULL },
 	{ "diff", 0, OPTION_TEXT, AT(diff), "FILE", "show what came and went since --save FILE", NULL },

@@ -254,11 +254,12 @@ static bool settings_make_sense(const struct sum_settings *settings)
 static enum status run_sum(struct call *call)
 {
 	const struct sum_settings *settings = call->settings;
-	struct tally tally = { .sums = calloc((size_t)call->operand_count * METHODS, sizeof(struct sum)) };
+	struct tally tally = { 0 };
 	enum status status;
 
 	if (!settings_make_sense(settings))
 		return STATUS_USAGE;
+	tally.sums = calloc((size_t)call->operand_count * METHODS, sizeof(struct sum));
 	if (tally.sums == NULL)
 		return fail(STATUS_SYSTEM, "no memory");
 	sum_all(call, &tally);
@@ -324,7 +325,7 @@ static const struct sum_settings defaults = { .seed = 1 };
 
 const struct verb verb_sum = {
 	.name = "sum",
-	.summary = "one checksum by mmap, read, direct I/O or io_uring, and their cost",
+	.summary = "checksums of files by mmap, read or io_uring, and their cost",
 	.usage = "FILE...",
 	.description = description,
 	.options = options,

@@ -20,8 +20,8 @@ extern const struct verb verb_help;
 
 /* In the order in which a newcomer wants to read them. */
 static const struct verb *const verbs[] = {
-	&verb_sum,
 	&verb_tour,
+	&verb_sum,
 	&verb_presence,
 	&verb_pages,
 	&verb_maps,

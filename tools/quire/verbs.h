@@ -48,7 +48,7 @@ enum option_type {
 	OPTION_LIST,   /* struct option_list: may be given again */
 };
 
-/** The words of an OPTION_LIST, in the order given; valid until the program ends. */
+/** The words of an OPTION_LIST, in the order given; valid while the verb runs. */
 struct option_list {
 	const char **words;
 	size_t count;
