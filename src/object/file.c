@@ -207,7 +207,7 @@ int memfd_open(
 	const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file)
 {
 	unsigned int flags = MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0U);
-	struct file_object *made;
+	struct file_object *made = NULL;
 	int fd;
 	int r;
 
@@ -221,7 +221,7 @@ int memfd_open(
 		return error_set(fd, "cannot make memory file %s: %s", name, strerror(-fd));
 
 	r = adopt(fd, &made);
-	if (r < 0)
+	if (r < 0 || made == NULL)
 		return r;
 	made->sealable = true;
 	made->block = (uint64_t)1 << huge_shift;
@@ -236,7 +236,7 @@ int memfd_open(
 
 int secret_open(uint64_t bytes, struct file_object **file)
 {
-	struct file_object *made;
+	struct file_object *made = NULL;
 	int fd = sys_memfd_secret(O_CLOEXEC);
 	int r;
 
@@ -248,7 +248,7 @@ int secret_open(uint64_t bytes, struct file_object **file)
 		return error_set(fd, "cannot make secret memory: %s", strerror(-fd));
 
 	r = adopt(fd, &made);
-	if (r < 0)
+	if (r < 0 || made == NULL)
 		return r;
 	made->secret = true;
 	made->block = PAGE_BYTES;

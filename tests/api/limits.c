@@ -65,6 +65,7 @@ static void too_many_mappings_body(void *argument)
 	long long most = number_in("/proc/sys/vm/max_map_count");
 	struct quire_map *map;
 	size_t pages = (size_t)most;
+	void *last = NULL;
 	char *bytes;
 
 	(void)argument;
@@ -79,11 +80,8 @@ static void too_many_mappings_body(void *argument)
 	for (size_t i = 0; i < pages; i += 2)
 		if (mprotect(bytes + i * PAGE, PAGE, PROT_NONE) < 0)
 			break;
-	for (int i = 0; i < 10 &&
-		mmap(NULL, PAGE, i % 2 ? PROT_NONE : PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) !=
-			MAP_FAILED;
-		i++)
-		;
+	for (int i = 0; i < 10 && last != MAP_FAILED; i++)
+		last = mmap(NULL, PAGE, i % 2 ? PROT_NONE : PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	EXPECT_IS(TRY(.length = PAGE, .sharing = QUIRE_SHARED, .kind = QUIRE_ANON), -ENOMEM);
 	EXPECT(says("max_map_count"));
 	EXPECT(says_number((uint64_t)most));
