@@ -10,7 +10,10 @@
 
 /* Sixteen times the second-level cache, so that loads go through page tables; in the page cache all the time. */
 static const uint64_t file_bytes = 32 << 20;
-enum { LOADS = 1 << 20, ROUNDS = 5 };
+enum {
+	LOADS = 1 << 16,
+	ROUNDS = 25
+}; /* a millisecond a round: between two preemptions there is a quiet one */
 
 struct hit {
 	const uint64_t *ours;

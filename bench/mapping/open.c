@@ -14,7 +14,7 @@
 #include "bench.h"
 
 /* Not a multiple of 2 MiB, which the kernel aligns at a price. */
-enum { BYTES = 1 << 20, TURNS = 2000, ROUNDS = 7, CROWD = 1000 };
+enum { BYTES = 1 << 20, TURNS = 300, ROUNDS = 15, CROWD = 1000 };
 
 static int fd;
 static uint32_t guard;

@@ -9,6 +9,7 @@
  * All times are of stores: they also allocate and clear the page that stands in.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,7 +19,7 @@
 #include "bench.h"
 #include "poison.h"
 
-enum { PAGE = 4096, PAGES = 1024, DEAD = 512, ROUNDS = 21 };
+enum { PAGE = 4096, PAGES = 1024, DEAD = 512, ROUNDS = 21, TRIES = 5 };
 
 static struct quire_map *map_guarded(int fd)
 {
@@ -70,6 +71,19 @@ static double tail_once(void)
 	return ns / DEAD / 1000;
 }
 
+/* The quickest of a few: one preemption is as long as all of it. */
+static double quickest(double (*once)(void))
+{
+	double best = once();
+
+	for (int i = 1; i < TRIES; i++) {
+		double us = once();
+
+		best = us < best ? us : best;
+	}
+	return best;
+}
+
 /* The floor of it: the same stores to fresh anonymous memory. */
 static double fresh_once(void)
 {
@@ -89,8 +103,8 @@ static void measure_tail(void)
 
 	(void)tail_once();
 	for (int i = 0; i < ROUNDS; i++) {
-		ours[i] = tail_once();
-		floor[i] = fresh_once();
+		ours[i] = quickest(tail_once);
+		floor[i] = quickest(fresh_once);
 	}
 	spread.ours_ns = bench_quantile(ours, ROUNDS, 0.5) * 1000;
 	spread.theirs_ns = bench_quantile(floor, ROUNDS, 0.5) * 1000;
@@ -136,6 +150,40 @@ static double cut_once(void)
 	return bench_quantile(each, DEAD, 0.5);
 }
 
+/* The usual cure, as a peer: the handler maps fresh memory over the page and asks nothing, records nothing, and loses
+ * stores when two threads meet. */
+static void naive(int number, siginfo_t *info, void *context)
+{
+	void *page = (void *)((uintptr_t)info->si_addr & ~(uintptr_t)(PAGE - 1));
+
+	(void)number;
+	(void)context;
+	(void)mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+static double naive_once(void)
+{
+	struct sigaction action = { .sa_flags = SA_SIGINFO }, ours;
+	double each[DEAD];
+	int fd = bench_file(PAGES * PAGE);
+	void *at = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	volatile char *bytes = at;
+
+	action.sa_sigaction = naive;
+	bench_must(at != MAP_FAILED && sigaction(SIGBUS, &action, &ours) == 0, "mmap");
+	(void)store_all(bytes, 0, PAGES);
+	for (int i = 0; i < DEAD; i++) {
+		int page = PAGES - 1 - i;
+
+		bench_must(ftruncate(fd, page * PAGE) == 0, "ftruncate");
+		each[i] = store_one(bytes + page * PAGE);
+	}
+	bench_must(sigaction(SIGBUS, &ours, NULL) == 0, "sigaction");
+	munmap(at, PAGES * PAGE);
+	close(fd);
+	return bench_quantile(each, DEAD, 0.5);
+}
+
 /* Every second page is poisoned. Median of the pages; negative where this machine cannot. */
 static double poison_once(void)
 {
@@ -176,17 +224,20 @@ static double poison_once(void)
 
 static void measure_isolated(void)
 {
-	double cut[ROUNDS], poison[ROUNDS], cut_us, poison_us;
+	double cut[ROUNDS], poison[ROUNDS], peer[ROUNDS], cut_us, poison_us;
 
 	(void)cut_once();
 	for (int i = 0; i < ROUNDS; i++) {
 		cut[i] = cut_once();
+		peer[i] = naive_once();
 		poison[i] = poison_once();
 	}
 	cut_us = bench_quantile(cut, ROUNDS, 0.5);
 	poison_us = bench_quantile(poison, ROUNDS, 0.5);
 	bench_goal("mapping.recovery.isolated", cut_us > poison_us ? cut_us : poison_us, NULL);
 	bench_figure("mapping.recovery.isolated.cut", cut_us, "us");
+	bench_figure(
+		"mapping.recovery.isolated.naive", bench_quantile(peer, ROUNDS, 0.5), "us: the usual cure");
 	if (poison_us >= 0)
 		bench_figure("mapping.recovery.isolated.poisoned", poison_us, "us");
 	else

@@ -694,6 +694,7 @@ QUIRE_API void quire_pages_close(struct quire_pages *pages);
  * @name: of the program, "" when it has just ended
  * @mappings: how many of its mappings show the file
  * @mapped_bytes: addresses of these
+ * @present_bytes: of these, in its page tables: what keeps the pages in memory; QUIRE_UNKNOWN when it is not told
  * @flags: bits of enum quire_mapping_flag that at least one of them has
  * @writes: 1 when stores reach the file
  *
@@ -706,6 +707,7 @@ struct quire_mapper {
 	char name[64];
 	uint64_t mappings;
 	uint64_t mapped_bytes;
+	uint64_t present_bytes;
 	uint32_t flags;
 	uint32_t writes;
 };

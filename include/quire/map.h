@@ -23,6 +23,9 @@ extern "C" {
 /* The rest of the mapping, from the given offset. */
 #define QUIRE_TO_END ((size_t)-1)
 
+struct quire_object;
+struct quire_pool;
+
 /**
  * enum quire_kind - what stands behind a mapping
  * @QUIRE_KIND_AUTO: a file when a path, an fd or an object is given, else anonymous memory
@@ -284,6 +287,8 @@ enum quire_seal {
  * @QUIRE_CAUSE_NO_HUGE_PAGE: the pool of huge pages is empty
  * @QUIRE_CAUSE_POISON: the memory itself is broken, or was poisoned
  * @QUIRE_CAUSE_UNKNOWN: the kernel refused the page and no probe says why
+ * @QUIRE_CAUSE_CHECKSUM: the bytes that were read are not those that were written (paged mappings)
+ * @QUIRE_CAUSE_NO_FRAME: the pool is full of pages that cannot go (paged mappings)
  *
  * Since: 0.1   See: quire_map_error(3)
  */
@@ -295,6 +300,22 @@ enum quire_cause {
 	QUIRE_CAUSE_NO_HUGE_PAGE = 4,
 	QUIRE_CAUSE_POISON = 5,
 	QUIRE_CAUSE_UNKNOWN = 6,
+	QUIRE_CAUSE_CHECKSUM = 7,
+	QUIRE_CAUSE_NO_FRAME = 8,
+};
+
+/**
+ * enum quire_engine - who brings the pages in
+ * @QUIRE_ENGINE_NATIVE: the kernel, with its own cache
+ * @QUIRE_ENGINE_PAGED: Quire, through a pool with a bound
+ * @QUIRE_ENGINE_AUTO: PAGED when a bound, a pool or an object was given, else NATIVE; quire_map_stat() says which
+ *
+ * Since: 0.1   See: quire_map(3), quire_pool_open(3)
+ */
+enum quire_engine {
+	QUIRE_ENGINE_NATIVE = 0,
+	QUIRE_ENGINE_PAGED = 1,
+	QUIRE_ENGINE_AUTO = 2,
 };
 
 /**
@@ -365,6 +386,10 @@ typedef int quire_fault_fn(const struct quire_fault *fault, void *user);
  * @guard_bytes: size of the inaccessible range below a QUIRE_STACK, 0 means 64 KiB
  * @numa: an enum quire_numa
  * @numa_nodes: bit n is memory node n
+ * @engine: an enum quire_engine
+ * @pool: with QUIRE_ENGINE_PAGED: the pool its pages live in
+ * @cache_bytes: without @pool: the bound of a pool of its own, in bytes
+ * @object: where its bytes come from, instead of @path
  *
  * Since: 0.1   Example: examples/six-kinds.c   See: quire_map(3)
  */
@@ -392,8 +417,11 @@ struct quire_map_options {
 	uint32_t advice;
 	size_t guard_bytes;
 	uint32_t numa;
-	uint32_t reserved;
+	uint32_t engine;
 	uint64_t numa_nodes;
+	struct quire_pool *pool;
+	uint64_t cache_bytes;
+	struct quire_object *object;
 };
 
 /**
@@ -944,6 +972,86 @@ QUIRE_API int quire_map_error(struct quire_map *map, struct quire_fault *fault);
  * Since: 0.1   Example: examples/guarded-reader.c   See: quire_map_error(3)
  */
 QUIRE_API int quire_map_repair(struct quire_map *map);
+
+/**
+ * struct quire_range - a part of a mapping
+ * @offset: of the first byte, in bytes
+ * @length: in bytes
+ *
+ * Since: 0.1   See: quire_map_prefetch(3)
+ */
+struct quire_range {
+	uint64_t offset;
+	uint64_t length;
+};
+
+/**
+ * quire_map_prefetch - begin to read what will be wanted
+ * @map: a paged mapping
+ * @ranges: in any order
+ * @range_count: how many
+ *
+ * A fault that nobody waits for: the pages are on their way when the call returns. With a full queue or under pressure the
+ * rest of the list is left out.
+ *
+ * Threads: any. Blocks: no. Memory: frames of the pool. Signals: none.
+ * Returns: the number of pages that were asked for, or
+ *   -EINVAL     outside of the mapping, or not paged
+ * Since: 0.1   Example: examples/bounded-cache.c   See: quire_map_pin(3)
+ */
+QUIRE_API int64_t quire_map_prefetch(struct quire_map *map, const struct quire_range *ranges, size_t range_count);
+
+/**
+ * quire_map_pin - bring a range in and keep it
+ * @map: a paged mapping
+ * @offset: of the first byte, in bytes
+ * @length: in bytes
+ * @protection: QUIRE_READ, or QUIRE_READ | QUIRE_WRITE: what will be done with it
+ *
+ * Until quire_map_unpin() no page of the range faults or is evicted, so it may be handed to any system call.
+ *
+ * Threads: any. Blocks: reads the pages. Memory: frames of the pool that cannot go meanwhile. Signals: none.
+ * Returns: 0, or
+ *   -EINVAL     outside of the mapping, or not paged
+ *   -ENOMEM     the pool has no room for so many pinned pages; nothing is pinned
+ *   -ENODATA    behind the end of the object
+ *   -EIO        a page could not be read
+ *   -EBADMSG    a page is not what was written
+ *   -EACCES     the mapping does not allow it
+ * Since: 0.1   Example: examples/bounded-cache.c   See: quire_map_unpin(3), quire_map_try_read(3)
+ */
+QUIRE_API int quire_map_pin(struct quire_map *map, size_t offset, size_t length, unsigned int protection);
+
+/**
+ * quire_map_unpin - let a range go again
+ * @map: a paged mapping
+ * @offset: as given to quire_map_pin()
+ * @length: as given to quire_map_pin()
+ *
+ * Threads: any. Blocks: no. Memory: none. Signals: none.
+ * Returns: 0, or
+ *   -EINVAL     outside of the mapping, or not paged
+ * Since: 0.1   Example: examples/bounded-cache.c   See: quire_map_pin(3)
+ */
+QUIRE_API int quire_map_unpin(struct quire_map *map, size_t offset, size_t length);
+
+/**
+ * quire_map_try_read - copy bytes out, with an errno for what cannot be read
+ * @map: any mapping
+ * @offset: of the first byte, in bytes
+ * @to: room for length bytes
+ * @length: in bytes
+ *
+ * Threads: any. Blocks: reads the pages. Memory: none. Signals: as quire_copy_out(), on mappings that are not paged.
+ * Returns: 0, or
+ *   -EINVAL     outside of the mapping
+ *   -ENODATA    behind the end of the file
+ *   -EIO        a page could not be read
+ *   -EBADMSG    a page is not what was written
+ *   -ENOMEM     no frame could be had
+ * Since: 0.1   Example: examples/custom-object.c   See: quire_map_pin(3)
+ */
+QUIRE_API int quire_map_try_read(struct quire_map *map, size_t offset, void *to, size_t length);
 
 /**
  * quire_map_check - would a fault of this thread be caught?

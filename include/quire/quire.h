@@ -4,9 +4,13 @@
 #define QUIRE_QUIRE_H
 
 #include <quire/base.h>
+#include <quire/channel.h>
 #include <quire/features.h>
 #include <quire/guard.h>
 #include <quire/inspect.h>
 #include <quire/map.h>
+#include <quire/object.h>
+#include <quire/pool.h>
+#include <quire/region.h>
 
 #endif

@@ -54,8 +54,8 @@ static int check_enums(const struct quire_map_options *o)
 		return error_set(-EINVAL, ".numa is %u", o->numa);
 	if ((o->numa == QUIRE_NUMA_DEFAULT) != (o->numa_nodes == 0))
 		return error_set(-EINVAL, ".numa and .numa_nodes go together");
-	if (o->reserved != 0)
-		return error_set(-EINVAL, ".reserved is not 0");
+	if (o->engine > QUIRE_ENGINE_AUTO)
+		return error_set(-EINVAL, ".engine is %u", o->engine);
 	return prot_check(o->protection);
 }
 
@@ -83,6 +83,8 @@ static int check_sense(const struct quire_map_options *o, int fd)
 	bool file_like = o->kind == QUIRE_FILE || o->kind == QUIRE_SHM || o->kind == QUIRE_DEVICE;
 	bool anonymous = o->kind == QUIRE_ANON || o->kind == QUIRE_RESERVED;
 
+	if (o->object != NULL)
+		return 0; /* it has all there is to know of itself */
 	if (file_like && fd < 0 && o->path == NULL)
 		return error_set(-EINVAL, "a file needs .path, or quire_map_fd");
 	if (!file_like && o->length == 0)
@@ -104,12 +106,38 @@ static int check_sense(const struct quire_map_options *o, int fd)
 	return 0;
 }
 
+/* Paged mappings stand in their pool's address space, and the kernel's own kinds of memory have no pages to give. */
+static int check_paged(const struct quire_map_options *o)
+{
+	const uint32_t impossible = QUIRE_SYNC | QUIRE_STACK;
+
+	if (o->engine == QUIRE_ENGINE_NATIVE) {
+		if (o->pool != NULL || o->cache_bytes != 0 || o->object != NULL)
+			return error_set(
+				-EINVAL, ".pool, .cache_bytes and .object need QUIRE_ENGINE_PAGED or AUTO");
+		return 0;
+	}
+	if (o->pool != NULL && o->cache_bytes != 0)
+		return error_set(-EINVAL, ".pool has its own bound: leave .cache_bytes alone");
+	if (o->pool == NULL && o->cache_bytes == 0)
+		return error_set(-EINVAL, "a paged mapping needs .pool or .cache_bytes");
+	if (o->object != NULL && o->path != NULL)
+		return error_set(-EINVAL, ".object and .path both say where the bytes come from");
+	if ((o->flags & impossible) != 0 || o->page_bytes != 0 || o->inside != NULL)
+		return error_set(-EINVAL, "paged mappings have no MAP_SYNC, stacks, huge pages or .inside");
+	if (o->kind == QUIRE_SECRET || o->kind == QUIRE_DEVICE || o->kind == QUIRE_RESERVED)
+		return error_set(-EINVAL, "this kind of memory cannot be paged");
+	return 0;
+}
+
 static void fill_defaults(struct quire_map_options *o, int fd)
 {
 	bool file_like;
 
+	if (o->engine == QUIRE_ENGINE_AUTO && o->pool == NULL && o->cache_bytes == 0 && o->object == NULL)
+		o->engine = QUIRE_ENGINE_NATIVE;
 	if (o->kind == QUIRE_KIND_AUTO)
-		o->kind = o->path != NULL || fd >= 0 ? QUIRE_FILE : QUIRE_ANON;
+		o->kind = o->path != NULL || fd >= 0 || o->object != NULL ? QUIRE_FILE : QUIRE_ANON;
 	file_like = o->kind == QUIRE_FILE || o->kind == QUIRE_SHM || o->kind == QUIRE_DEVICE;
 	if (o->sharing == QUIRE_SHARING_DEFAULT)
 		o->sharing = o->kind == QUIRE_ANON || o->kind == QUIRE_RESERVED ? QUIRE_PRIVATE
@@ -135,6 +163,8 @@ int map_options_check(struct quire_map_options *o, int fd, uint32_t guard_defaul
 	r = check_place(o);
 	if (r == 0)
 		r = check_sense(o, fd);
+	if (r == 0)
+		r = check_paged(o);
 	if (r == 0 && fd >= 0 && (o->kind != QUIRE_FILE || o->path != NULL))
 		r = error_set(-EINVAL, "a descriptor was given: .path and .kind do not go with it");
 	if (o->guard == QUIRE_GUARD_DEFAULT)

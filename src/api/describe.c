@@ -18,7 +18,7 @@ static void stat_object(struct quire_map *map, struct quire_map_stat *stat)
 	uint64_t size;
 	uint64_t shown_end = map->offset + map->length;
 
-	if (map->file == NULL || object_size(&map->file->object, &size) < 0)
+	if (map_object(map) == NULL || object_size(map_object(map), &size) < 0)
 		return;
 	stat->object_bytes = size;
 	/* Only the page that holds the end of the file has a tail; pages behind it are dead. */
@@ -35,7 +35,7 @@ static void stat_fill(struct quire_map *map, struct quire_map_stat *stat)
 	stat->kind = map->kind;
 	stat->sharing = map->sharing;
 	stat->guard = map->guard.policy == QUIRE_GUARD_DEFAULT ? QUIRE_GUARD_OFF : map->guard.policy;
-	stat->engine = "native";
+	stat->engine = map->pool != NULL ? "paged" : "native";
 	stat->name = map->name;
 	stat->address = quire_map_address(map);
 	stat->length = map->length;
@@ -43,8 +43,8 @@ static void stat_fill(struct quire_map *map, struct quire_map_stat *stat)
 	stat->offset = map->offset;
 	stat->page_bytes = map->page_bytes;
 	stat->transparent = map->transparent;
-	stat->segments = as_count(&map->quire->as, map->start, map->end);
-	if (as_find(&map->quire->as, map->start, &seg) && seg.range.start < map->end)
+	stat->segments = as_count(map_as(map), map->start, map->end);
+	if (as_find(map_as(map), map->start, &seg) && seg.range.start < map->end)
 		stat->protection = seg.range.prot == 0 ? QUIRE_NO_ACCESS : seg.range.prot;
 	if (guard_error(&map->guard, &fault) < 0)
 		stat->faults = fault.count;

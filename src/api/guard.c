@@ -24,6 +24,10 @@ static const char *cause_text(uint32_t cause)
 		return "the filesystem is full and the page was a hole: free space and quire_map_repair, or preallocate";
 	case QUIRE_CAUSE_NO_HUGE_PAGE:
 		return "the pool of huge pages is empty: raise nr_hugepages and quire_map_repair";
+	case QUIRE_CAUSE_CHECKSUM:
+		return "the bytes that were read are not those that were written: the checksum differs";
+	case QUIRE_CAUSE_NO_FRAME:
+		return "the pool is full of pages that cannot go (pinned, locked, or private without a swap file)";
 	case QUIRE_CAUSE_POISON: return "the memory is broken or was poisoned";
 	case QUIRE_CAUSE_NONE:
 	case QUIRE_CAUSE_UNKNOWN:
@@ -75,7 +79,7 @@ int quire_map_repair(struct quire_map *map)
 	error_clear();
 	if (map == NULL)
 		return error_set(-EINVAL, "no mapping was given");
-	r = guard_repair(&map->guard);
+	r = map->pool != NULL ? paged_repair(map) : guard_repair(&map->guard);
 	if (r < 0 && map_error(map) == 0)
 		return error_default(r, "not all pages could be shown again: %s", strerror(-r));
 	return r;

@@ -9,9 +9,12 @@
 
 #include <quire/map.h>
 
+#include "front/front.h"
 #include "pmap/guard.h"
 #include "pmap/pmap.h"
+#include "serve/serve.h"
 #include "vm/as.h"
+#include "vm/pool.h"
 
 struct file_object;
 
@@ -31,7 +34,11 @@ struct quire {
  */
 struct quire_map {
 	struct quire *quire;
-	struct file_object *file; /* NULL: anonymous */
+	struct quire_pool *pool;  /* NULL: the kernel pages it */
+	bool own_pool;            /* closed with it: made for .cache_bytes */
+	struct file_object *file; /* NULL: anonymous, or an object of another kind */
+	struct object *object;    /* of a paged mapping that is no file's; NULL: none */
+	const void *owner;        /* of its segments, where another floor has attached them; NULL: itself */
 	uintptr_t start;
 	uintptr_t end;
 	uintptr_t outer_start;
@@ -50,7 +57,33 @@ struct quire_map {
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */
 	struct guard guard;       /* guard.policy 0: unguarded */
+	bool held; /* by a region: it ends with it, and its layout is not the caller's to change */
 };
+
+/* A page cache with everything that makes it run. */
+struct quire_pool {
+	struct pool pool;
+	struct as as;
+	struct front front;
+	struct uffd *uffd;
+	struct serve serve;
+	uint32_t delivery; /* an enum quire_delivery, never AUTO */
+	uint32_t policy;
+	const char *why;
+	atomic_uint maps; /* open handles */
+};
+
+/* The space a mapping stands in: the native one, or its pool's. */
+static inline struct as *map_as(const struct quire_map *map)
+{
+	return map->pool != NULL ? &map->pool->as : &map->quire->as;
+}
+
+/* Where its bytes come from; NULL: private anonymous memory. */
+struct object *map_object(const struct quire_map *map);
+
+/* What .object of a mapping is; as large as struct object, and never looked into. */
+struct object *object_of(struct quire_object *object);
 
 /* The process's own address space for NULL. */
 int quire_get(struct quire **quire);
@@ -63,6 +96,19 @@ int map_options_check(struct quire_map_options *options, int fd, uint32_t guard_
 
 /* Opens what the options say; fd -1: none. */
 int map_open(struct quire *quire, int fd, const struct quire_map_options *options, struct quire_map **map);
+
+/* .pool, or one of its own for .cache_bytes; the mapping counts as open in it. */
+int paged_join(struct quire_map *map, const struct quire_map_options *options);
+void paged_leave(struct quire_map *map);
+
+/* Makes the mapping's object one that the pool can page. */
+int paged_object(struct quire_map *map, const struct quire_map_options *options);
+int paged_advise(struct quire_map *map, const struct pmap_span *span, int advice);
+int paged_flush(struct quire_map *map, const struct pmap_span *span, unsigned int how);
+int paged_lock(struct quire_map *map, const struct pmap_span *span, int flags);
+int paged_unlock(struct quire_map *map, const struct pmap_span *span);
+int paged_resident(struct quire_map *map, const struct pmap_span *span, unsigned char *pages);
+int paged_repair(struct quire_map *map);
 
 /* [offset, offset + length) of the handle as addresses, widened to pages. -EINVAL when it leaves the mapping. */
 int map_span(const struct quire_map *map, size_t offset, size_t length, struct pmap_span *span);
@@ -87,6 +133,9 @@ int map_guard(struct quire_map *map);
 int map_error(const struct quire_map *map);
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
 
+/* -EBUSY when the mapping belongs to a region. */
+int map_not_held(const struct quire_map *map);
+
 /* -EINVAL with a sentence, for bits that have no meaning. */
 int prot_check(uint32_t protection);
 unsigned int prot_bits(uint32_t protection);
@@ -96,6 +145,11 @@ int map_show_name(struct quire_map *map, const char *name, bool demanded);
 
 /* What a segment remembers of an advice: bits of enum pmap_flag. */
 uint32_t advice_flags(unsigned int advice);
+/* Whom its segments name as their owner. */
+static inline const void *map_owner(const struct quire_map *map)
+{
+	return map->owner != NULL ? map->owner : map;
+}
 
 int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned int advice);
 

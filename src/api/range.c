@@ -59,8 +59,8 @@ bool map_run(const struct quire_map *map, uintptr_t from, uintptr_t end, struct 
 	struct seg seg;
 
 	*run = (struct pmap_span){ end, end };
-	for (uintptr_t va = from; va < end && as_find(&map->quire->as, va, &seg); va = seg.range.end) {
-		bool own = seg.range.owner == map && seg.range.start < end;
+	for (uintptr_t va = from; va < end && as_find(map_as(map), va, &seg); va = seg.range.end) {
+		bool own = seg.range.owner == map_owner(map) && seg.range.start < end;
 		uintptr_t start = max_u64(seg.range.start, from);
 
 		if (run->start < end && (!own || start != run->end))
@@ -81,6 +81,15 @@ bool map_owns(const struct quire_map *map, const struct pmap_span *span)
 	return map_run(map, span->start, span->end, &run) && run.start == span->start && run.end == span->end;
 }
 
+int map_not_held(const struct quire_map *map)
+{
+	return map->held
+		? error_set(-EBUSY,
+			  "the mapping belongs to a region: quire_region_close, quire_region_resize and "
+			  "quire_region_abort are the calls for it")
+		: 0;
+}
+
 static int need_whole(const struct quire_map *map, const struct pmap_span *span)
 {
 	if (span->start == span->end || map_owns(map, span))
@@ -97,6 +106,8 @@ int quire_map_unmap(struct quire_map *map, size_t offset, size_t length)
 
 	error_clear();
 	r = map_span_exact(map, offset, length, &span);
+	if (r == 0)
+		r = map_not_held(map);
 	if (r < 0)
 		return r;
 	if (map->inside != NULL)
@@ -124,7 +135,7 @@ int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsig
 		r = need_whole(map, &span);
 	if (r < 0)
 		return r;
-	return as_protect(&map->quire->as, span.start, span.end, prot_bits(protection));
+	return as_protect(map_as(map), span.start, span.end, prot_bits(protection));
 }
 
 /* ---- size ---- */
@@ -143,9 +154,9 @@ static void request_more(
 			.flags = map->pmap_flags,
 			.prot = writable ? PMAP_READ | PMAP_WRITE : PMAP_READ,
 		},
-		.object = map->file == NULL ? NULL : &map->file->object,
+		.object = map_object(map),
 	};
-	if (start > map->start && as_find(&map->quire->as, start - PAGE_BYTES, &last) &&
+	if (start > map->start && as_find(map_as(map), start - PAGE_BYTES, &last) &&
 		last.range.owner == map && last.range.start < start) {
 		request->range.flags = last.range.flags;
 		request->range.prot = last.range.prot;
@@ -163,7 +174,7 @@ static int grow_in_kept(struct quire_map *map, uintptr_t end)
 	uintptr_t start;
 
 	request_more(map, map->end, end, &request);
-	return as_map(&map->quire->as, &request, &start);
+	return as_map(map_as(map), &request, &start);
 }
 
 static int shrink_to_kept(struct quire_map *map, uintptr_t end)
@@ -174,7 +185,7 @@ static int shrink_to_kept(struct quire_map *map, uintptr_t end)
 	};
 	uintptr_t start;
 
-	return as_map(&map->quire->as, &request, &start);
+	return as_map(map_as(map), &request, &start);
 }
 
 static int resize_by_kernel(struct quire_map *map, size_t span, bool may_move)
@@ -193,7 +204,7 @@ static int resize_by_kernel(struct quire_map *map, size_t span, bool may_move)
 		if (r != -ENOMEM)
 			return r;
 	}
-	r = as_move(&map->quire->as, map->start, map->end, &target, &start);
+	r = as_move(map_as(map), map->start, map->end, &target, &start);
 	if (r == -EFAULT)
 		return error_set(-ENOMEM,
 			"the mapping consists of several pieces, which the kernel does not grow as one: use a larger "
@@ -250,7 +261,7 @@ static int resize_object(struct quire_map *map, size_t length, bool preallocate,
 
 static int guard_resized(struct quire_map *map)
 {
-	if (map->guard.pmap == NULL)
+	if (map->guard.pmap == NULL || map->pool != NULL)
 		return map_guard(map); /* it was empty until now */
 	if (map->guard.trap.start == map->start && map->guard.trap.end == map->end)
 		return 0;
@@ -283,6 +294,8 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 	if (map == NULL || length == 0 || (flags & ~(unsigned int)(QUIRE_MAY_MOVE | QUIRE_PREALLOCATE)) != 0)
 		return error_set(
 			-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
+	if (map->held)
+		return map_not_held(map);
 	r = resize_check(map, length);
 	if (r < 0)
 		return r;
@@ -315,6 +328,8 @@ int quire_map_move(struct quire_map *map, void *address)
 	error_clear();
 	if (map == NULL || !is_aligned(to, map->page_bytes))
 		return error_set(-EINVAL, "%p is not at a page boundary", address);
+	if (map->held)
+		return map_not_held(map);
 	if (map->inside != NULL || map->kept)
 		return error_set(-EBUSY, "a mapping with addresses kept around it cannot be moved");
 
@@ -323,7 +338,7 @@ int quire_map_move(struct quire_map *map, void *address)
 		.start = to,
 		.length = map->end - map->start,
 	};
-	r = as_move(&map->quire->as, map->start, map->end, &target, &to);
+	r = as_move(map_as(map), map->start, map->end, &target, &to);
 	if (r < 0)
 		return error_default(r, "the mapping consists of several pieces and cannot be moved as one");
 	map->start = map->outer_start = to;
@@ -366,10 +381,11 @@ int advise_span(struct quire_map *map, const struct pmap_span *span, unsigned in
 {
 	int r;
 
+	if (map->pool != NULL)
+		return paged_advise(map, span, advices[advice].advice);
 	r = kernel_advise(span, advices[advice].advice);
 	if (r == 0 && (advices[advice].set | advices[advice].clear) != 0)
-		r = as_mark(
-			&map->quire->as, span->start, span->end, advices[advice].set, advices[advice].clear);
+		r = as_mark(map_as(map), span->start, span->end, advices[advice].set, advices[advice].clear);
 	return r;
 }
 
@@ -430,6 +446,8 @@ int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsign
 		r = whole_pages(map, offset, length, &span);
 	if (r == 0)
 		r = need_whole(map, &span);
+	if (r == 0 && advices[advice].destroys)
+		r = map_not_held(map);
 	if (r < 0 || span.start == span.end)
 		return r;
 
@@ -444,6 +462,20 @@ int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsign
 
 /* ---- to the device ---- */
 
+static int flush_native(const struct quire_map *map, const struct pmap_span *span, unsigned int how)
+{
+	int r = kernel_sync(span, how != QUIRE_FLUSH_ASYNC);
+
+	/* msync(MS_ASYNC) starts nothing since Linux 2.6.19: the pages would wait for the flusher, 30 s. */
+	if (r == 0 && how == QUIRE_FLUSH_ASYNC)
+		r = file_start_write(map->file, map->offset - map->skew + (span->start - map->start),
+			span->end - span->start);
+	/* msync writes the pages and, on most filesystems, syncs the file; DURABLE does not rely on "most". */
+	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->file->regular)
+		r = file_sync(map->file, true);
+	return r;
+}
+
 int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigned int how)
 {
 	struct pmap_span span;
@@ -457,17 +489,10 @@ int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigne
 		r = map_error(map);
 	if (r == 0)
 		r = need_whole(map, &span);
-	if (r < 0 || map->file == NULL || map->sharing != QUIRE_SHARED || span.start == span.end)
+	if (r < 0 || map_object(map) == NULL || map->sharing != QUIRE_SHARED || span.start == span.end)
 		return r;
 
-	r = kernel_sync(&span, how != QUIRE_FLUSH_ASYNC);
-	/* msync(MS_ASYNC) starts nothing since Linux 2.6.19: the pages would wait for the flusher, 30 s. */
-	if (r == 0 && how == QUIRE_FLUSH_ASYNC)
-		r = file_start_write(map->file, map->offset - map->skew + (span.start - map->start),
-			span.end - span.start);
-	/* msync writes the pages and, on most filesystems, syncs the file; DURABLE does not rely on "most". */
-	if (r == 0 && how == QUIRE_FLUSH_DURABLE && map->file->regular)
-		r = file_sync(map->file, true);
+	r = map->pool != NULL ? paged_flush(map, &span, how) : flush_native(map, &span, how);
 	if (r < 0)
 		return error_set(r, "cannot flush %zu bytes at offset %zu of %s: %s",
 			(size_t)(span.end - span.start), offset,
@@ -493,10 +518,12 @@ int quire_map_lock(struct quire_map *map, size_t offset, size_t length, unsigned
 		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
 		return r;
+	if (map->pool != NULL)
+		return paged_lock(map, &span, on_fault ? MLOCK_ONFAULT : 0);
 	r = kernel_lock(&span, on_fault);
 	if (r < 0)
 		return r;
-	return as_mark(&map->quire->as, span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED,
+	return as_mark(map_as(map), span.start, span.end, on_fault ? PMAP_LOCK_ONFAULT : PMAP_LOCKED,
 		on_fault ? PMAP_LOCKED : PMAP_LOCK_ONFAULT);
 }
 
@@ -511,10 +538,12 @@ int quire_map_unlock(struct quire_map *map, size_t offset, size_t length)
 		r = need_whole(map, &span);
 	if (r < 0 || span.start == span.end)
 		return r;
+	if (map->pool != NULL)
+		return paged_unlock(map, &span);
 	r = kernel_unlock(&span);
 	if (r < 0)
 		return r;
-	return as_mark(&map->quire->as, span.start, span.end, 0, PMAP_LOCKED | PMAP_LOCK_ONFAULT);
+	return as_mark(map_as(map), span.start, span.end, 0, PMAP_LOCKED | PMAP_LOCK_ONFAULT);
 }
 
 int64_t quire_map_residency(
@@ -528,7 +557,8 @@ int64_t quire_map_residency(
 
 	error_clear();
 	r = map_span(map, offset, length, &span);
-	if (r == 0 && map->file != NULL && map->file->regular && !file_tells_residency(map->file))
+	if (r == 0 && map->pool == NULL && map->file != NULL && map->file->regular &&
+		!file_tells_residency(map->file))
 		r = error_set(-EACCES,
 			"the kernel calls every page of a file resident for who neither owns nor may write it: ask as the owner");
 	if (r == 0)
@@ -540,7 +570,7 @@ int64_t quire_map_residency(
 		const struct pmap_span part = { at, min_u64(span.end, at + CHUNK * PAGE_BYTES) };
 		size_t count = (part.end - part.start) / PAGE_BYTES;
 
-		r = kernel_resident(&part, chunk);
+		r = map->pool != NULL ? paged_resident(map, &part, chunk) : kernel_resident(&part, chunk);
 		if (r < 0)
 			return error_set(r, "part of the range was unmapped");
 		for (size_t i = 0; i < count; i++)

@@ -54,7 +54,8 @@ int options_copy(void *to, size_t to_bytes, const void *from, const char *what)
 			return error_set(-E2BIG,
 				"%s: the program uses options this library (%s) does not know", what,
 				QUIRE_VERSION);
-	memset(to, 0, to_bytes);
+	if (from_bytes < to_bytes)
+		memset((char *)to + from_bytes, 0, to_bytes - from_bytes);
 	memcpy(to, from, min_u64(from_bytes, to_bytes));
 	return 0;
 }

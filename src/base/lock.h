@@ -15,6 +15,9 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
 
 #if defined(__clang__)
 #define LOCK_ATTRIBUTE(x) __attribute__((x))
@@ -101,6 +104,39 @@ static inline void condition_wake_all(struct condition *condition)
 static inline void lock_yield(void)
 {
 	(void)sched_yield();
+}
+
+/* For waiting on another process that does not wake us. */
+static inline void lock_nap(long nanoseconds)
+{
+	const struct timespec span = { .tv_nsec = nanoseconds };
+
+	(void)nanosleep(&span, NULL);
+}
+
+/*
+ * A lock for a few hundred nanoseconds that may be taken in a signal handler. Who holds one touches no memory that can
+ * fault, waits for nothing, and calls nothing that might take it: so a fault's handler never meets its own thread's lock.
+ * Zero is a free one.
+ */
+struct spin {
+	atomic_int taken;
+};
+
+static inline void spin_take(struct spin *spin)
+{
+	while (atomic_exchange_explicit(&spin->taken, 1, memory_order_acquire) != 0)
+		lock_yield();
+}
+
+static inline bool spin_try(struct spin *spin)
+{
+	return atomic_exchange_explicit(&spin->taken, 1, memory_order_acquire) == 0;
+}
+
+static inline void spin_give(struct spin *spin)
+{
+	atomic_store_explicit(&spin->taken, 0, memory_order_release);
 }
 
 #endif

@@ -12,7 +12,8 @@ static size_t place_of(const struct identity_set *set, uint64_t device, uint64_t
 	uint64_t hash = (inode + (device << 40)) * 0x9E3779B97F4A7C15U;
 	size_t at = (size_t)(hash >> 20) & (set->room - 1);
 
-	while (set->places[at].inode != 0 && (set->places[at].inode != inode || set->places[at].device != device))
+	while (set->places[at].inode != 0 &&
+		(set->places[at].inode != inode || set->places[at].device != device))
 		at = (at + 1) & (set->room - 1);
 	return at;
 }

@@ -43,14 +43,15 @@ static int explain_fault(int fd, uint64_t first, uint64_t pages)
 static int populate(int fd, uint64_t page, uint64_t pages)
 {
 	uintptr_t at;
+	/* A probe mapping: its faults bring the pages in, and tell what cannot be brought. */
 	int r = sys_mmap(0, pages << PAGE_SHIFT, PROT_READ, MAP_SHARED, fd, page << PAGE_SHIFT, &at);
 
 	if (r < 0)
 		return r;
-	do
+	do /* on the probe mapping */
 		r = sys_madvise(at, pages << PAGE_SHIFT, MADV_POPULATE_READ);
 	while (r == -EINTR || r == -EAGAIN);
-	(void)sys_munmap(at, pages << PAGE_SHIFT); /* what we mapped can be unmapped */
+	(void)sys_munmap(at, pages << PAGE_SHIFT); /* a probe mapping of our own can be unmapped */
 	return r == -EFAULT ? explain_fault(fd, page, pages) : r;
 }
 
@@ -108,7 +109,8 @@ int quire_presence_touch(int fd, uint64_t offset, uint64_t length, unsigned int 
 
 	if (!look.bits) {
 		/* Mapping would set the access time, and nobody tells us when the pages are there. */
-		r = sys_fadvise(fd, range.first << PAGE_SHIFT, range.pages << PAGE_SHIFT, POSIX_FADV_WILLNEED);
+		r = sys_fadvise(
+			fd, range.first << PAGE_SHIFT, range.pages << PAGE_SHIFT, POSIX_FADV_WILLNEED);
 		if (r < 0)
 			return error_default(r, "reading could not be started");
 		if (brought != NULL)
@@ -146,7 +148,7 @@ static void count_kept(const struct sys_cachestat *before, const struct sys_cach
 
 int quire_presence_evict(int fd, uint64_t offset, uint64_t length, int sync, struct quire_eviction *eviction)
 {
-	struct sys_cachestat before, after;
+	struct sys_cachestat before = { .cached = 0 }, after = { .cached = 0 };
 	struct page_range range;
 	struct look look;
 	int r;
@@ -168,8 +170,9 @@ int quire_presence_evict(int fd, uint64_t offset, uint64_t length, int sync, str
 		r = sys_fdatasync(fd);
 	/* Length 0 is to the end, behind the last page of the file too: otherwise a part of it would stay. */
 	if (r == 0)
-		r = sys_fadvise(fd, offset, range.first + range.pages == (look.bytes + PAGE_BYTES - 1) >> PAGE_SHIFT
-				? 0 : length, POSIX_FADV_DONTNEED);
+		r = sys_fadvise(fd, offset,
+			range.first + range.pages == (look.bytes + PAGE_BYTES - 1) >> PAGE_SHIFT ? 0 : length,
+			POSIX_FADV_DONTNEED);
 	if (r == 0 && look.counts)
 		r = look_counts(&look, range.first, range.pages, &after);
 	if (r < 0)

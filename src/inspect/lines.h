@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 enum {
-	LINES_BYTES = 64 << 10, /* a path of 4096 bytes can be escaped to four times that; the rest is for speed */
+	LINES_BYTES =
+		64 << 10, /* a path of 4096 bytes can be escaped to four times that; the rest is for speed */
 };
 
 /* A text that is being read. */

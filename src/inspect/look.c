@@ -167,7 +167,7 @@ void look_know(int fd, const struct stat *stat, uint32_t backing, bool quiet, st
 int look_at(int fd, struct look *look)
 {
 	struct stat stat;
-	struct statfs filesystem;
+	struct statfs filesystem = { .f_type = 0 };
 	uint32_t backing;
 	bool quiet;
 	int r;
@@ -202,6 +202,7 @@ int look_counts(const struct look *look, uint64_t page, uint64_t pages, struct s
 int look_bits(const struct look *look, uint64_t page, uint64_t pages, unsigned char *bits)
 {
 	uintptr_t at;
+	/* A probe mapping. */
 	int r = sys_mmap(0, pages << PAGE_SHIFT, PROT_NONE, MAP_SHARED, look->fd, page << PAGE_SHIFT, &at);
 
 	if (r < 0)
@@ -209,7 +210,7 @@ int look_bits(const struct look *look, uint64_t page, uint64_t pages, unsigned c
 	do
 		r = sys_mincore(at, pages << PAGE_SHIFT, bits);
 	while (r == -EAGAIN); /* the kernel lacked a page for its answer, for the moment */
-	(void)sys_munmap(at, pages << PAGE_SHIFT); /* what we mapped can be unmapped */
+	(void)sys_munmap(at, pages << PAGE_SHIFT); /* a probe mapping of our own can be unmapped */
 	return r;
 }
 

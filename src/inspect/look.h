@@ -26,12 +26,12 @@
 /* A file as it is looked at. */
 struct look {
 	int fd;
-	uint32_t backing; /* enum quire_backing */
-	uint64_t bytes; /* of the file, when the look was opened */
+	uint32_t backing;    /* enum quire_backing */
+	uint64_t bytes;      /* of the file, when the look was opened */
 	uint64_t held_pages; /* hugetlbfs: pages it holds */
-	bool counts; /* cachestat tells the truth */
-	bool bits; /* mincore tells the truth, and asking changes nothing */
-	const char *why; /* what is missing and why, "" when nothing is */
+	bool counts;         /* cachestat tells the truth */
+	bool bits;           /* mincore tells the truth, and asking changes nothing */
+	const char *why;     /* what is missing and why, "" when nothing is */
 };
 
 /* Opens a regular file for looking; anything else is not even opened. */

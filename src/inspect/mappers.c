@@ -68,11 +68,12 @@ static int identify(int fd, struct map_identity *file)
 	r = sys_status_flags(fd);
 	if (r < 0 || (r & O_NOATIME) == 0)
 		return r < 0 ? r : 0;
+	/* A probe mapping. */
 	if (sys_mmap(0, PAGE_BYTES, PROT_NONE, MAP_SHARED, fd, 0, &at) < 0)
 		return 0; /* what cannot be mapped is mapped by nobody, or (huge pages) named as fstat names it */
 
 	(void)find_in_own_maps(at, file);
-	(void)sys_munmap(at, PAGE_BYTES); /* what we mapped can be unmapped */
+	(void)sys_munmap(at, PAGE_BYTES); /* a probe mapping of our own can be unmapped */
 	return 0;
 }
 
@@ -126,12 +127,34 @@ static int next_pid(struct quire_mappers *mappers)
 	}
 }
 
+/* Pages of the file, not private copies of them. */
+static uint64_t count_present(int pid, const struct quire_mapping *mapping)
+{
+	const uint32_t both = QUIRE_PAGE_PRESENT | QUIRE_PAGE_FILE;
+	struct quire_pages *pages;
+	struct quire_run run;
+	uint64_t sum = 0;
+
+	if (quire_pages_open(pid, mapping->start, mapping->end - mapping->start, &pages) < 0)
+		return QUIRE_UNKNOWN;
+	while (quire_pages_next(pages, &run) == 1)
+		sum += (run.state & both) == both ? run.pages : 0;
+	quire_pages_close(pages);
+	return sum << PAGE_SHIFT;
+}
+
 static void add_mapping(const struct quire_mapping *mapping, struct quire_mapper *mapper)
 {
+	uint64_t present = count_present(mapper->pid, mapping);
+
+	if (present == QUIRE_UNKNOWN || mapper->present_bytes == QUIRE_UNKNOWN)
+		mapper->present_bytes = QUIRE_UNKNOWN;
+	else
+		mapper->present_bytes += present;
 	mapper->mappings++;
 	mapper->mapped_bytes += mapping->end - mapping->start;
-	mapper->flags |= mapping->flags & (QUIRE_MAPPING_READ | QUIRE_MAPPING_WRITE | QUIRE_MAPPING_EXECUTE |
-						  QUIRE_MAPPING_SHARED);
+	mapper->flags |= mapping->flags &
+		(QUIRE_MAPPING_READ | QUIRE_MAPPING_WRITE | QUIRE_MAPPING_EXECUTE | QUIRE_MAPPING_SHARED);
 	/* A private mapping's stores never reach the file. */
 	if ((mapping->flags & (QUIRE_MAPPING_SHARED | QUIRE_MAPPING_WRITE)) ==
 		(QUIRE_MAPPING_SHARED | QUIRE_MAPPING_WRITE))
@@ -152,6 +175,7 @@ static int look_into(struct quire_mappers *mappers, int pid, struct quire_mapper
 	mapper->pid = pid;
 	mapper->mappings = 0;
 	mapper->mapped_bytes = 0;
+	mapper->present_bytes = 0;
 	mapper->flags = 0;
 	mapper->writes = 0;
 	while (quire_maps_next(maps, &mapping) == 1)

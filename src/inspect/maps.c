@@ -23,7 +23,7 @@
 #include "sys/file.h"
 
 enum {
-	KEYS_MAX = 48, /* Linux 6.18 has 25 */
+	KEYS_MAX = 48,         /* Linux 6.18 has 25 */
 	NAME_BYTES = 17 << 10, /* a path of 4096 bytes, each escaped to four, and " (deleted)" */
 };
 
@@ -51,7 +51,6 @@ static const struct key keys[] = {
 	{ "Private_Hugetlb:", FIELD(pool_bytes), true },
 	{ "Swap:", FIELD(swap_bytes), false },
 	{ "SwapPss:", FIELD(swap_share_bytes), false },
-	{ "Locked:", FIELD(locked_bytes), false },
 	{ "KernelPageSize:", FIELD(page_bytes), false },
 };
 
@@ -113,12 +112,14 @@ static const struct key *key_of(const char *line, size_t length)
 }
 
 /* Finds out what the n-th line is, if it is not what was learned. */
-static const struct learned *learn(struct quire_maps *maps, unsigned int n, const char *line, size_t line_length)
+static const struct learned *learn(
+	struct quire_maps *maps, unsigned int n, const char *line, size_t line_length)
 {
 	struct learned *entry = &maps->learned[n < KEYS_MAX ? n : KEYS_MAX - 1];
 	const char *colon;
 
-	if (n < maps->learned_count && entry->length <= line_length && memcmp(line, entry->name, entry->length) == 0)
+	if (n < maps->learned_count && entry->length <= line_length &&
+		memcmp(line, entry->name, entry->length) == 0)
 		return entry;
 
 	colon = memchr(line, ':', line_length);
@@ -174,6 +175,7 @@ static void zero_figures(struct quire_mapping *mapping, uint64_t value)
 {
 	for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
 		memcpy((char *)mapping + keys[i].field, &value, sizeof(value));
+	mapping->locked_bytes = value;
 }
 
 static void keep_first_line(struct quire_maps *maps, const char *line, size_t length)
@@ -203,6 +205,9 @@ static void read_details(struct quire_maps *maps, struct quire_mapping *mapping)
 		else if (length > 9 && memcmp(line, "VmFlags: ", 9) == 0)
 			mapping->flags |= read_vm_flags(line + 9);
 	}
+	/* The kernel's own line "Locked" is a share of the pages, divided by who else maps them. */
+	if ((mapping->flags & QUIRE_MAPPING_LOCKED) != 0)
+		mapping->locked_bytes = mapping->resident_bytes;
 	keep_first_line(maps, line, length);
 }
 
@@ -260,17 +265,21 @@ int quire_maps_open(int pid, unsigned int detail, struct quire_maps **maps)
 	r = open_text(new, pid);
 	if (r < 0) {
 		free(new);
-		return error_set(r == -ENOENT ? -ESRCH : r, r == -EACCES || r == -EPERM
+		return error_set(r == -ENOENT ? -ESRCH : r,
+			r == -EACCES || r == -EPERM
 				? "the kernel does not show the mappings of process %d to this user"
-				: "there is no process %d", pid);
+				: "there is no process %d",
+			pid);
 	}
 	line = lines_next(&new->lines, &length);
 	keep_first_line(new, line, length);
 	r = new->lines.error;
 	if (line == NULL && r < 0) {
 		quire_maps_close(new);
-		return error_set(r, r == -ESRCH ? "process %d is gone"
-						: "the kernel does not show the mappings of process %d to this user", pid);
+		return error_set(r,
+			r == -ESRCH ? "process %d is gone"
+				    : "the kernel does not show the mappings of process %d to this user",
+			pid);
 	}
 	*maps = new;
 	return 0;

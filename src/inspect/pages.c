@@ -21,14 +21,14 @@
 #include "sys/proc.h"
 
 enum {
-	REGIONS = 512, /* 12 KiB; a call costs less than 1 % of walking the pages of so many runs */
+	REGIONS = 512,  /* 12 KiB; a call costs less than 1 % of walking the pages of so many runs */
 	ENTRIES = 2048, /* 16 KiB of the old interface: 8 MiB of addresses */
 };
 
 struct quire_pages {
 	int fd;
-	bool scans; /* the new interface */
-	uint64_t at; /* handed out so far */
+	bool scans;    /* the new interface */
+	uint64_t at;   /* handed out so far */
 	uint64_t seen; /* looked at so far */
 	uint64_t end;
 	size_t used;
@@ -96,14 +96,16 @@ static int scan(struct quire_pages *pages)
 			state_of_scan(region->categories));
 	}
 	/* A process that ends meanwhile has no pages any more. */
-	pages->seen = n == 0 || scan.walk_end >> PAGE_SHIFT <= pages->seen ? pages->end : scan.walk_end >> PAGE_SHIFT;
+	pages->seen = n == 0 || scan.walk_end >> PAGE_SHIFT <= pages->seen ? pages->end
+									   : scan.walk_end >> PAGE_SHIFT;
 	return 0;
 }
 
 static int read_entries(struct quire_pages *pages)
 {
 	size_t wanted = (size_t)min_u64(ENTRIES, pages->end - pages->seen);
-	ssize_t n = sys_pread(pages->fd, pages->raw.entries, wanted * sizeof(uint64_t), pages->seen * sizeof(uint64_t));
+	ssize_t n = sys_pread(
+		pages->fd, pages->raw.entries, wanted * sizeof(uint64_t), pages->seen * sizeof(uint64_t));
 
 	if (n < 0)
 		return (int)n;
@@ -151,7 +153,7 @@ static int next_piece(struct quire_pages *pages, struct quire_run *piece)
 
 int quire_pages_next(struct quire_pages *pages, struct quire_run *run)
 {
-	struct quire_run piece;
+	struct quire_run piece = { .pages = 0 };
 	int r;
 
 	if (pages == NULL || run == NULL)
@@ -200,9 +202,11 @@ int quire_pages_open(int pid, uint64_t address, uint64_t length, struct quire_pa
 		(void)snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	fd = sys_open(path, O_RDONLY, 0);
 	if (fd < 0)
-		return error_set(fd == -ENOENT ? -ESRCH : fd, fd == -EACCES || fd == -EPERM
+		return error_set(fd == -ENOENT ? -ESRCH : fd,
+			fd == -EACCES || fd == -EPERM
 				? "the kernel does not show the pages of process %d to this user"
-				: "there is no process %d", pid);
+				: "there is no process %d",
+			pid);
 
 	new = malloc(sizeof(*new));
 	if (new == NULL) {
@@ -210,7 +214,7 @@ int quire_pages_open(int pid, uint64_t address, uint64_t length, struct quire_pa
 		return error_set(-ENOMEM, "no memory for the pages of a process");
 	}
 	new->fd = fd;
-	new->scans = !sys_probe(PROBE_PAGEMAP_SCAN).masked && sys_pagemap_scan(fd, &nothing) != -ENOTTY;
+	new->scans = !sys_probe(PROBE_PAGEMAP_SCAN).masked &&sys_pagemap_scan(fd, &nothing) != -ENOTTY;
 	new->at = new->seen = address >> PAGE_SHIFT;
 	new->end = length == 0 ? new->at : ((address + length - 1) >> PAGE_SHIFT) + 1;
 	new->used = new->taken = 0;

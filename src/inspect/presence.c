@@ -53,7 +53,8 @@ static void know_all_is_zero(struct quire_presence *presence)
 }
 
 /* Huge pages are never dirty, written, dropped or read in: what the file holds is there. */
-static void know_huge(const struct look *look, const struct page_range *range, struct quire_presence *presence)
+static void know_huge(
+	const struct look *look, const struct page_range *range, struct quire_presence *presence)
 {
 	know_all_is_zero(presence);
 	if (range->first != 0 || range->pages << PAGE_SHIFT < look->bytes)
@@ -64,7 +65,8 @@ static void know_huge(const struct look *look, const struct page_range *range, s
 		presence->why = "hugetlbfs tells how much a file holds, but not where";
 }
 
-static int know_counts(const struct look *look, const struct page_range *range, struct quire_presence *presence)
+static int know_counts(
+	const struct look *look, const struct page_range *range, struct quire_presence *presence)
 {
 	struct sys_cachestat counts;
 	int r = look_counts(look, range->first, range->pages, &counts);
@@ -81,7 +83,8 @@ static int know_counts(const struct look *look, const struct page_range *range, 
 }
 
 /* What is ready is cached; so the cache is counted before and after, and the difference is no news when it moved. */
-static int know_ready(const struct look *look, const struct page_range *range, struct quire_presence *presence)
+static int know_ready(
+	const struct look *look, const struct page_range *range, struct quire_presence *presence)
 {
 	int64_t ready = look_ready(look, range->first, range->pages);
 	int r = 0;
@@ -98,8 +101,8 @@ static int know_ready(const struct look *look, const struct page_range *range, s
 	return r;
 }
 
-int presence_of(
-	const struct look *look, const struct page_range *range, unsigned int flags, struct quire_presence *presence)
+int presence_of(const struct look *look, const struct page_range *range, unsigned int flags,
+	struct quire_presence *presence)
 {
 	int r = 0;
 
@@ -125,14 +128,16 @@ int presence_of(
 	/* Where the kernel cannot count, what is ready is all that can be known of the cache. */
 	if (r == 0 && look->bits && ((flags & QUIRE_PRESENCE_READY) != 0 || !look->counts))
 		r = know_ready(look, range, presence);
-	if (r == 0 && look->counts && !look->bits && (flags & QUIRE_PRESENCE_READY) != 0 && presence->cached == 0)
+	if (r == 0 && look->counts && !look->bits && (flags & QUIRE_PRESENCE_READY) != 0 &&
+		presence->cached == 0)
 		presence->ready = 0;
 	if (presence->ready == QUIRE_UNKNOWN && (flags & QUIRE_PRESENCE_READY) != 0 && *presence->why == '\0')
 		presence->why = "asking which pages are ready would change the file's access time";
 	return r;
 }
 
-int presence_quick(int fd, const struct stat *stat, uint32_t backing, bool quiet, struct quire_presence *presence)
+int presence_quick(
+	int fd, const struct stat *stat, uint32_t backing, bool quiet, struct quire_presence *presence)
 {
 	struct look look;
 	struct page_range range;

@@ -30,16 +30,17 @@
 
 enum {
 	CHUNK_PAGES = 512, /* 2 MiB: a huge folio, hence the grain in which files are usually in or out */
-	WINDOW_PAGES = 32768, /* 128 MiB: mapping it costs 0.1 % of looking at it, and its bytes fit the L1 cache */
-	FAN_OUT = 16, /* of sparse spans: 2 to 64 are alike, below and above are slower */
+	WINDOW_PAGES =
+		32768,  /* 128 MiB: mapping it costs 0.1 % of looking at it, and its bytes fit the L1 cache */
+	FAN_OUT = 16,   /* of sparse spans: 2 to 64 are alike, below and above are slower */
 	SPANS_MAX = 32, /* a stack of sixteenths of 2^52 pages needs 11 */
 	TRIAL_CHUNKS = 16, /* so many of a window are tried before it is called fragmented */
-	SIMPLE_RUNS = 64, /* a fragmented window has more than these */
+	SIMPLE_RUNS = 64,  /* a fragmented window has more than these */
 };
 
-#define ALL_STATES                                                                                                  \
-	((unsigned int)(QUIRE_PAGE_CACHED | QUIRE_PAGE_READY | QUIRE_PAGE_DIRTY | QUIRE_PAGE_WRITING |              \
-			QUIRE_PAGE_EVICTED))
+#define ALL_STATES                                                                                     \
+	((unsigned int)(QUIRE_PAGE_CACHED | QUIRE_PAGE_READY | QUIRE_PAGE_DIRTY | QUIRE_PAGE_WRITING | \
+		QUIRE_PAGE_EVICTED))
 
 /* Pages that are not looked at yet, to be taken in steps. */
 struct span {
@@ -82,7 +83,8 @@ static uint64_t count_of(const struct sys_cachestat *counts, size_t class)
 }
 
 /* The states that all pages of a counted range have; false when some have one and some not. */
-static bool uniform(const struct sys_cachestat *counts, uint64_t pages, unsigned int states, unsigned int *state)
+static bool uniform(
+	const struct sys_cachestat *counts, uint64_t pages, unsigned int states, unsigned int *state)
 {
 	*state = 0;
 	for (size_t i = 0; i < ARRAY_COUNT(classes); i++) {
@@ -117,7 +119,8 @@ static int paint(struct quire_runs *runs, unsigned int at, unsigned int n, unsig
 }
 
 /* mincore answers into state[], whose bit 0 is QUIRE_PAGE_CACHED; the other bits of its bytes are not defined. */
-static int look_closely(struct quire_runs *runs, unsigned int at, unsigned int n, unsigned int mark, uint64_t *ready)
+static int look_closely(
+	struct quire_runs *runs, unsigned int at, unsigned int n, unsigned int mark, uint64_t *ready)
 {
 	uint64_t sum = 0;
 	int r = look_bits(&runs->look, runs->window + at, n, runs->state + at);
@@ -212,7 +215,8 @@ static int find_ready(struct quire_runs *runs)
 	return r;
 }
 
-static int fill_window(struct quire_runs *runs, uint64_t page, uint64_t pages, const struct sys_cachestat *counts)
+static int fill_window(
+	struct quire_runs *runs, uint64_t page, uint64_t pages, const struct sys_cachestat *counts)
 {
 	unsigned int others = runs->states & (QUIRE_PAGE_DIRTY | QUIRE_PAGE_WRITING | QUIRE_PAGE_EVICTED);
 	unsigned int state;
@@ -341,7 +345,7 @@ static int next_piece(struct quire_runs *runs, struct quire_run *run)
 
 int quire_runs_next(struct quire_runs *runs, struct quire_run *run)
 {
-	struct quire_run piece;
+	struct quire_run piece = { .pages = 0 };
 	int r;
 
 	if (runs == NULL || run == NULL)
@@ -377,7 +381,8 @@ static int refuse(const struct look *look, unsigned int states)
 	if (!look->counts && (states & counted) != 0)
 		return error_set(-EOPNOTSUPP, "%s", look->why);
 	if (!look->bits && (states & QUIRE_PAGE_READY) != 0)
-		return error_set(-EOPNOTSUPP, "asking which pages are ready would change the file's access time");
+		return error_set(
+			-EOPNOTSUPP, "asking which pages are ready would change the file's access time");
 	return 0;
 }
 

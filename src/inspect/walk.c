@@ -6,6 +6,7 @@
  * Nothing is followed: a symbolic link is not a file of this tree, so there are no loops. A name that is gone by the
  * time we come to it never was. The type in the directory entry tells what not to open: FIFOs, sockets, devices.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <quire/inspect.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
-#include <dirent.h>
 
 #include "base/align.h"
 #include "base/error.h"
@@ -25,7 +25,7 @@
 #include "sys/proc.h"
 
 enum {
-	PATH_BYTES = 8192, /* a directory of PATH_MAX and a name of NAME_MAX */
+	PATH_BYTES = 8192,      /* a directory of PATH_MAX and a name of NAME_MAX */
 	NAMES_BYTES = 64 << 10, /* some 2,000 names a call */
 };
 

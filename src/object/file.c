@@ -9,6 +9,7 @@
 
 #include "base/align.h"
 #include "base/error.h"
+#include "object/transfer.h"
 #include "sys/file.h"
 #include "sys/uapi.h"
 
@@ -64,11 +65,24 @@ static const struct pmap_window *file_window(struct object *object)
 
 static void file_close(struct object *object)
 {
+	transfer_close(of(object)->transfer);
 	sys_close(of(object)->window.fd);
 	free(of(object));
 }
 
+static void file_start(struct object *object, struct io *io)
+{
+	transfer_start(of(object)->transfer, io);
+}
+
+static int file_reap(struct object *object, unsigned int want)
+{
+	return transfer_reap(of(object)->transfer, want);
+}
+
 static const struct object_ops file_ops = {
+	.start = file_start,
+	.reap = file_reap,
 	.size = file_size,
 	.grow = file_grow,
 	.window = file_window,
@@ -262,6 +276,19 @@ int secret_open(uint64_t bytes, struct file_object **file)
 }
 
 /* ---- what only files can do ---- */
+
+int file_make_paged(struct file_object *file)
+{
+	int r;
+
+	if (file->transfer != NULL)
+		return 0;
+	r = transfer_open(file, &file->transfer);
+	if (r < 0)
+		return error_set(r, "no memory to page a file");
+	file->object.can |= CAN_SIGNAL;
+	return 0;
+}
 
 /* How much there is and how much is left: on a tmpfs such as /dev/shm the whole is a mount option. */
 static int refuse_blocks(const struct file_object *file, int error, uint64_t offset, uint64_t length)

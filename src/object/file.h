@@ -12,6 +12,8 @@
 #include "pmap/pmap.h"
 #include "vm/object.h"
 
+struct transfer;
+
 struct file_object {
 	struct object object;
 	struct pmap_window window;
@@ -21,6 +23,7 @@ struct file_object {
 	uint64_t block; /* smallest unit of its size: the huge page size of a huge memfd, else 1 */
 	dev_t device;
 	ino_t inode;
+	struct transfer *transfer; /* of a paged file; NULL: the kernel pages it */
 };
 
 struct file_request {
@@ -44,6 +47,9 @@ int file_from_fd(int fd, struct file_object **file);
 int memfd_open(
 	const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file);
 int secret_open(uint64_t bytes, struct file_object **file);
+
+/* Makes its pages ready to come and go. -ENOMEM. */
+int file_make_paged(struct file_object *file);
 
 /* Allocates blocks; -EOPNOTSUPP where the filesystem cannot. Never leaves the file longer after an error. */
 int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length);

@@ -171,18 +171,38 @@ static uintptr_t first_dead(const struct guard *guard)
 	return guard->trap.start + min_u64(size - guard->offset, shown);
 }
 
-static int patch_for(struct guard *guard, uintptr_t page, uint32_t cause)
+/* Brings in what was patched just now, from the page that was touched on. Who met one dead page meets the next ones soon,
+ * and this is cheaper than a fault for each: loads 0.23 us a page against 0.7, stores 1.1 against 1.8. 2 MiB are 0.1 or
+ * 0.5 ms once, and no more memory than that. For one page the fault is cheaper than the call. A refusal changes nothing:
+ * then the pages are faulted in. */
+static void bring_in(uintptr_t page, uintptr_t end, bool store)
 {
+	enum { BRING_IN_BYTES = 2 << 20 };
+
+	(void)sys_madvise(
+		page, min_u64(end - page, BRING_IN_BYTES), store ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+}
+
+static int patch_for(struct guard *guard, uintptr_t page, uint32_t cause, bool store)
+{
+	uintptr_t end = page + guard->page_bytes;
 	int r;
 
 	if (cause == QUIRE_CAUSE_TRUNCATED) {
 		uintptr_t dead = first_dead(guard);
 
-		/* It has grown back meanwhile: nothing to patch, the access will succeed. */
-		return page < dead ? 0 : patch_tail(guard, dead);
+		if (page < dead)
+			return 0; /* it has grown back meanwhile: nothing to patch, the access will succeed */
+		end = guard->patched_from;
+		r = patch_tail(guard, dead);
+	} else {
+		r = remember_page(guard, page);
+		if (r == 0)
+			r = patch(guard, page, end);
 	}
-	r = remember_page(guard, page);
-	return r < 0 ? r : patch(guard, page, page + guard->page_bytes);
+	if (r == 0 && end - page > PAGE_BYTES)
+		bring_in(page, end, store);
+	return r;
 }
 
 /* ---- the sticky error ---- */
@@ -264,7 +284,7 @@ static enum trap_verdict stand_in(struct guard *guard, uintptr_t page, const str
 	int r = 0;
 
 	if (!is_patched(guard, page)) {
-		r = patch_for(guard, page, fault->cause);
+		r = patch_for(guard, page, fault->cause, fault->write != 0);
 		record(guard, fault);
 	}
 	if (claimed)
@@ -321,6 +341,43 @@ static enum trap_verdict guard_fix(struct trap_range *trap, struct trap_fault *a
 	}
 }
 
+static uint32_t cause_of(int error)
+{
+	switch (error) {
+	case -ENXIO:
+	case -ENODATA: return QUIRE_CAUSE_TRUNCATED;
+	case -EBADMSG: return QUIRE_CAUSE_CHECKSUM;
+	case -ENOMEM: return QUIRE_CAUSE_NO_FRAME;
+	case -ENOSPC:
+	case -EDQUOT: return QUIRE_CAUSE_NO_SPACE;
+	case -EFAULT: return QUIRE_CAUSE_UNKNOWN;
+	default: return QUIRE_CAUSE_IO;
+	}
+}
+
+enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int error)
+{
+	struct quire_fault fault = {
+		.size = sizeof(fault),
+		.cause = cause_of(error),
+		.error = error == -ENXIO ? -ENODATA : error,
+		.address = (const void *)at->va,
+		.offset = guard->offset + (at->va - guard->trap.start),
+		.write = at->store,
+	};
+
+	fault.count = atomic_fetch_add(&guard->count, 1) + 1;
+	record(guard, &fault);
+	at->error = fault.error;
+	switch (decide(guard, at, &fault)) {
+	case QUIRE_FAULT_UNWIND: return at->can_leave ? TRAP_LEAVE : TRAP_RESUME;
+	case QUIRE_FAULT_SIGNAL: return TRAP_REFUSE;
+	case QUIRE_FAULT_RETRY:
+	case QUIRE_FAULT_ZEROS:
+	default: return TRAP_RESUME;
+	}
+}
+
 /* ---- opening, following, closing ---- */
 
 int guard_open(struct guard *guard)
@@ -340,6 +397,10 @@ void guard_close(struct guard *guard)
 {
 	if (guard->pmap == NULL)
 		return;
+	if (guard->trap.fix == NULL) { /* of a paged range: its engine knows the addresses */
+		guard->pmap = NULL;
+		return;
+	}
 	trap_remove(&guard->trap);
 	drop_bitmap(guard);
 	guard->patched_pages = 0;

@@ -70,6 +70,9 @@ struct guard {
 /* Fields up to `user` are set by the caller. Ranges attached to pmap within [trap.start, trap.end) are guarded from now
  * on. -ENOMEM, -ENOTSUP: see trap_add(). */
 int guard_open(struct guard *guard);
+
+/* A page of a paged range could not be filled: the same record and policy. TRAP_RESUME: zeros are wanted in its place. */
+enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int error);
 void guard_close(struct guard *guard); /* accepts a guard that was not opened: pmap NULL */
 
 /* Moves the guard to a range that grew, shrank or moved. In place no fault of another thread is missed meanwhile. */

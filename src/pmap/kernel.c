@@ -6,6 +6,7 @@
 #include "pmap/limits.h"
 #include "sys/file.h"
 #include "sys/memory.h"
+#include "sys/probe.h"
 #include "sys/uapi.h"
 
 /* MPOL_MF_MOVE; <numaif.h> is libnuma's, and the number is ABI. */
@@ -34,6 +35,18 @@ int kernel_lock(const struct pmap_span *span, bool on_fault)
 	int r = sys_mlock(span->start, span->end - span->start, on_fault ? MLOCK_ONFAULT : 0);
 
 	return r < 0 ? limits_explain(r, &range) : r;
+}
+
+int kernel_drop(const struct pmap_span *spans, size_t span_count)
+{
+	_Static_assert(sizeof(*spans) == 2 * sizeof(uintptr_t), "sys_drop takes pairs");
+	int r = 0;
+
+	if (span_count > 1 && sys_has(PROBE_PROCESS_MADVISE) && sys_drop(&spans->start, span_count) == 0)
+		return 0;
+	for (size_t i = 0; r == 0 && i < span_count; i++)
+		r = kernel_advise(&spans[i], MADV_DONTNEED);
+	return r;
 }
 
 int kernel_unlock(const struct pmap_span *span)

@@ -23,6 +23,10 @@ int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool mo
 bool kernel_has_transparent(bool file);
 int kernel_name(const struct pmap_span *span, const char *name);
 
+/* Gives up the pages of many spans in as few calls, and so TLB flushes, as the kernel lets us: 17 us a scattered page one by
+ * one while another thread runs, 0.2 us in a batch. */
+int kernel_drop(const struct pmap_span *spans, size_t span_count);
+
 /* As pmap_move(): mremap, which carries private pages along, and never over a mapping of somebody else. */
 int kernel_move(
 	struct pmap *pmap, struct pmap_range *range, enum pmap_how how, uintptr_t start, size_t length);

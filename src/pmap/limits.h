@@ -12,6 +12,6 @@ struct pmap_range;
 bool limits_locked_full(uint64_t length);
 
 /* Leaves a sentence for the error the kernel gave, and returns the error. */
-int limits_explain(int error, const struct pmap_range *range);
+int limits_explain(int error, const struct pmap_range *range) __attribute__((cold));
 
 #endif

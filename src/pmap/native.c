@@ -34,6 +34,11 @@ static int kernel_flags(const struct pmap_range *range)
 }
 
 /* What mmap has no flag for. */
+enum {
+	ADVISED = PMAP_DONTFORK | PMAP_WIPEONFORK | PMAP_DONTDUMP | PMAP_HUGEPAGE | PMAP_NOHUGEPAGE |
+		PMAP_RANDOM | PMAP_SEQUENTIAL | PMAP_LOCKED | PMAP_LOCK_ONFAULT,
+};
+
 static int apply_advice(const struct pmap_range *range)
 {
 	static const struct {
@@ -51,6 +56,8 @@ static int apply_advice(const struct pmap_range *range)
 	size_t length = range->end - range->start;
 	int r = 0;
 
+	if ((range->flags & ADVISED) == 0)
+		return 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_COUNT(table); i++)
 		if ((range->flags & table[i].flag) != 0)
 			r = sys_madvise(range->start, length, table[i].advice);
@@ -108,6 +115,7 @@ static int take_then_show(struct pmap_range *range)
 	return r;
 }
 
+/* Changes the range only when it succeeds. */
 static int attach_how(struct pmap_range *range, enum pmap_how how)
 {
 	uintptr_t start = range->start;
@@ -146,13 +154,12 @@ static void give_up(const struct pmap_range *range, enum pmap_how how)
 
 static int native_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_how how)
 {
-	struct pmap_range wanted = *range;
 	int r;
 
 	(void)pmap;
 	r = attach_how(range, how);
 	if (r < 0)
-		return limits_explain(r, &wanted);
+		return limits_explain(r, range);
 
 	r = apply_advice(range);
 	/* mlock says ENOMEM where mmap(MAP_LOCKED) says EAGAIN, which nobody takes for a shortage of memory. */

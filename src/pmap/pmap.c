@@ -36,7 +36,7 @@ bool pmap_claim(struct pmap *pmap)
 void pmap_claim_release(struct pmap *pmap)
 {
 	assert(atomic_load(&pmap->claim) == sys_thread_id());
-	atomic_store(&pmap->claim, 0);
+	atomic_store_explicit(&pmap->claim, 0, memory_order_release);
 }
 
 /* Without a kernel to carry the pages over they are dropped at the old place and found again by faults at the new one. */
@@ -51,8 +51,15 @@ static int move_by_faults(
 	new.end = start + length;
 	if (start == range->start) {
 		const struct pmap_span cut = { new.end, range->end };
+		struct pmap_range more = *range;
 
-		r = new.end < range->end ? pmap->ops->detach(pmap, &cut) : 0;
+		more.start = range->end;
+		more.end = new.end;
+		r = 0;
+		if (new.end < range->end)
+			r = pmap->ops->detach(pmap, &cut);
+		else if (new.end > range->end)
+			r = pmap->ops->attach(pmap, &more, PMAP_EXACT);
 	} else {
 		r = pmap->ops->attach(pmap, &new, how);
 		if (r == 0)

@@ -24,8 +24,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct guard;
 struct pmap;
-struct page;
+
+/* Where an engine keeps the pages of one object: a word of the engine's own in each object. */
+struct pmap_home {
+	void *engine; /* NULL until the first range of the object is attached */
+};
+
+/*
+ * A page as an engine sees it: enough to find its bytes. It is the first member of struct page in vm, so that who is
+ * above needs no second lookup.
+ */
+struct pmap_page {
+	const void *owner;      /* whose page: an opaque name, equal for equal objects */
+	uint64_t index;         /* which page of the owner */
+	struct pmap_home *home; /* of an object's page; NULL: a private page */
+	uint32_t frame;         /* number in the pool, from 0; fixed */
+};
 
 /* An object as the kernel can map it by itself. Lives as long as the object. */
 struct pmap_window {
@@ -34,7 +50,12 @@ struct pmap_window {
 	bool can_shrink; /* somebody may cut the file: its pages can die */
 };
 
-enum pmap_prot { PMAP_READ = 1, PMAP_WRITE = 2, PMAP_EXECUTE = 4 }; /* = PROT_*, asserted in native.c */
+enum pmap_prot {
+	PMAP_READ = 1,
+	PMAP_WRITE = 2,
+	PMAP_EXECUTE = 4,
+	PMAP_WRITTEN = 8, /* of enter: a store is coming, the page counts as written */
+};                        /* = PROT_*, asserted in native.c */
 
 enum pmap_flag {
 	PMAP_SHARED = 1 << 0,
@@ -51,7 +72,8 @@ enum pmap_flag {
 	PMAP_NOHUGEPAGE = 1 << 11,
 	PMAP_RANDOM = 1 << 12,
 	PMAP_SEQUENTIAL = 1 << 13,
-	PMAP_RESERVED = 1 << 14, /* addresses only; others are placed over it */
+	PMAP_RESERVED = 1 << 14,    /* addresses only; others are placed over it */
+	PMAP_NEVER_WRITE = 1 << 15, /* shared through a descriptor that may not write */
 };
 
 /* One contiguous address range with everything the page tables need to know about it. */
@@ -60,7 +82,9 @@ struct pmap_range {
 	uintptr_t end;
 	uint64_t offset; /* of start in the window, in bytes */
 	const struct pmap_window *window;
-	const void *owner; /* who attached it: an owner patches and gives back its own ranges only */
+	struct guard *guard;    /* asked when a page of a paged range cannot be filled; NULL: the signal */
+	struct pmap_home *home; /* of the object it shows; NULL: private pages only */
+	const void *owner;      /* who attached it: an owner patches and gives back its own ranges only */
 	uint32_t flags;
 	uint8_t prot;
 	uint8_t page_shift; /* of huge pages from the pool; 0: base pages */
@@ -89,10 +113,12 @@ struct pmap_question {
 	enum pmap_question_kind kind;
 	uintptr_t va;
 	unsigned int access;     /* PMAP_READ or PMAP_WRITE */
+	bool allocate;           /* with PMAP_FILL: not in a signal handler, memory may be allocated */
 	struct pmap_range range; /* out, of PMAP_WHAT */
 };
 
-/* Async-signal-safe. 0, -ENOENT when there is no such range, or the error of the fault path. */
+/* Async-signal-safe, unless `allocate` says otherwise. 0, -ENOENT when there is no such range, or what fault_handle()
+ * returns. */
 typedef int pmap_up_fn(void *above, struct pmap_question *question);
 
 enum pmap_can {
@@ -103,17 +129,20 @@ enum pmap_can {
 	PMAP_CAN_POISON = 1 << 4,
 };
 
-/* At most eight. None may be called from a signal handler but stage, enter and poison. */
+/* At most eight. None may be called from a signal handler but stage, enter, remove, harvest and poison. */
 struct pmap_ops {
 	/* Make [start, end) ours; start and end are set when the pmap chose. NULL: not allowed. */
 	int (*attach)(struct pmap *pmap, struct pmap_range *range, enum pmap_how how);
-	/* The memory a fill of this page reads into; kept until enter or release. NULL: pages are never entered. */
-	int (*stage)(struct pmap *pmap, struct page *page, void **memory);
-	/* Make the staged page reachable at va with prot, and wake who waits there. NULL: as stage. */
-	int (*enter)(struct pmap *pmap, uintptr_t va, struct page *page, unsigned int prot);
-	/* Change protection of what is reachable. NULL: remove does it too. */
+	/* The memory of this page: a fill reads into it, a write-back from it, when no va shows the page. It stays until
+	 * stage is called with memory NULL: the frame is free. NULL: pages are never entered. */
+	int (*stage)(struct pmap *pmap, struct pmap_page *page, void **memory);
+	/* Make the staged page reachable at va with prot, in place of what is there, and wake who waits. NULL: as stage. */
+	int (*enter)(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot);
+	/* Take rights away from what is reachable in a range. Rights that a range gains come with the next fault, unless the
+	 * kernel fills the range. NULL: remove does it too. */
 	int (*protect)(struct pmap *pmap, const struct pmap_range *range);
-	/* Make the pages of these ranges unreachable; ranges stay attached. NULL: the kernel holds the pages. */
+	/* Make the pages of these ranges unreachable; ranges stay attached, and what was written is still known to harvest.
+	 * Sorted. NULL: the kernel holds the pages. */
 	int (*remove)(struct pmap *pmap, const struct pmap_span *spans, size_t span_count);
 	/* Call back for every page written since the last harvest; re-arm. NULL: cannot tell. */
 	int (*harvest)(struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t),

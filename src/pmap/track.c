@@ -26,7 +26,8 @@ int track_open(struct track *track)
 	track->exact = false;
 	track->pagemap = sys_open("/proc/self/pagemap", O_RDONLY, 0);
 	if (track->pagemap < 0)
-		return error_set(track->pagemap, "/proc/self/pagemap cannot be opened: written pages cannot be found");
+		return error_set(
+			track->pagemap, "/proc/self/pagemap cannot be opened: written pages cannot be found");
 	if (!sys_has(PROBE_UFFD_WP_ASYNC) || !sys_has(PROBE_PAGEMAP_SCAN))
 		return 0;
 

@@ -28,7 +28,7 @@
 
 /* track: the tracker of one private window */
 struct track {
-	int uffd;    /* -1: pages are taken from pagemap */
+	int uffd; /* -1: pages are taken from pagemap */
 	int pagemap;
 	bool exact; /* what is reported was written since the last harvest; else: at any time */
 };

@@ -19,8 +19,9 @@ struct sys_name {
 int sys_openat(int directory, const char *path, int flags);
 int sys_fstatat(int directory, const char *path, struct stat *stat, int flags);
 int sys_faccessat(int directory, const char *path, int mode, int flags);
-ssize_t sys_readlinkat(int directory, const char *path, char *target, size_t target_bytes); /* NUL-terminated */
-int sys_is_dax(int fd); /* 1, 0, or -errno */
+ssize_t sys_readlinkat(
+	int directory, const char *path, char *target, size_t target_bytes); /* NUL-terminated */
+int sys_is_dax(int fd);                                                      /* 1, 0, or -errno */
 
 /* Fills buffer with packed names; 0 at the end. sys_next_name() takes them out: *at starts at 0. */
 ssize_t sys_getdents(int fd, void *buffer, size_t buffer_bytes);

@@ -68,7 +68,8 @@ int sys_rename(const char *from, const char *to, bool replace)
 	int r = result(renameat2(AT_FDCWD, from, AT_FDCWD, to, replace ? 0 : RENAME_NOREPLACE));
 
 	if (r == -EINVAL && !replace) /* the filesystem knows no flags */
-		r = faccessat(AT_FDCWD, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST : result(rename(from, to));
+		r = faccessat(AT_FDCWD, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST
+									    : result(rename(from, to));
 	return r;
 }
 
@@ -128,6 +129,40 @@ ssize_t sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset)
 		r = pwrite(fd, buffer, length, (off_t)offset);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
+}
+
+ssize_t sys_preadv(int fd, const struct iovec *parts, unsigned int count, uint64_t offset)
+{
+	ssize_t r;
+
+	do
+		r = preadv(fd, parts, (int)count, (off_t)offset);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+ssize_t sys_pwritev(int fd, const struct iovec *parts, unsigned int count, uint64_t offset)
+{
+	ssize_t r;
+
+	do
+		r = pwritev(fd, parts, (int)count, (off_t)offset);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+void sys_forget(int fd, uint64_t offset, uint64_t length)
+{
+	(void)posix_fadvise(
+		fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED); /* a hint: nothing depends on it */
+}
+
+int sys_reopen_direct(int fd, bool write)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return sys_open(path, (write ? O_RDWR : O_RDONLY) | O_DIRECT, 0);
 }
 
 int sys_start_write(int fd, uint64_t offset, uint64_t length)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 int sys_open(const char *path, int flags, mode_t mode);
 void sys_close(int fd);
@@ -18,12 +19,17 @@ int sys_set_direct(int fd);               /* O_DIRECT from now on */
 int sys_fstat(int fd, struct stat *stat); /* async-signal-safe */
 int sys_fstatfs(int fd, struct statfs *statfs);
 int sys_unlink(const char *path);
-int sys_rename(const char *from, const char *to, bool replace); /* -EEXIST without replace, where the filesystem can tell */
+int sys_rename(const char *from, const char *to,
+	bool replace);                    /* -EEXIST without replace, where the filesystem can tell */
 int sys_sync_directory(const char *path); /* makes names in it durable */
 int sys_truncate(int fd, uint64_t length);
 int sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
 ssize_t sys_pread(int fd, void *buffer, size_t length, uint64_t offset);
 ssize_t sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset);
+ssize_t sys_preadv(int fd, const struct iovec *parts, unsigned int count, uint64_t offset);
+ssize_t sys_pwritev(int fd, const struct iovec *parts, unsigned int count, uint64_t offset);
+void sys_forget(int fd, uint64_t offset, uint64_t length); /* clean pages of the range leave the page cache */
+int sys_reopen_direct(int fd, bool write); /* another description of the same file, with O_DIRECT */
 int sys_start_write(int fd, uint64_t offset, uint64_t length); /* of dirty pages; does not wait */
 int sys_fsync(int fd);
 int sys_fdatasync(int fd);

@@ -17,6 +17,7 @@ int sys_mprotect(uintptr_t address, size_t length, int prot);
 int sys_mremap(uintptr_t address, size_t length, size_t new_length, int flags, uintptr_t new_address,
 	uintptr_t *result);
 int sys_madvise(uintptr_t address, size_t length, int advice);
+int sys_drop(const uintptr_t *start_end, size_t pairs); /* MADV_DONTNEED of many ranges, 1024 at most */
 int sys_msync(uintptr_t address, size_t length, int flags);
 int sys_mincore(uintptr_t address, size_t length, unsigned char *pages);
 int sys_mlock(uintptr_t address, size_t length, unsigned int flags);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sys/thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) int thread_id;
@@ -27,4 +29,12 @@ int sys_thread_id(void)
 		thread_id = (int)syscall(SYS_gettid);
 	}
 	return thread_id;
+}
+
+void sys_sleep(uint64_t ns)
+{
+	struct timespec left = { .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
+
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
 }

@@ -3,7 +3,11 @@
 #ifndef SYS_THREAD_H
 #define SYS_THREAD_H
 
+#include <stdint.h>
+
 /* The kernel's id of the calling thread; remembered, so it costs a load. Async-signal-safe; right in fork children. */
 int sys_thread_id(void);
+
+void sys_sleep(uint64_t ns); /* async-signal-safe */
 
 #endif

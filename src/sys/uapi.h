@@ -72,6 +72,10 @@
 #define UFFD_FEATURE_MOVE (1 << 16) /* 6.8 */
 #endif
 
+#ifndef UFFDIO_CONTINUE_MODE_WP
+#define UFFDIO_CONTINUE_MODE_WP ((__u64)1 << 1) /* 6.4 */
+#endif
+
 #ifndef UFFDIO_POISON
 struct uffdio_poison {
 	struct uffdio_range range;

@@ -82,3 +82,127 @@ int sys_userfaultfd(bool user_only, uint64_t want, uint64_t *features)
 	}
 	return fd;
 }
+
+/* ---- the ioctls ---- */
+
+int sys_uffd_register(int fd, uintptr_t start, size_t length, uint64_t mode)
+{
+	struct uffdio_register call = { .range = { start, length }, .mode = mode };
+
+	return ioctl(fd, UFFDIO_REGISTER, &call) < 0 ? -errno : 0;
+}
+
+int sys_uffd_unregister(int fd, uintptr_t start, size_t length)
+{
+	struct uffdio_range range = { start, length };
+
+	return ioctl(fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
+}
+
+/* What a call left undone: the kernel stops part-way (EAGAIN) when the mapping changes under it, and tells how far it came.
+ * True when it is to be called again. */
+static bool go_on(uint64_t *start, uint64_t *length, int64_t done)
+{
+	if (errno != EAGAIN)
+		return false;
+	if (done > 0) {
+		*start += (uint64_t)done;
+		*length -= (uint64_t)done;
+	}
+	return *length > 0;
+}
+
+int sys_uffd_continue(int fd, uintptr_t start, size_t length, bool write_protect)
+{
+	struct uffdio_continue call = { .range = { start, length },
+		.mode = write_protect ? UFFDIO_CONTINUE_MODE_WP : 0 };
+
+	while (ioctl(fd, UFFDIO_CONTINUE, &call) < 0)
+		if (!go_on((uint64_t *)&call.range.start, (uint64_t *)&call.range.len, call.mapped))
+			return -errno;
+	return 0;
+}
+
+int sys_uffd_copy(int fd, uintptr_t to, uintptr_t from, size_t length, bool write_protect)
+{
+	struct uffdio_copy call = { to, from, length, write_protect ? UFFDIO_COPY_MODE_WP : 0, 0 };
+
+	while (ioctl(fd, UFFDIO_COPY, &call) < 0) {
+		if (!go_on((uint64_t *)&call.dst, (uint64_t *)&call.len, call.copy))
+			return -errno;
+		call.src = from + (call.dst - to);
+	}
+	return 0;
+}
+
+int sys_uffd_move(int fd, uintptr_t to, uintptr_t from, size_t length)
+{
+	struct uffdio_move call = { to, from, length, 0, 0 };
+
+	while (ioctl(fd, UFFDIO_MOVE, &call) < 0) {
+		if (!go_on((uint64_t *)&call.dst, (uint64_t *)&call.len, call.move))
+			return -errno;
+		call.src = from + (call.dst - to);
+	}
+	return 0;
+}
+
+int sys_uffd_write_protect(int fd, uintptr_t start, size_t length, bool protect)
+{
+	struct uffdio_writeprotect call = { { start, length }, protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
+
+	while (ioctl(fd, UFFDIO_WRITEPROTECT, &call) < 0)
+		if (errno != EAGAIN)
+			return -errno;
+	return 0;
+}
+
+int sys_uffd_poison(int fd, uintptr_t start, size_t length)
+{
+	struct uffdio_poison call = { .range = { start, length } };
+
+	while (ioctl(fd, UFFDIO_POISON, &call) < 0)
+		if (!go_on((uint64_t *)&call.range.start, (uint64_t *)&call.range.len, call.updated))
+			return -errno;
+	return 0;
+}
+
+int sys_uffd_wake(int fd, uintptr_t start, size_t length)
+{
+	struct uffdio_range range = { start, length };
+
+	return ioctl(fd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
+}
+
+int sys_uffd_read(int fd, struct uffd_msg *messages, unsigned int room)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, messages, room * sizeof(*messages));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	return (int)((size_t)n / sizeof(*messages));
+}
+
+int sys_scan_written(int pagemap, uintptr_t *start, uintptr_t end, bool rearm, struct page_region *regions,
+	unsigned int room)
+{
+	struct pm_scan_arg scan = {
+		.size = sizeof(scan),
+		.flags = rearm ? PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC : 0,
+		.start = *start,
+		.end = end,
+		.vec = (uintptr_t)regions,
+		.vec_len = room,
+		.category_mask = PAGE_IS_WRITTEN,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	int n = ioctl(pagemap, PAGEMAP_SCAN, &scan);
+
+	if (n < 0)
+		return -errno;
+	*start = scan.walk_end;
+	return n;
+}

@@ -4,6 +4,7 @@
 #define SYS_USERFAULTFD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -13,5 +14,26 @@
  * feature is missing.
  */
 int sys_userfaultfd(bool user_only, uint64_t want, uint64_t *features);
+
+/* The ioctls, each for all of [start, start + length): a partial one is gone on with where the kernel says EAGAIN. All are
+ * async-signal-safe. -EEXIST somebody has put a page there meanwhile; -ENOENT the range is not registered any more. */
+int sys_uffd_register(int fd, uintptr_t start, size_t length, uint64_t mode);
+int sys_uffd_unregister(int fd, uintptr_t start, size_t length);
+int sys_uffd_continue(int fd, uintptr_t start, size_t length, bool write_protect);
+int sys_uffd_copy(int fd, uintptr_t to, uintptr_t from, size_t length, bool write_protect);
+int sys_uffd_move(int fd, uintptr_t to, uintptr_t from, size_t length);
+int sys_uffd_write_protect(int fd, uintptr_t start, size_t length, bool protect);
+int sys_uffd_poison(int fd, uintptr_t start, size_t length);
+int sys_uffd_wake(int fd, uintptr_t start, size_t length);
+
+/* Reads up to `room` messages; 0 when there are none. */
+struct uffd_msg;
+int sys_uffd_read(int fd, struct uffd_msg *messages, unsigned int room);
+
+/* PAGEMAP_SCAN of [*start, end) for written pages; with rearm they count as clean from now on. Fills up to `room` regions,
+ * returns how many, and sets *start to where to go on. */
+struct page_region;
+int sys_scan_written(int pagemap, uintptr_t *start, uintptr_t end, bool rearm, struct page_region *regions,
+	unsigned int room);
 
 #endif

@@ -7,7 +7,11 @@
 #include <string.h>
 
 #include "base/align.h"
+#include "vm/amap.h"
+#include "vm/fault.h"
 #include "vm/object.h"
+#include "vm/pool.h"
+#include "vm/shown.h"
 
 struct seglist {
 	struct seglist *next;
@@ -48,20 +52,50 @@ static unsigned int list_search(const struct seglist *list, uintptr_t va)
 	return low;
 }
 
+/* A reader that met a flip steps back: the change it would delay has begun to wait. */
+unsigned int as_enter(struct as *as)
+{
+	for (;;) {
+		unsigned int phase = atomic_load(&as->phase) & 1;
+
+		atomic_fetch_add(&as->readers[phase], 1);
+		if ((atomic_load(&as->phase) & 1) == phase)
+			return phase;
+		atomic_fetch_sub(&as->readers[phase], 1);
+	}
+}
+
+void as_leave(struct as *as, unsigned int phase)
+{
+	atomic_fetch_sub(&as->readers[phase], 1);
+}
+
+/* Until every reader has left that may have seen what was published before. */
+static void wait_for_readers(struct as *as) must_hold(lock_as)
+{
+	unsigned int old = atomic_fetch_add(&as->phase, 1) & 1;
+
+	while (atomic_load(&as->readers[old]) != 0)
+		lock_yield();
+}
+
+const struct seg *as_seg(struct as *as, uintptr_t va)
+{
+	const struct seglist *list = atomic_load(&as->list);
+	unsigned int i = list_search(list, va);
+
+	return i < list->count ? list->segs[i] : NULL;
+}
+
 bool as_find(struct as *as, uintptr_t va, struct seg *seg)
 {
-	const struct seglist *list;
-	unsigned int i;
-	bool found;
+	unsigned int phase = as_enter(as);
+	const struct seg *found = as_seg(as, va);
 
-	atomic_fetch_add(&as->readers, 1);
-	list = atomic_load(&as->list);
-	i = list_search(list, va);
-	found = i < list->count;
-	if (found)
-		*seg = *list->segs[i];
-	atomic_fetch_sub(&as->readers, 1);
-	return found;
+	if (found != NULL)
+		*seg = *found;
+	as_leave(as, phase);
+	return found != NULL;
 }
 
 bool as_covers(struct as *as, uintptr_t start, uintptr_t end)
@@ -90,7 +124,9 @@ int as_up(void *above, struct pmap_question *question)
 	struct as *as = above;
 	struct seg seg;
 
-	assert(question->kind == PMAP_WHAT); /* no engine that fills from here yet */
+	if (question->kind == PMAP_FILL)
+		return fault_handle(
+			as, question->va, question->access, question->allocate ? FAULT_ALLOCATE : 0);
 	if (!as_find(as, question->va, &seg))
 		return -ENOENT;
 	question->range = seg.range;
@@ -157,7 +193,6 @@ static struct seglist *take_list(struct as *as) must_hold(lock_as)
 
 static void retire_seg(struct as *as, struct seg *seg) must_hold(lock_as)
 {
-	object_unref(seg->object);
 	seg->next = as->retired_segs;
 	as->retired_segs = seg;
 }
@@ -171,12 +206,13 @@ static void retire_list(struct as *as, struct seglist *list) must_hold(lock_as)
 /* What no reader can hold any more may be used again. */
 static void reclaim(struct as *as) must_hold(lock_as)
 {
-	if (atomic_load(&as->readers) != 0)
-		return;
+	wait_for_readers(as);
 	while (as->retired_segs != NULL) {
 		struct seg *seg = as->retired_segs;
 
 		as->retired_segs = seg->next;
+		object_unref(seg->object);
+		amap_unref(seg->amap);
 		seg->next = as->spare_segs;
 		as->spare_segs = seg;
 		as->spare_seg_count++;
@@ -234,6 +270,7 @@ static struct seg *edit_put(struct edit *edit, const struct seg *like, uintptr_t
 	seg->range.end = end;
 	if (seg->object != NULL)
 		object_ref(seg->object);
+	(void)amap_ref(seg->amap);
 	edit->new->segs[edit->put_end++] = seg;
 	return seg;
 }
@@ -251,6 +288,15 @@ static void edit_put_above(struct edit *edit, uintptr_t end) must_hold(lock_as)
 		(void)edit_put(edit, edit->old->segs[edit->last - 1], end, UINTPTR_MAX);
 }
 
+static void set_list(struct as *as, struct seglist *list) must_hold(lock_as)
+{
+	unsigned long version = atomic_load_explicit(&as->version, memory_order_relaxed);
+
+	/* In this order with the readers' count: a reader that reclaim() does not see will find the new list (A2). */
+	atomic_store(&as->list, list);
+	atomic_store_explicit(&as->version, version + 1, memory_order_release);
+}
+
 static void edit_publish(struct edit *edit) must_hold(lock_as)
 {
 	struct seglist *old = edit->old;
@@ -260,8 +306,7 @@ static void edit_publish(struct edit *edit) must_hold(lock_as)
 	memcpy(new->segs + edit->put_end, old->segs + edit->last, rest * sizeof(struct seg *));
 	new->count = edit->put_end + rest;
 	assert(new->count <= new->room);
-	atomic_store(&edit->as->list, new);
-	atomic_fetch_add(&edit->as->version, 1);
+	set_list(edit->as, new);
 }
 
 static void edit_finish(struct edit *edit) must_hold(lock_as)
@@ -276,8 +321,7 @@ static void edit_finish(struct edit *edit) must_hold(lock_as)
 static void edit_revert(struct edit *edit) must_hold(lock_as)
 {
 	if (atomic_load(&edit->as->list) != edit->old) {
-		atomic_store(&edit->as->list, edit->old);
-		atomic_fetch_add(&edit->as->version, 1);
+		set_list(edit->as, edit->old);
 	}
 	for (unsigned int i = edit->first; i < edit->put_end; i++)
 		retire_seg(edit->as, edit->new->segs[i]);
@@ -298,41 +342,29 @@ static bool only_reserved(struct as *as, uintptr_t start, uintptr_t end)
 	return true;
 }
 
-static int map_locked(struct as *as, const struct map_request *request, uintptr_t *address) must_hold(lock_as)
+/* Nobody reaches the pages of what is being taken away, and what was written is known. */
+static void hide_pages(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
 {
-	struct seg seg = { .range = request->range, .object = request->object };
-	struct edit edit;
-	int r;
+	if (edit->as->pool == NULL)
+		return;
+	wait_for_readers(edit->as);
+	for (unsigned int i = edit->first; i < edit->last; i++) {
+		const struct seg *seg = edit->old->segs[i];
 
-	if (request->over_reserved && !only_reserved(as, seg.range.start, seg.range.end))
-		return -EEXIST;
-	r = reserve(as, MORE_AT_MOST, 1);
-	if (r < 0)
-		return r;
-
-	seg.range.window = object_window(request->object);
-	r = as->pmap->ops->attach(as->pmap, &seg.range, request->how);
-	if (r < 0)
-		return r;
-
-	edit_begin(&edit, as, seg.range.start, seg.range.end);
-	edit_put_below(&edit, seg.range.start);
-	(void)edit_put(&edit, &seg, seg.range.start, seg.range.end);
-	edit_put_above(&edit, seg.range.end);
-	edit_publish(&edit);
-	edit_finish(&edit);
-	*address = seg.range.start;
-	return 0;
+		shown_hide(edit->as, seg, max_u64(start, seg->range.start), min_u64(end, seg->range.end));
+	}
 }
 
-int as_map(struct as *as, const struct map_request *request, uintptr_t *address)
+static void drop_private(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
 {
-	int r;
+	for (unsigned int i = edit->first; i < edit->last; i++) {
+		const struct seg *seg = edit->old->segs[i];
 
-	lock_space(as);
-	r = map_locked(as, request, address);
-	unlock_space(as);
-	return r;
+		/* Without memory for a leaf of its own, what is shared after a fork stays until the amap goes: nobody sees it. */
+		if (seg->amap != NULL)
+			(void)shown_drop_private(edit->as, seg, max_u64(start, seg->range.start),
+				min_u64(end, seg->range.end));
+	}
 }
 
 static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold(lock_as)
@@ -349,11 +381,97 @@ static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold
 	edit_put_below(&edit, start);
 	edit_put_above(&edit, end);
 	edit_publish(&edit); /* A3 */
+	hide_pages(&edit, start, end);
 	r = as->pmap->ops->detach(as->pmap, &span);
-	if (r < 0)
+	if (r < 0) {
 		edit_revert(&edit);
-	else
-		edit_finish(&edit);
+		return r;
+	}
+	drop_private(&edit, start, end);
+	edit_finish(&edit);
+	return 0;
+}
+
+/* What vm itself has to decide when the engine does not choose addresses. */
+static int choose_place(struct as *as, struct pmap_range *range, enum pmap_how *how)
+{
+	size_t length = range->end - range->start;
+
+	if ((as->pmap->can & PMAP_CAN_PLACE) != 0 || *how == PMAP_REPLACE)
+		return 0;
+	if (*how == PMAP_EXACT)
+		return as_count(as, range->start, range->end) == 0 ? 0 : -EEXIST;
+	range->start = as_place(as, *how == PMAP_HINT ? range->start : 0, length);
+	range->end = range->start + length;
+	*how = PMAP_EXACT;
+	return range->start == 0 ? -ENOMEM : 0;
+}
+
+/* Decides: what is to be mapped, with all the memory for it. */
+static int map_prepare(struct as *as, const struct map_request *request, struct seg *seg, enum pmap_how *how)
+	must_hold(lock_as)
+{
+	int r;
+
+	if (request->over_reserved && !only_reserved(as, seg->range.start, seg->range.end))
+		return -EEXIST;
+	r = choose_place(as, &seg->range, how);
+	if (r == 0)
+		r = reserve(as, 2 * MORE_AT_MOST, 2);
+	if (r < 0 || as->pool == NULL)
+		return r;
+
+	r = pool_refill(as->pool);
+	if (r == 0 && seg->object != NULL)
+		r = object_join(seg->object, as->pool);
+	if (r < 0 || (seg->range.flags & (PMAP_SHARED | PMAP_RESERVED)) != 0)
+		return r;
+	seg->amap_first = request->amap_first;
+	seg->amap = request->amap != NULL ? amap_ref(request->amap) : amap_new(as->pool);
+	return seg->amap == NULL ? -ENOMEM : 0;
+}
+
+static int map_locked(struct as *as, const struct map_request *request, uintptr_t *address) must_hold(lock_as)
+{
+	struct seg seg = { .range = request->range, .object = request->object };
+	enum pmap_how how = request->how;
+	struct edit edit;
+	int r;
+
+	r = map_prepare(as, request, &seg, &how);
+	if (r == 0 && how == PMAP_REPLACE && as->pool != NULL)
+		r = unmap_locked(as, seg.range.start, seg.range.end);
+	if (r < 0)
+		goto give_back;
+
+	seg.range.window = object_window(request->object);
+	seg.range.home = request->object == NULL ? NULL : &request->object->home;
+	r = as->pmap->ops->attach(as->pmap, &seg.range, how);
+	if (r < 0)
+		goto give_back;
+
+	edit_begin(&edit, as, seg.range.start, seg.range.end);
+	edit_put_below(&edit, seg.range.start);
+	(void)edit_put(&edit, &seg, seg.range.start, seg.range.end);
+	edit_put_above(&edit, seg.range.end);
+	edit_publish(&edit);
+	edit_finish(&edit);
+	*address = seg.range.start;
+	if ((seg.range.flags & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0)
+		atomic_store(&as->locked, 1);
+
+give_back:
+	amap_unref(seg.amap); /* the published segment has its own reference */
+	return r;
+}
+
+int as_map(struct as *as, const struct map_request *request, uintptr_t *address)
+{
+	int r;
+
+	lock_space(as);
+	r = map_locked(as, request, address);
+	unlock_space(as);
 	return r;
 }
 
@@ -363,6 +481,26 @@ int as_unmap(struct as *as, uintptr_t start, uintptr_t end)
 
 	lock_space(as);
 	r = unmap_locked(as, start, end);
+	unlock_space(as);
+	return r;
+}
+
+static bool is_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner) must_hold(lock_as)
+{
+	const struct seglist *list = atomic_load(&as->list);
+	unsigned int i = list_search(list, start);
+	const struct pmap_range *range = i < list->count ? &list->segs[i]->range : NULL;
+
+	return range != NULL && range->start == start && range->end == end && range->owner == owner;
+}
+
+int as_unmap_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner)
+{
+	int r = -ESRCH;
+
+	lock_space(as);
+	if (is_segment(as, start, end, owner))
+		r = unmap_locked(as, start, end);
 	unlock_space(as);
 	return r;
 }
@@ -383,6 +521,20 @@ static int change_segment(struct edit *edit, struct seg *seg, const struct chang
 		return 0;
 	seg->range.prot = (uint8_t)*change->prot;
 	return pmap->ops->protect(pmap, &seg->range);
+}
+
+/* A fault that had found the old segment may have entered a page with its rights since they were taken away. */
+static void protect_again(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
+{
+	struct as *as = edit->as;
+
+	wait_for_readers(as);
+	for (unsigned int i = edit->first; i < edit->put_end; i++) {
+		const struct pmap_range *range = &edit->new->segs[i]->range;
+
+		if (range->start >= start && range->end <= end)
+			(void)as->pmap->ops->protect(as->pmap, range); /* it could a moment ago */
+	}
 }
 
 /* The segments of [start, end) with other properties. As with mprotect, what was done before an error stays done: the
@@ -412,6 +564,8 @@ static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const st
 	}
 	edit_put_above(&edit, end);
 	edit_publish(&edit);
+	if (as->pool != NULL && change->prot != NULL)
+		protect_again(&edit, start, end);
 	edit_finish(&edit);
 	return r;
 }
@@ -427,15 +581,43 @@ int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot)
 	return r;
 }
 
+void as_freeze(struct as *as, uintptr_t start, uintptr_t end)
+{
+	struct seg seg;
+
+	lock_space(as);
+	for (uintptr_t va = start; va < end && as_find(as, va, &seg) && seg.range.start < end;
+		va = seg.range.end) {
+		seg.range.prot &= (uint8_t)~PMAP_WRITE;
+		if ((seg.range.flags & PMAP_SHARED) == 0)
+			(void)as->pmap->ops->protect(as->pmap, &seg.range);
+	}
+	unlock_space(as);
+}
+
 int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_t clear)
 {
 	const struct change change = { .set = set, .clear = clear };
 	int r;
 
 	lock_space(as);
+	if ((set & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0)
+		atomic_store(&as->locked, 1);
 	r = change_locked(as, start, end, &change);
 	unlock_space(as);
 	return r;
+}
+
+/* Makes a copy of a segment its part [start, end); false when that is not inside. */
+static bool cut_out(struct seg *seg, uintptr_t start, uintptr_t end)
+{
+	if (start < seg->range.start || end > seg->range.end)
+		return false;
+	seg->range.offset += start - seg->range.start;
+	seg->amap_first += (start - seg->range.start) >> PAGE_SHIFT;
+	seg->range.start = start;
+	seg->range.end = end;
+	return true;
 }
 
 static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target,
@@ -444,18 +626,25 @@ static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const stru
 	struct edit leave;
 	struct edit arrive;
 	struct seg seg;
+	struct pmap_range to = { .start = target->start, .end = target->start + target->length };
+	enum pmap_how how = target->start == start ? PMAP_REPLACE : target->how;
 	int r;
 
-	if (!as_find(as, start, &seg) || seg.range.start != start || seg.range.end != end)
+	if (!as_find(as, start, &seg) || !cut_out(&seg, start, end))
 		return -EFAULT;
-	r = reserve(as, MORE_AT_MOST, 2);
+	r = reserve(as, 2 * MORE_AT_MOST, 2);
+	if (r == 0)
+		r = choose_place(as, &to, &how);
 	if (r < 0)
 		return r;
 
 	/* Two changes, as the places are two runs: the old one goes first (A3). */
 	edit_begin(&leave, as, start, end);
+	edit_put_below(&leave, start);
+	edit_put_above(&leave, end);
 	edit_publish(&leave);
-	r = pmap_move(as->pmap, &seg.range, target->how, target->start, target->length);
+	hide_pages(&leave, start, end);
+	r = pmap_move(as->pmap, &seg.range, how, to.start, target->length);
 	if (r < 0) {
 		edit_revert(&leave);
 		return r;
@@ -497,6 +686,17 @@ int as_init(struct as *as, struct pmap *pmap)
 	return 0;
 }
 
+int as_use_pool(struct as *as, struct pool *pool)
+{
+	int r;
+
+	assert(atomic_load(&as->list)->count == 0);
+	r = pool_join(pool, as, &as->space);
+	if (r == 0)
+		as->pool = pool;
+	return r;
+}
+
 static void free_segs(struct seg *seg)
 {
 	while (seg != NULL) {
@@ -524,12 +724,45 @@ void as_done(struct as *as)
 	while (as_find(as, 0, &seg))
 		(void)as_unmap(as, seg.range.start,
 			seg.range.end); /* a whole segment: nothing is split, so it cannot fail */
+	if (as->pool != NULL) {
+		pool_leave(as->pool, as->space);
+		lock_space(as);
+		wait_for_readers(as);
+		unlock_space(as);
+	}
 	free(atomic_load(&as->list));
 	free_segs(as->retired_segs);
 	free_segs(as->spare_segs);
 	free_lists(as->retired_lists);
 	free_lists(as->spare_lists);
 	lock_done(&as->lock);
+}
+
+uintptr_t as_place(struct as *as, uintptr_t hint, size_t length)
+{
+	uintptr_t high = as->high;
+	const struct seglist *list;
+	uintptr_t place = 0;
+	unsigned int phase;
+
+	hint = align_down(hint, PAGE_BYTES);
+	if (hint != 0 && length <= as->high && hint <= as->high - length &&
+		as_count(as, hint, hint + length) == 0)
+		return hint;
+
+	phase = as_enter(as);
+	list = atomic_load(&as->list);
+	for (unsigned int i = list->count; place == 0; i--) {
+		uintptr_t floor = i == 0 ? as->low : max_u64(as->low, list->segs[i - 1]->range.end);
+
+		if (high > floor && high - floor >= length)
+			place = high - length;
+		if (i == 0)
+			break;
+		high = min_u64(high, list->segs[i - 1]->range.start);
+	}
+	as_leave(as, phase);
+	return place;
 }
 
 void as_check(struct as *as)

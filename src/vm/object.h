@@ -9,11 +9,17 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "base/sparse.h"
+#include "pmap/pmap.h"
+#include "vm/readahead.h"
 
 struct io;
 struct object;
 struct pmap_window;
+struct pool;
 
 enum object_can {
 	CAN_READ = 1 << 0,  /* get */
@@ -27,7 +33,8 @@ enum object_can {
 
 /* At most eight. NULL: as the comment says. */
 struct object_ops {
-	/* Begin a transfer; calls io->done, at once if it can only block. NULL: the object is only mapped by windows. */
+	/* Begin a transfer; calls io->done, at once if it can only block. NULL: its pages are all there is of it: zeros at
+	 * first, then in the pool or its swap; or it is only mapped by windows. */
 	void (*start)(struct object *object, struct io *io);
 	/* Collect completions, waiting for at least `want`. NULL: start completes everything itself. */
 	int (*reap)(struct object *object, unsigned int want);
@@ -47,13 +54,43 @@ struct object {
 	unsigned int can;
 	atomic_uint refs;
 	uint64_t bytes; /* with ops->size NULL */
+
+	/* Of a paged object; under the pool's lock. Pages are in one pool only, so that all who map it see the same ones. */
+	struct pool *pool;
+	struct pmap_home home; /* the engine's */
+	struct sparse pages;
+	struct readahead ahead;
+	uint32_t epoch;       /* number of the write-back that will be next */
+	bool epochs;          /* dirty pages leave in a whole epoch only, never by eviction alone */
+	atomic_int put_error; /* sticky: the first write that failed, -errno */
 };
 
 void object_init(struct object *object, const struct object_ops *ops, unsigned int can);
 struct object *object_ref(struct object *object);
 void object_unref(struct object *object); /* takes NULL */
 
+/* From now on its pages are in this pool. -EBUSY: they are in another. */
+int object_join(struct object *object, struct pool *pool);
+
+/* Its pages are in memory or swap and nowhere else. */
+bool object_is_memory(const struct object *object);
+
 int object_size(struct object *object, uint64_t *bytes);
 const struct pmap_window *object_window(struct object *object); /* takes NULL; NULL when there is none */
+
+/* ---- content, by others than a mapping's user: what every mapping shows stays one with it ---- */
+
+/* As read(2) and write(2) at an offset: bytes, or -errno. A write makes the object longer if it can grow. */
+int64_t object_read(struct object *object, uint64_t offset, void *to, size_t bytes);
+int64_t object_write(struct object *object, uint64_t offset, const void *from, size_t bytes);
+
+/* As ftruncate(2): pages beyond are gone, private copies too; the rest of the last page reads zero. */
+int object_resize(struct object *object, uint64_t bytes);
+
+/* The source became this long behind our back: only what is cached and shown follows. */
+void object_follow(struct object *object, uint64_t bytes);
+
+/* Pages [first, last) read zero from now on. */
+int object_punch(struct object *object, uint64_t first, uint64_t last);
 
 #endif

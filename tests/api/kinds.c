@@ -287,7 +287,7 @@ static void options_out_of_range_are_refused(void **state)
 	EXPECT_IS(TRY(.length = PAGE, .numa = 4), -EINVAL);
 	EXPECT_IS(TRY(.length = PAGE, .numa = QUIRE_NUMA_BIND), -EINVAL);
 	EXPECT_IS(TRY(.length = PAGE, .numa_nodes = 1), -EINVAL);
-	EXPECT_IS(TRY(.length = PAGE, .reserved = 1), -EINVAL);
+	EXPECT_IS(TRY(.length = PAGE, .engine = 3), -EINVAL);
 	EXPECT_IS(TRY(.length = PAGE, .page_bytes = 4096), -EINVAL);
 	EXPECT_IS(TRY(.length = PAGE, .flags = QUIRE_REPLACE), -EINVAL);
 	EXPECT_IS(TRY(.length = PAGE, .inside_offset = PAGE), -EINVAL);

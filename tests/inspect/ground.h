@@ -44,7 +44,8 @@ static inline int ground_file(uint64_t pages)
 static inline void ground_drop(int fd, uint64_t page, uint64_t pages)
 {
 	(void)fdatasync(fd);
-	(void)posix_fadvise(fd, (off_t)(page << PAGE_SHIFT), (off_t)(pages << PAGE_SHIFT), POSIX_FADV_DONTNEED);
+	(void)posix_fadvise(
+		fd, (off_t)(page << PAGE_SHIFT), (off_t)(pages << PAGE_SHIFT), POSIX_FADV_DONTNEED);
 }
 
 /* One byte a page, by one mincore over everything: slow, and right for the owner. To be freed. */

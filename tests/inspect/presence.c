@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <quire/inspect.h>
 
 #include "inspect/ground.h"
+#include "support/run.h"
 #include "sys/probe.h"
 
 static struct quire_presence read_all(int fd, unsigned int flags)
@@ -144,5 +137,5 @@ int main(void)
 		cmocka_unit_test(a_range_outside_of_the_file_is_empty),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN(tests);
 }

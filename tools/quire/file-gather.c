@@ -170,7 +170,7 @@ void view_done(struct file_view *view)
 
 enum status status_worse(enum status a, enum status b)
 {
-	static const enum status order[] = { STATUS_NOT_FOUND, STATUS_FORBIDDEN, STATUS_SYSTEM,
+	static const enum status order[] = { STATUS_USAGE, STATUS_NOT_FOUND, STATUS_FORBIDDEN, STATUS_SYSTEM,
 		STATUS_FAILURE, STATUS_PARTLY };
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)

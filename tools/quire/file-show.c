@@ -144,10 +144,11 @@ static void show_mappers(struct screen *screen, const struct file_view *view)
 	for (size_t i = 0; i < view->mapper_count && i < 8; i++) {
 		const struct quire_mapper *mapper = &view->mappers[i];
 
-		say(screen, INK_PLAIN, "  mapped by %d %s, %s%s in %s %s\n", mapper->pid,
-			text_name(mapper->name).s, text_bytes(mapper->mapped_bytes).s,
-			mapper->writes != 0 ? " writable" : "", text_count(mapper->mappings).s,
-			mapper->mappings == 1 ? "mapping" : "mappings");
+		say(screen, INK_PLAIN, "  mapped by %d %s: %s in %s %s, of which it has touched %s%s\n",
+			mapper->pid, text_name(mapper->name).s, text_bytes(mapper->mapped_bytes).s,
+			text_count(mapper->mappings).s, mapper->mappings == 1 ? "mapping" : "mappings",
+			mapper->present_bytes == QUIRE_UNKNOWN ? "?" : text_bytes(mapper->present_bytes).s,
+			mapper->writes != 0 ? "; it may write" : "");
 	}
 	if (view->mapper_count > 8)
 		say(screen, INK_PLAIN, "  and by %zu processes more\n", view->mapper_count - 8);
@@ -207,6 +208,14 @@ void put_pages(json_t *object, const char *name, uint64_t pages, const char *why
 		json_put_count(object, name, pages * PAGE);
 }
 
+void put_address(json_t *object, const char *name, uint64_t address)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)address);
+	json_put_text(object, name, text);
+}
+
 static void put_levels(json_t *object, const char *name, const double *levels, size_t count)
 {
 	json_t *array = json_put_array(object, name);
@@ -253,6 +262,11 @@ static void put_mappers(json_t *object, const struct file_view *view)
 		json_put_text(item, "name", view->mappers[i].name);
 		json_put_count(item, "mappings", view->mappers[i].mappings);
 		json_put_count(item, "bytes", view->mappers[i].mapped_bytes);
+		if (view->mappers[i].present_bytes == QUIRE_UNKNOWN)
+			json_put_unknown(
+				item, "present", "the kernel does not show its page tables to this user");
+		else
+			json_put_count(item, "present", view->mappers[i].present_bytes);
 		json_put_bool(item, "writes", view->mappers[i].writes != 0);
 	}
 	json_put_count(object, "processes_hidden", view->mappers_hidden);

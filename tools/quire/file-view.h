@@ -56,6 +56,9 @@ void view_put(json_t *object, const struct file_view *view);
 /* A number of pages as bytes, or null and why. */
 void put_pages(json_t *object, const char *name, uint64_t pages, const char *why);
 
+/* An address: a text in hexadecimal, for most readers of JSON know no integers above 2^53. */
+void put_address(json_t *object, const char *name, uint64_t address);
+
 /* "4.00 KiB" of so many pages, or "?". */
 struct text text_pages(uint64_t pages);
 

@@ -53,8 +53,8 @@ static void put_row(json_t *array, const struct maps_view *view, const struct ro
 	json_t *object = json_add_object(array);
 	const struct quire_mapping *m = &row->m;
 
-	json_put_count(object, "start", m->start);
-	json_put_count(object, "end", m->end);
+	put_address(object, "start", m->start);
+	put_address(object, "end", m->end);
 	json_put_count(object, "offset", m->offset);
 	json_put_count(object, "inode", m->inode);
 	json_put_name(object, "group", view->groups[row->group].name);

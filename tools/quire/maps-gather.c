@@ -164,11 +164,12 @@ static uint64_t read_limit(void)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
 	unsigned long long limit = QUIRE_UNKNOWN;
+	char text[32];
 
 	if (file == NULL)
 		return QUIRE_UNKNOWN;
-	if (fscanf(file, "%llu", &limit) != 1)
-		limit = QUIRE_UNKNOWN;
+	if (fgets(text, sizeof(text), file) != NULL)
+		limit = strtoull(text, NULL, 10);
 	fclose(file);
 	return limit;
 }
@@ -271,7 +272,7 @@ static void merge_groups(struct maps_view *view)
 enum status maps_gather(struct maps_view *view, int pid, const struct maps_settings *settings)
 {
 	struct quire_mapping mapping = { .size = sizeof(mapping) };
-	struct quire_maps *maps;
+	struct quire_maps *maps = NULL;
 	int r;
 
 	*view = (struct maps_view){ .process = { .size = sizeof(view->process) }, .limit = read_limit() };

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "file-view.h"
 #include "pages.h"
 
 #define PAGE 4096U
@@ -48,7 +49,7 @@ static void note(struct pages_view *view, uint64_t page, uint64_t pages, enum pa
 	if (view->runs == NULL)
 		return;
 	object = json_add_object(view->runs);
-	json_put_count(object, "address", view->mapping.start + page * PAGE);
+	put_address(object, "address", view->mapping.start + page * PAGE);
 	json_put_count(object, "length", pages * PAGE);
 	json_put_text(object, "state", names[kind]);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pages-show.c - the pages of a mapping as letters, and what the letters mean. */
+#include "file-view.h"
 #include "pages.h"
 
 #define PAGE 4096U
@@ -26,12 +27,13 @@ static const struct {
 
 static void show_cells(struct screen *screen, const struct pages_view *view)
 {
-	unsigned int row = screen->width < 40 ? 16 : (screen->width - 16) / 16 * 16;
+	size_t row = screen->width < 40 ? 16 : (screen->width - 16) / 16 * 16;
 
 	for (size_t at = 0; at < view->cells; at += row) {
 		uint64_t page = (at * view->pages + view->cells - 1) / view->cells;
+		uint64_t address = view->mapping.start + page * PAGE;
 
-		say(screen, INK_FAINT, "%14llx ", (unsigned long long)(view->mapping.start + page * PAGE));
+		say(screen, INK_FAINT, "%14llx ", (unsigned long long)address);
 		for (size_t i = at; i < at + row && i < view->cells; i++) {
 			enum page_kind kind = pages_cell(view, i);
 
@@ -45,12 +47,11 @@ void pages_show(struct screen *screen, const struct pages_view *view)
 {
 	const struct quire_mapping *m = &view->mapping;
 
-	say(screen, INK_STRONG, "%llx-%llx %c%c%c%c  %s  %s\n", (unsigned long long)m->start,
-		(unsigned long long)m->end, (m->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-',
-		(m->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
-		(m->flags & QUIRE_MAPPING_EXECUTE) != 0 ? 'x' : '-',
-		(m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p', text_bytes(m->end - m->start).s,
-		view->name[0] == '\0' ? "(anonymous)" : text_name(view->name).s);
+	say_paragraph(screen, INK_STRONG, 0, "%s", view->name[0] == '\0' ? "(anonymous)" : text_name(view->name).s);
+	say(screen, INK_PLAIN, "  %llx-%llx %c%c%c%c  %s\n", (unsigned long long)m->start, (unsigned long long)m->end,
+		(m->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-', (m->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
+		(m->flags & QUIRE_MAPPING_EXECUTE) != 0 ? 'x' : '-', (m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p',
+		text_bytes(m->end - m->start).s);
 	show_cells(screen, view);
 	if (view->cells < view->pages)
 		say(screen, INK_FAINT, "%14s 1 cell = %s; the most frequent kind of what is there\n", "",
@@ -84,8 +85,8 @@ void pages_put(json_t *object, const struct pages_view *view)
 {
 	const struct quire_mapping *m = &view->mapping;
 
-	json_put_count(object, "start", m->start);
-	json_put_count(object, "end", m->end);
+	put_address(object, "start", m->start);
+	put_address(object, "end", m->end);
 	json_put_count(object, "offset", m->offset);
 	json_put_name(object, "name", view->name);
 	for (int kind = 0; kind < KIND_COUNT; kind++) {

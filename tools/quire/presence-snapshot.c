@@ -166,8 +166,8 @@ static enum status compare_file(struct call *call, const char *path, const json_
 	}
 	d.pages = view.figures.pages == 0 ? 1 : view.figures.pages;
 	d.bins = d.bins < d.pages ? d.bins : (size_t)d.pages;
-	d.came_bins = calloc(d.bins, sizeof(double));
-	d.went_bins = calloc(d.bins, sizeof(double));
+	d.came_bins = calloc(d.bins + 1, sizeof(double));
+	d.went_bins = calloc(d.bins + 1, sizeof(double));
 	if (d.came_bins != NULL && d.went_bins != NULL) {
 		compare_maps(&d, &view, json_object_get(saved, "runs"));
 		if (call->json)

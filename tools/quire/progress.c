@@ -16,6 +16,7 @@ static struct {
 	bool shown;
 	bool running;
 	const char *what;
+	char note[80];
 	uint64_t total;
 	bool bytes;
 	double began;
@@ -39,6 +40,7 @@ void progress_choose(int when, bool unicode)
 void progress_begin(const char *what, uint64_t total, bool bytes)
 {
 	progress.what = what;
+	progress.note[0] = '\0';
 	progress.total = total;
 	progress.bytes = bytes;
 	progress.began = now();
@@ -65,8 +67,15 @@ static void draw(uint64_t done, double elapsed)
 	fprintf(stderr, "  %s/s", amount((uint64_t)rate).s);
 	if (progress.total > done && done > 0)
 		fprintf(stderr, "  ETA %s", text_seconds((double)(progress.total - done) / rate).s);
+	if (progress.note[0] != '\0')
+		fprintf(stderr, "  %s", progress.note);
 	fflush(stderr);
 	progress.shown = true;
+}
+
+void progress_note(const char *note)
+{
+	snprintf(progress.note, sizeof(progress.note), "%s", note);
 }
 
 void progress_at(uint64_t done)

@@ -20,6 +20,9 @@ void progress_begin(const char *what, uint64_t total, bool bytes);
 /* Cheap: looks at the clock, and draws ten times a second at most. */
 void progress_at(uint64_t done);
 
+/* A few words behind the figures, from the next drawing on; copied. */
+void progress_note(const char *note);
+
 void progress_end(void);
 
 /* Takes the line away; the next progress_at() draws it again. */

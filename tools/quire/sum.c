@@ -105,24 +105,39 @@ static double residency_by_sampling(const struct sum *sum, uint64_t first, uint6
 	return (double)there / SAMPLES;
 }
 
-double sum_residency(const struct sum *sum, uint64_t first, uint64_t end)
+/* How many pages of a range are cached; negative where the kernel has no cachestat(2): it came with Linux 6.5, and
+ * Debian 12 has no header for it. */
+static int64_t cached_pages(const struct sum *sum, uint64_t offset, uint64_t length)
 {
-	/* cachestat(2) came with Linux 6.5; Debian 12 has no header for it */
 	enum { CACHESTAT = 451 };
 	struct {
 		uint64_t offset, length;
-	} range = { .offset = first, .length = end - first };
+	} range = { .offset = offset, .length = length };
 	struct {
 		uint64_t cached, dirty, writeback, evicted, recently_evicted;
 	} pages = { 0 };
-	uint64_t all;
 
-	if (end <= first)
-		return 1;
-	if (syscall(CACHESTAT, sum->fd, &range, &pages, 0) != 0)
-		return residency_by_sampling(sum, first, end);
-	all = (end - 1) / SUM_BLOCK - first / SUM_BLOCK + 1;
-	return (double)pages.cached / (double)all;
+	return syscall(CACHESTAT, sum->fd, &range, &pages, 0) != 0 ? -1 : (int64_t)pages.cached;
+}
+
+/* In stripes: cachestat takes 8 ns a page, and asking for each would be 3 % of the time in which a cached file is summed. */
+double sum_residency(const struct sum *sum, uint64_t first, uint64_t end)
+{
+	enum { STRIPES = 16, STRIPE_BYTES = 256 << 10 };
+	uint64_t step = (end - first) / STRIPES / SUM_BLOCK * SUM_BLOCK;
+	uint64_t stripe = step < STRIPE_BYTES ? step : STRIPE_BYTES;
+	int64_t there = 0;
+
+	if (end <= first || step == 0)
+		return end <= first ? 1 : residency_by_sampling(sum, first, end);
+	for (uint64_t i = 0; i < STRIPES; i++) {
+		int64_t n = cached_pages(sum, first + i * step, stripe);
+
+		if (n < 0)
+			return residency_by_sampling(sum, first, end);
+		there += n;
+	}
+	return (double)there / (double)(STRIPES * (stripe / SUM_BLOCK));
 }
 
 /* What a regular file of no size, as in /proc, would give to read(2). */

@@ -15,6 +15,16 @@ extern const struct verb verb_stranger;
 extern const struct verb verb_presence;
 extern const struct verb verb_pages;
 extern const struct verb verb_maps;
+extern const struct verb verb_shm;
+extern const struct verb verb_touch;
+extern const struct verb verb_evict;
+extern const struct verb verb_lock;
+extern const struct verb verb_why;
+extern const struct verb verb_doctor;
+extern const struct verb verb_choose;
+extern const struct verb verb_send;
+extern const struct verb verb_recv;
+extern const struct verb verb_channel;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
 
@@ -25,6 +35,16 @@ static const struct verb *const verbs[] = {
 	&verb_presence,
 	&verb_pages,
 	&verb_maps,
+	&verb_shm,
+	&verb_touch,
+	&verb_evict,
+	&verb_lock,
+	&verb_why,
+	&verb_doctor,
+	&verb_choose,
+	&verb_send,
+	&verb_recv,
+	&verb_channel,
 	&verb_features,
 	&verb_help,
 	&verb_stranger,

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/paged.c - what is different for mappings whose pages live in a pool of ours. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <quire/guard.h>
+#include <quire/object.h>
+#include <quire/pool.h>
+
+#include "api/handle.h"
+#include "base/align.h"
+#include "base/error.h"
+#include "object/file.h"
+#include "object/memory.h"
+#include "vm/fault.h"
+#include "vm/object.h"
+#include "vm/pageout.h"
+
+struct object *map_object(const struct quire_map *map)
+{
+	return map->file != NULL ? &map->file->object : map->object;
+}
+
+/* ---- joining a pool ---- */
+
+int paged_join(struct quire_map *map, const struct quire_map_options *options)
+{
+	struct quire_pool *pool = options->pool;
+	int r;
+
+	if (pool == NULL) {
+		r = quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = options->cache_bytes), &pool);
+		if (r < 0)
+			return r;
+		map->own_pool = true;
+	}
+	map->pool = pool;
+	atomic_fetch_add(&pool->maps, 1);
+	return 0;
+}
+
+void paged_leave(struct quire_map *map)
+{
+	if (map->pool == NULL)
+		return;
+	atomic_fetch_sub(&map->pool->maps, 1);
+	if (map->own_pool)
+		(void)quire_pool_close(map->pool); /* we were the only one */
+	map->pool = NULL;
+}
+
+int paged_object(struct quire_map *map, const struct quire_map_options *o)
+{
+	struct object *object;
+	int r = 0;
+
+	if (o->object != NULL)
+		map->object = object_ref(object_of(o->object));
+	else if (map->file != NULL)
+		r = file_make_paged(map->file);
+	else if (o->sharing == QUIRE_SHARED)
+		r = memory_open(o->length, &map->object);
+	object = map_object(map);
+	if (r < 0 || object == NULL)
+		return r;
+
+	if ((object->can & CAN_SIGNAL) == 0 && map->pool->delivery == QUIRE_DELIVERY_INLINE)
+		return error_set(-EINVAL,
+			"the object's callbacks may not run in a signal handler: set .signal_safe if they may, or use a "
+			"pool with QUIRE_DELIVERY_THREAD");
+	if (o->sharing == QUIRE_SHARED && (o->protection & QUIRE_WRITE) != 0 &&
+		(object->can & CAN_WRITE) == 0)
+		return error_set(-EACCES, "the object is read-only: map it private, or for reading");
+	r = object_join(object, &map->pool->pool);
+	return r < 0 ? error_set(r, "the object's pages live in another pool: one object, one pool") : 0;
+}
+
+/* ---- ranges ---- */
+
+int paged_advise(struct quire_map *map, const struct pmap_span *span, int advice)
+{
+	return front_madvise(&map->pool->front, span->start, span->end - span->start, advice);
+}
+
+int paged_lock(struct quire_map *map, const struct pmap_span *span, int flags)
+{
+	return front_mlock(&map->pool->front, span->start, span->end - span->start, flags);
+}
+
+int paged_unlock(struct quire_map *map, const struct pmap_span *span)
+{
+	return front_munlock(&map->pool->front, span->start, span->end - span->start);
+}
+
+int paged_resident(struct quire_map *map, const struct pmap_span *span, unsigned char *pages)
+{
+	return front_mincore(&map->pool->front, span->start, span->end - span->start, pages);
+}
+
+int paged_flush(struct quire_map *map, const struct pmap_span *span, unsigned int how)
+{
+	static const enum flush_how hows[] = {
+		[QUIRE_FLUSH_ASYNC] = FLUSH_START,
+		[QUIRE_FLUSH_SYNC] = FLUSH_PUT,
+		[QUIRE_FLUSH_DURABLE] = FLUSH_SYNC,
+	};
+	uint64_t first = (map->offset - map->skew + (span->start - map->start)) >> PAGE_SHIFT;
+
+	if (map_object(map) == NULL)
+		return 0;
+	return object_flush(
+		map_object(map), first, first + ((span->end - span->start) >> PAGE_SHIFT), hows[how]);
+}
+
+/* Whatever stands in for a page goes; the next touch asks the object again. */
+int paged_repair(struct quire_map *map)
+{
+	const struct pmap_span span = { map->start, map->end };
+	int r;
+
+	r = map_as(map)->pmap->ops->remove(map_as(map)->pmap, &span, 1);
+	if (r == 0)
+		atomic_store(&map->guard.state, 0);
+	return r;
+}
+
+/* ---- pin, prefetch, try ---- */
+
+static int need_paged(const struct quire_map *map)
+{
+	return map == NULL || map->pool == NULL
+		? error_set(-EINVAL, "the mapping is not paged (QUIRE_ENGINE_PAGED)")
+		: 0;
+}
+
+static void unpin_span(struct quire_map *map, uintptr_t start, uintptr_t end)
+{
+	for (uintptr_t va = start; va < end; va += PAGE_BYTES)
+		fault_unpin(map_as(map), va);
+}
+
+/* The error of a page in words, as a guard would say it. */
+static int explain(const struct quire_map *map, uintptr_t va, int error)
+{
+	int told = error == -ENXIO ? -ENODATA : error;
+
+	return error_set(told, "%s: the page at offset %llu cannot be had: %s",
+		map->name == NULL ? "mapping" : map->name,
+		(unsigned long long)(map->offset - map->skew + (va - map->start)),
+		error == -ENOMEM ? "the pool is full of pages that cannot go" : strerror(-told));
+}
+
+int quire_map_pin(struct quire_map *map, size_t offset, size_t length, unsigned int protection)
+{
+	unsigned int access = (protection & QUIRE_WRITE) != 0 ? PMAP_WRITE : PMAP_READ;
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = need_paged(map);
+	if (r == 0)
+		r = map_span(map, offset, length, &span);
+	if (r == 0 && (protection & QUIRE_READ) == 0)
+		r = error_set(-EINVAL, "pinned for what? QUIRE_READ, or QUIRE_READ | QUIRE_WRITE");
+	if (r < 0)
+		return r;
+	for (uintptr_t va = span.start; va < span.end; va += PAGE_BYTES) {
+		r = fault_handle(map_as(map), va, access, FAULT_PIN | FAULT_ALLOCATE);
+		if (r < 0) {
+			unpin_span(map, span.start, va);
+			return explain(map, va, r);
+		}
+	}
+	return 0;
+}
+
+int quire_map_unpin(struct quire_map *map, size_t offset, size_t length)
+{
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = need_paged(map);
+	if (r == 0)
+		r = map_span(map, offset, length, &span);
+	if (r == 0)
+		unpin_span(map, span.start, span.end);
+	return r;
+}
+
+int64_t quire_map_prefetch(struct quire_map *map, const struct quire_range *ranges, size_t range_count)
+{
+	struct pmap_span span;
+	int64_t pages = 0;
+	int r;
+
+	error_clear();
+	r = need_paged(map);
+	for (size_t i = 0; r == 0 && i < range_count; i++) {
+		r = map_span(map, ranges[i].offset, ranges[i].length, &span);
+		for (uintptr_t va = span.start; r == 0 && va < span.end; va += PAGE_BYTES, pages++) {
+			int began = fault_handle(
+				map_as(map), va, PMAP_READ, FAULT_NOWAIT | FAULT_AHEAD | FAULT_ALLOCATE);
+
+			if (began == -EAGAIN)
+				return pages; /* the queue is full: what was left out will fault */
+		}
+	}
+	return r < 0 ? r : pages;
+}
+
+/* One page at a time: a pin is short, and the pool may be small. */
+static int read_pinned(struct quire_map *map, size_t offset, char *to, size_t length)
+{
+	uintptr_t va = map->start + map->skew + offset;
+
+	while (length > 0) {
+		size_t part = min_u64(length, PAGE_BYTES - va % PAGE_BYTES);
+		int r = fault_handle(map_as(map), va, PMAP_READ, FAULT_PIN | FAULT_ALLOCATE);
+
+		if (r < 0)
+			return explain(map, va, r);
+		memcpy(to, (const void *)va, part);
+		fault_unpin(map_as(map), va);
+		va += part;
+		to += part;
+		length -= part;
+	}
+	return 0;
+}
+
+int quire_map_try_read(struct quire_map *map, size_t offset, void *to, size_t length)
+{
+	struct pmap_span span;
+	int r;
+
+	error_clear();
+	r = map_span(map, offset, length, &span);
+	if (r < 0)
+		return r;
+	if (map->pool == NULL)
+		return quire_copy_out(to, (const char *)quire_map_address(map) + offset, length);
+	return read_pinned(map, offset, to, length);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/pool.c - a page cache put together: engine, address space, frames, threads.
+ *
+ *	pool_make:  swap -> engine -> space -> frames -> threads        what fails undoes all before it
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <quire/pool.h>
+
+#include "api/handle.h"
+#include "base/align.h"
+#include "base/error.h"
+#include "object/file.h"
+#include "object/memory.h"
+#include "pmap/uffd.h"
+#include "sys/file.h"
+#include "vm/pageout.h"
+
+enum { KIB = 1024, CACHE_BYTES_MIN = 64 * KIB, HANDLERS_DEFAULT = 4, SWAP_TIMES_DEFAULT = 16 };
+
+/* ---- check ---- */
+
+static int check(struct quire_pool_options *o)
+{
+	if (o->cache_bytes_max == 0)
+		o->cache_bytes_max = o->cache_bytes;
+	if (o->cache_bytes < CACHE_BYTES_MIN || o->cache_bytes > o->cache_bytes_max)
+		return error_set(-EINVAL, ".cache_bytes is %llu: at least 64 KiB, at most .cache_bytes_max",
+			(unsigned long long)o->cache_bytes);
+	if (o->cache_bytes_max >> PAGE_SHIFT >= UINT32_MAX / 2)
+		return error_set(-EINVAL, ".cache_bytes_max is more than 8 TiB");
+	if (o->delivery > QUIRE_DELIVERY_PIN || o->policy > QUIRE_POLICY_CLOCK)
+		return error_set(-EINVAL, ".delivery is %u, .policy is %u", o->delivery, o->policy);
+	if (o->handlers > SERVE_HANDLERS_MAX || o->reserved != 0)
+		return error_set(-EINVAL, ".handlers is %u: at most %d", o->handlers, SERVE_HANDLERS_MAX);
+	if (o->delivery == QUIRE_DELIVERY_PIN)
+		return error_set(-ENOSYS,
+			"QUIRE_DELIVERY_PIN: not in this version; use a native mapping and quire_copy_out");
+	if (o->swap_bytes == 0)
+		o->swap_bytes = o->cache_bytes_max * SWAP_TIMES_DEFAULT;
+	return 0;
+}
+
+/* ---- swap ---- */
+
+/* A file without a name: gone when the pool is, however that happens. */
+static int open_swap(const struct quire_pool_options *o, struct object **swap)
+{
+	const struct file_request request = {
+		.path = o->swap_path, .write = true, .create = true, .exclusive = true, .mode = 0600
+	};
+	struct file_object *file;
+	int r;
+
+	if (o->swap_path == NULL)
+		return 0;
+	r = file_open(&request, &file);
+	if (r < 0)
+		return r;
+	(void)sys_unlink(o->swap_path);
+	r = file->object.ops->grow(&file->object, o->swap_bytes, false);
+	if (r == 0)
+		r = file_make_paged(file);
+	if (r < 0)
+		object_unref(&file->object);
+	else
+		*swap = &file->object;
+	return r;
+}
+
+/* ---- engine ---- */
+
+static int open_inline(struct quire_pool *pool, const struct uffd_options *like)
+{
+	struct uffd_options options = *like;
+
+	options.inline_faults = true;
+	options.user_only = true;
+	pool->delivery = QUIRE_DELIVERY_INLINE;
+	return uffd_open(&options, serve_up, &pool->serve, &pool->uffd);
+}
+
+static int open_threads(struct quire_pool *pool, const struct uffd_options *like)
+{
+	struct uffd_options options = *like;
+	int r;
+
+	pool->delivery = QUIRE_DELIVERY_THREAD;
+	r = uffd_open(&options, serve_up, &pool->serve, &pool->uffd);
+	if (r != -EPERM && r != -EACCES)
+		return r;
+	options.user_only = true;
+	pool->why = "threads answer faults of user code; this user may not handle faults of system calls "
+		    "(vm.unprivileged_userfaultfd): they get EFAULT for pages that are not in memory";
+	return uffd_open(&options, serve_up, &pool->serve, &pool->uffd);
+}
+
+static int open_engine(struct quire_pool *pool, const struct quire_pool_options *o)
+{
+	const struct uffd_options options = { .frames = (uint32_t)(o->cache_bytes_max >> PAGE_SHIFT) };
+
+	if (o->delivery == QUIRE_DELIVERY_INLINE ||
+		(o->delivery == QUIRE_DELIVERY_AUTO && o->syscalls_only_pinned)) {
+		pool->why =
+			"the faulting thread answers: the program promised to pin what it hands to system calls";
+		return open_inline(pool, &options);
+	}
+	pool->why = "threads answer faults, so that system calls may touch paged memory";
+	return open_threads(pool, &options);
+}
+
+/* ---- the whole ---- */
+
+static struct object *shared_memory(void *user, uint64_t bytes)
+{
+	struct object *object;
+
+	(void)user;
+	return memory_open(bytes, &object) < 0 ? NULL : object;
+}
+
+static int make_frames(struct quire_pool *pool, const struct quire_pool_options *o, struct object *swap)
+{
+	const struct pool_config config = {
+		.pmap = uffd_pmap(pool->uffd),
+		.bytes = o->cache_bytes,
+		.bytes_max = o->cache_bytes_max,
+		.swap = swap,
+		.swap_pages = swap == NULL ? 0 : o->swap_bytes >> PAGE_SHIFT,
+		.policy = (enum policy_kind)o->policy,
+		.hostile = o->hostile != 0,
+	};
+	int r = pool_init(&pool->pool, &config);
+
+	return r < 0 ? error_set(r, "no memory for %llu frames",
+			       (unsigned long long)(o->cache_bytes_max >> PAGE_SHIFT))
+		     : 0;
+}
+
+static int make_running(struct quire_pool *pool, const struct quire_pool_options *o)
+{
+	unsigned int handlers = o->handlers == 0 ? HANDLERS_DEFAULT : o->handlers;
+	int r;
+
+	pool->serve.as = &pool->as;
+	pool->serve.pool = &pool->pool;
+	pool->serve.uffd = pool->uffd;
+	r = as_init(&pool->as, uffd_pmap(pool->uffd));
+	if (r < 0)
+		return r;
+	r = as_use_pool(&pool->as, &pool->pool);
+	if (r == 0)
+		r = pool_refill(&pool->pool);
+	if (r == 0)
+		r = serve_open(&pool->serve, pool->delivery == QUIRE_DELIVERY_THREAD ? handlers : 0);
+	if (r < 0) {
+		as_done(&pool->as);
+		return error_default(r, "the threads of a pool cannot be started: %s", strerror(-r));
+	}
+	pool->front = (struct front){
+		.as = &pool->as,
+		.task_bytes = ((uintptr_t)1 << 47) - PAGE_BYTES,
+		.maps_max = UINT32_MAX,
+		.lock_bytes_max = UINT64_MAX,
+		.as_bytes_max = UINT64_MAX,
+		.shared_memory = shared_memory,
+	};
+	return 0;
+}
+
+static int pool_make(struct quire_pool *pool, const struct quire_pool_options *o)
+{
+	struct object *swap = NULL;
+	int r;
+
+	r = open_swap(o, &swap);
+	if (r < 0)
+		return r;
+	r = open_engine(pool, o);
+	if (r < 0)
+		goto drop_swap;
+	r = make_frames(pool, o, swap);
+	if (r < 0) {
+		uffd_close(pool->uffd);
+		goto drop_swap;
+	}
+	r = make_running(pool, o);
+	if (r < 0) {
+		pool_done(&pool->pool);
+		uffd_close(pool->uffd);
+	}
+drop_swap:
+	object_unref(swap); /* the pool holds its own reference */
+	return r;
+}
+
+int quire_pool_open(const struct quire_pool_options *options, struct quire_pool **out)
+{
+	struct quire_pool_options o;
+	struct quire_pool *pool;
+	int r;
+
+	error_clear();
+	r = options_copy(&o, sizeof(o), options, "quire_pool_open");
+	if (r == 0 && out == NULL)
+		r = error_set(-EINVAL, "nowhere to put the pool");
+	if (r == 0)
+		r = check(&o);
+	if (r < 0)
+		return r;
+
+	pool = calloc(1, sizeof(*pool));
+	if (pool == NULL)
+		return error_set(-ENOMEM, "no memory for a pool");
+	pool->policy = o.policy;
+	r = pool_make(pool, &o);
+	if (r < 0) {
+		free(pool);
+		return r;
+	}
+	*out = pool;
+	return 0;
+}
+
+int quire_pool_close(struct quire_pool *pool)
+{
+	unsigned int open;
+
+	if (pool == NULL)
+		return 0;
+	open = atomic_load(&pool->maps);
+	if (open > 0)
+		return error_set(-EBUSY, "%u mappings still use the pool: quire_unmap them first", open);
+	serve_close(&pool->serve);
+	as_done(&pool->as);
+	pool_done(&pool->pool);
+	uffd_close(pool->uffd);
+	free(pool);
+	return 0;
+}
+
+int quire_pool_resize(struct quire_pool *pool, uint64_t cache_bytes)
+{
+	int r;
+
+	error_clear();
+	if (pool == NULL || cache_bytes < CACHE_BYTES_MIN)
+		return error_set(-EINVAL, "quire_pool_resize: no pool, or less than 64 KiB");
+	r = pool_resize(&pool->pool, cache_bytes);
+	if (r < 0)
+		return error_set(
+			r, "%llu bytes are more than .cache_bytes_max", (unsigned long long)cache_bytes);
+	while (pool_over(&pool->pool) > 0)
+		if (pageout_evict(&pool->pool, EVICT_MAX) == 0)
+			break;
+	if (pool_over(&pool->pool) > 0)
+		return error_set(-EBUSY,
+			"%u pages more than that are pinned, locked, or could not be written back",
+			pool_over(&pool->pool));
+	return 0;
+}
+
+int quire_pool_stats(struct quire_pool *pool, struct quire_pool_stats *out)
+{
+	struct quire_pool_stats stats;
+	size_t room;
+
+	error_clear();
+	if (pool == NULL || out == NULL || out->size < sizeof(out->size))
+		return error_set(-EINVAL, "quire_pool_stats: no pool, or stats.size is not set");
+	room = min_u64(out->size, sizeof(stats));
+	stats = (struct quire_pool_stats){
+		.size = room,
+		.delivery = pool->delivery,
+		.policy = pool->policy,
+		.why = pool->why,
+		.cache_bytes = (uint64_t)pool->pool.budget << PAGE_SHIFT,
+		.used_bytes = (uint64_t)pool->pool.in_use << PAGE_SHIFT,
+		.faults = atomic_load(&pool->pool.counts[COUNT_FAULTS]),
+		.minor = atomic_load(&pool->pool.counts[COUNT_MINOR]),
+		.fills = atomic_load(&pool->pool.counts[COUNT_FILLS]),
+		.zeros = atomic_load(&pool->pool.counts[COUNT_ZEROS]),
+		.copies = atomic_load(&pool->pool.counts[COUNT_COPIES]),
+		.ahead = atomic_load(&pool->pool.counts[COUNT_AHEAD]),
+		.ahead_used = atomic_load(&pool->pool.counts[COUNT_AHEAD_USED]),
+		.ahead_wasted = atomic_load(&pool->pool.counts[COUNT_AHEAD_WASTED]),
+		.evicted = atomic_load(&pool->pool.counts[COUNT_EVICTED]),
+		.put = atomic_load(&pool->pool.counts[COUNT_PUT]),
+		.put_errors = atomic_load(&pool->pool.counts[COUNT_PUT_ERRORS]),
+		.fill_errors = atomic_load(&pool->pool.counts[COUNT_FILL_ERRORS]),
+		.waits = atomic_load(&pool->pool.counts[COUNT_INLINE_EVICTIONS]),
+	};
+	memcpy(out, &stats, room);
+	return 0;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel/channel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "channel/listener.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+
+static void header_of(struct layout_header *header, const struct plan *plan, uint64_t id)
+{
+	*header = (struct layout_header){
+		.id = id,
+		.capacity = (plan->role & ROLE_SEND) != 0 ? plan->ring_bytes : 0,
+		.pid = (uint32_t)getpid(),
+		.uid = (uint32_t)getuid(),
+		.created_ns = sys_now_ns(),
+		.role = plan->role,
+		.mode = plan->mode,
+		.pattern = plan->pattern,
+		.policy = plan->policy,
+	};
+	memcpy(header->name, plan->name, sizeof(header->name));
+	memcpy(header->schema, plan->schema, sizeof(header->schema));
+}
+
+int channel_new(struct as *as, const struct plan *plan, uint64_t id, struct channel **out)
+{
+	struct layout_header header;
+	struct channel *c = aligned_alloc(64, (sizeof(*c) + 63) & ~(size_t)63);
+	int r;
+
+	if (c == NULL)
+		return error_set(-ENOMEM, "no memory for a channel");
+	memset(c, 0, sizeof(*c));
+	c->as = as;
+	c->plan = *plan;
+	c->epoll = -1;
+	c->news = &c->own_news;
+	c->watched = true;
+	lock_init(&c->lock);
+	header_of(&header, plan, id);
+	r = fork_mark(&c->mark);
+	if (r == 0)
+		r = segment_make(&c->own, as, &header, plan->huge);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	wait_init(c);
+	ring_writer_init(&c->out, c->own.control, c->own.data, c->own.header.capacity);
+	c->out.lossy = plan->pattern == PATTERN_TOPIC && plan->policy == POLICY_LOSSY;
+	c->out.intends = plan->pattern == PATTERN_TOPIC && plan->policy != POLICY_BLOCK;
+	*out = c;
+	return 0;
+}
+
+/* What we read stands in the segment of the one peer there is. */
+static void start_reading(struct channel *c, const struct link *link)
+{
+	struct ring_reader *in = &c->in;
+
+	ring_reader_init(in, c->own.control, link->control, link->peer.data, link->peer.header.capacity);
+	in->next = in->tail = in->told = link->start;
+	in->base = link->start_records;
+	in->lossy = c->plan.pattern == PATTERN_TOPIC && c->plan.policy == POLICY_LOSSY;
+	in->checks = c->plan.pattern == PATTERN_TOPIC && c->plan.policy != POLICY_BLOCK;
+	if (link->start != 0)
+		atomic_store_explicit(&c->own.control->tail, link->start, memory_order_release);
+}
+
+/* Eagerly: then every call hears of a dead peer by one load of private memory. */
+static void watch(struct channel *c, struct link *link)
+{
+	if (watch_add(link->socket, WATCH_HANGUP, c->news, &link->watch_socket) < 0)
+		c->watched = false;
+	else if (link->pidfd >= 0)
+		(void)watch_add(link->pidfd, WATCH_READABLE, c->news, &link->watch_pid);
+}
+
+int channel_join(struct channel *c, const struct link *link)
+{
+	struct link *links;
+	int r = 0;
+
+	lock_take(&c->lock);
+	links = realloc(c->links, (c->link_count + 1) * sizeof(*links));
+	if (links == NULL)
+		r = error_set(-ENOMEM, "no memory for another reader");
+	if (r == 0) {
+		struct link *new = &links[c->link_count];
+
+		*new = *link;
+		c->links = links;
+		c->fence |= link->fence;
+		if ((c->plan.role & ROLE_RECEIVE) != 0)
+			start_reading(c, new);
+		watch(c, new);
+		c->link_count++;
+		if (c->epoll >= 0)
+			channel_descriptors(c, c->epoll);
+	}
+	lock_give(&c->lock);
+	return r;
+}
+
+/* The last word: it stands in memory before the socket is closed, so whoever sees the end of it finds the reason. */
+static void say_goodbye(struct channel *c)
+{
+	if (c->in.data != NULL && !c->in.lossy)
+		ring_tell(&c->in);
+	STEP();
+	atomic_store_explicit(&c->own.control->state, LAYOUT_CLOSED, memory_order_release);
+}
+
+void channel_close(struct channel *c)
+{
+	if (c == NULL)
+		return;
+	/* In a child made by fork the memory is not there, and the conversation is the parent's. */
+	if (fork_is_mine(c->mark))
+		say_goodbye(c);
+	for (uint32_t i = 0; i < c->link_count; i++)
+		link_close(&c->links[i]);
+	if (c->epoll >= 0)
+		sys_close(c->epoll);
+	free(c->links);
+	segment_drop(&c->own);
+	lock_done(&c->lock);
+	free(c);
+}

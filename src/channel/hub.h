@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * channel/hub.h - a queue: many clients, each on a lane of its own.
+ *
+ *	writer 1 ==lane==\                        /==lane== reader 1
+ *	writer 2 ==lane===> hub that receives     hub that sends ==lane== reader 2
+ *	writer 3 ==lane==/                        \==lane== reader 3
+ *
+ * A lane is a pair: no two processes ever store to one word, a dead client blocks its own lane only, and the order is
+ * kept for each writer. The hub takes from its lanes in turn, one batch from each; it gives to the next lane with room.
+ */
+#ifndef CHANNEL_HUB_H
+#define CHANNEL_HUB_H
+
+#include "channel/channel.h"
+#include "channel/listener.h"
+
+/* hub: the one end of a queue: a lane for each client that has come */
+struct hub {
+	struct listener *listener; /* not owned */
+	struct channel *lanes[LANES_MAX];
+	uint32_t lane_count;
+	uint32_t next;        /* whose turn it is */
+	struct channel *held; /* the lane whose records were looked at, or reserved in; NULL: none */
+	uint32_t news_seen;
+	atomic_uint news;
+	uint32_t mark;
+	int epoll; /* -1: nobody asked for a descriptor */
+	uint64_t died;
+};
+
+/* want: what is to be reserved; not looked at for WAIT_DATA */
+struct want {
+	uint64_t bytes;
+	uint64_t count;
+};
+
+int hub_new(struct listener *listener, struct hub **hub);
+void hub_close(struct hub *hub);
+
+/* Takes in who came, lets go who is gone and has nothing left. */
+void hub_tend(struct hub *hub);
+
+/* As the functions of a channel; both remember the lane in hub->held. */
+int hub_reserve(struct hub *hub, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at);
+int64_t hub_peek_batch(struct hub *hub, struct record *records, size_t count, uint64_t deadline_ns);
+
+/* The lane that can take or give now, for the plain send and receive. */
+int hub_choose(struct hub *hub, enum wait_for what, const struct want *want, uint64_t deadline_ns,
+	struct channel **lane);
+void hub_poll(struct hub *hub, int epoll);
+
+#endif

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel/listener.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/align.h"
+#include "base/error.h"
+#include "channel/hello.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+#include "sys/futex.h"
+#include "sys/unix.h"
+
+enum { BACKLOG = 128, OWNER_ONLY = 0600 };
+
+/* ---- the name ---- */
+
+static int in_use(const struct listener *l)
+{
+	return error_set(-EADDRINUSE, "another process listens on '%s' already", l->place.address);
+}
+
+/* A socket file whose owner was killed refuses connections; then it is ours to replace. The directory is locked, so that
+ * two who find it do not replace each other. */
+static int bind_over(struct listener *l)
+{
+	int fd = sys_unix_bind(l->place.address);
+	int probe;
+
+	if (fd != -EADDRINUSE || l->place.directory[0] == '\0')
+		return fd;
+	probe = sys_unix_connect(l->place.address);
+	if (probe >= 0)
+		sys_close(probe);
+	if (probe != -ECONNREFUSED)
+		return -EADDRINUSE;
+	(void)sys_unlink(l->place.address);
+	return sys_unix_bind(l->place.address);
+}
+
+static int bind_in_directory(struct listener *l, uint32_t permissions)
+{
+	int lock = -1;
+	int fd;
+	int r = 0;
+
+	if (l->place.make_directory)
+		r = sys_make_directory(l->place.directory, 0700);
+	if (r == 0 && l->place.directory[0] != '\0')
+		r = lock = sys_lock_directory(l->place.directory);
+	if (r < 0)
+		return error_set(r, "cannot use the directory %s: %s", l->place.directory, strerror(-r));
+
+	fd = bind_over(l);
+	/* Nobody can connect before listen(), so the permissions are right from the first moment on. */
+	if (fd >= 0 && lock >= 0)
+		(void)sys_set_permissions(l->place.address, permissions == 0 ? OWNER_ONLY : permissions);
+	r = fd < 0 ? fd : sys_unix_listen(fd, BACKLOG);
+	if (lock >= 0)
+		sys_close(lock);
+	if (r == -EADDRINUSE)
+		return in_use(l);
+	if (r < 0)
+		return error_set(r, "cannot listen on '%s': %s", l->place.address, strerror(-r));
+	l->unlink = lock >= 0;
+	l->socket = fd;
+	return 0;
+}
+
+static int adopt(struct listener *l, int fd)
+{
+	if (!sys_unix_is_listener(fd))
+		return error_set(
+			-EINVAL, "descriptor %d is no listening Unix socket of type SOCK_SEQPACKET", fd);
+	l->socket = sys_dup(fd);
+	if (l->socket < 0)
+		return error_set(
+			l->socket, "descriptor %d cannot be duplicated: %s", fd, strerror(-l->socket));
+	return sys_unix_set_blocking(l->socket, false);
+}
+
+static int copy_rights(struct listener *l, const struct listen_request *request)
+{
+	if (request->right_count == 0)
+		return 0;
+	l->rights = calloc(request->right_count, sizeof(*l->rights));
+	if (l->rights == NULL)
+		return error_set(-ENOMEM, "no memory for the access list");
+	memcpy(l->rights, request->rights, request->right_count * sizeof(*l->rights));
+	l->right_count = request->right_count;
+	return 0;
+}
+
+int listener_open(
+	struct as *as, const struct plan *plan, const struct listen_request *request, struct listener **out)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (l == NULL)
+		return error_set(-ENOMEM, "no memory for a listener");
+	l->as = as;
+	l->plan = *plan;
+	l->socket = -1;
+	r = fork_mark(&l->mark);
+	if (r == 0)
+		r = copy_rights(l, request);
+	if (r == 0 && request->fd >= 0)
+		r = adopt(l, request->fd);
+	else if (r == 0) {
+		r = name_resolve(request->name, &l->place);
+		if (r == 0)
+			r = bind_in_directory(l, request->permissions);
+	}
+	if (r < 0) {
+		listener_close(l);
+		return r;
+	}
+	*out = l;
+	return 0;
+}
+
+/* The socket of who leaves. */
+static int leave_row(struct listener *l, uint32_t i)
+{
+	int socket = l->strangers[i].socket;
+
+	watch_remove(socket, l->strangers[i].watch);
+	l->stranger_count--;
+	memmove(&l->strangers[i], &l->strangers[i + 1], (l->stranger_count - i) * sizeof(l->strangers[0]));
+	return socket;
+}
+
+void listener_close(struct listener *l)
+{
+	if (l == NULL)
+		return;
+	watch_remove(l->socket, l->watch);
+	while (l->stranger_count > 0)
+		sys_close(leave_row(l, 0));
+	/* A child made by fork has the socket as well, but the name is its parent's. */
+	if (l->unlink && fork_is_mine(l->mark))
+		(void)sys_unlink(l->place.address);
+	if (l->socket >= 0)
+		sys_close(l->socket);
+	free(l->rights);
+	free(l);
+}
+
+int listener_socket(const struct listener *l)
+{
+	return l->socket;
+}
+
+int listener_watch(struct listener *l, atomic_uint *word)
+{
+	l->news = word;
+	return watch_add(l->socket, WATCH_READABLE, word, &l->watch);
+}
+
+void listener_again(struct listener *l)
+{
+	watch_again(l->socket, WATCH_READABLE, l->watch);
+}
+
+void listener_unwatch(struct listener *l)
+{
+	watch_remove(l->socket, l->watch);
+	for (uint32_t i = 0; i < l->stranger_count; i++) {
+		watch_remove(l->strangers[i].socket, l->strangers[i].watch);
+		l->strangers[i].watch = 0;
+	}
+	l->watch = 0;
+	l->news = NULL;
+	l->gathered = false;
+}
+
+/* ---- who may ---- */
+
+static bool in_group(int socket, const struct sys_peer *peer, uint32_t gid)
+{
+	gid_t groups[GROUPS_MAX];
+	int n;
+
+	if (gid == ANYBODY || peer->gid == gid)
+		return true;
+	n = sys_unix_peer_groups(socket, groups, GROUPS_MAX);
+	for (int i = 0; i < n; i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}
+
+static bool may(const struct listener *l, int socket, const struct sys_peer *peer, uint32_t role)
+{
+	if (l->right_count == 0)
+		return peer->uid == geteuid() || peer->uid == 0;
+	for (size_t i = 0; i < l->right_count; i++) {
+		const struct right *right = &l->rights[i];
+
+		if ((right->may & role) == role && (right->uid == ANYBODY || right->uid == peer->uid) &&
+			in_group(socket, peer, right->gid))
+			return true;
+	}
+	return false;
+}
+
+static int check_credentials(
+	const struct listener *l, int socket, const struct hello *hello, struct sys_peer *peer)
+{
+	int r = sys_unix_peer(socket, peer);
+
+	if (r < 0)
+		return r;
+	if (!may(l, socket, peer, hello->role))
+		return error_set(-EACCES, "user %u is not on the access list of this channel", peer->uid);
+	return 0;
+}
+
+/* ---- links ---- */
+
+int link_make(struct link *link, int socket, const struct segment *peer, bool fence)
+{
+	struct sys_peer who;
+	int r = sys_unix_peer(socket, &who);
+
+	if (r < 0)
+		return r;
+	*link = (struct link){
+		.peer = *peer,
+		.control = peer->control,
+		.socket = socket,
+		.pidfd = who.pid > 0 ? sys_pidfd_open(who.pid) : -1,
+		.who = who,
+		.fence = fence,
+	};
+	return 0;
+}
+
+/* The client must write what we read, and must not write when we do not read. */
+static int check_segment(const struct segment *peer, const struct hello *hello)
+{
+	if ((peer->header.capacity > 0) != ((hello->role & ROLE_SEND) != 0))
+		return error_set(-EBADMSG, "the client's segment does not fit to what it says it does");
+	return 0;
+}
+
+/* ---- a client comes ---- */
+
+/* guest: one client on its way in, passed through the steps */
+struct guest {
+	struct listener *listener; /* in */
+	int socket;                /* in; -1 once a link has it */
+	struct hello hello;        /* set by hear() */
+	int fd;                    /* set by hear(): of its segment */
+	struct sys_peer who;       /* set by check() */
+	struct segment segment;    /* set by check() */
+	struct channel *channel;   /* set by seat(): where it goes */
+};
+
+static int check(struct guest *g)
+{
+	int r = hello_fits(&g->hello, &g->listener->plan);
+
+	if (r == 0)
+		r = check_credentials(g->listener, g->socket, &g->hello, &g->who);
+	if (r == 0 && g->fd < 0)
+		r = error_set(-EBADMSG, "the client sent no segment");
+	if (r == 0)
+		r = segment_take(&g->segment, g->listener->as, g->fd);
+	if (r == 0)
+		r = check_segment(&g->segment, &g->hello);
+	return r;
+}
+
+static int seat(struct guest *g, struct channel *hub, struct link *link)
+{
+	bool fence = !hello_barrier() || (g->hello.flags & HELLO_BARRIER) == 0;
+	int r = 0;
+
+	g->channel = hub;
+	if (hub == NULL)
+		r = channel_new(g->listener->as, &g->listener->plan, g->segment.header.id, &g->channel);
+	if (r == 0 && hub == NULL && g->listener->gathered)
+		g->channel->news = g->listener->news; /* a lane: its hub sleeps on one word for all */
+	if (r == 0)
+		r = link_make(link, g->socket, &g->segment, fence);
+	if (r < 0)
+		return r;
+	link->start = link->tail = g->channel->out.head;
+	link->start_records = g->channel->out.records;
+	return 0;
+}
+
+static int answer(struct guest *g, const struct link *link)
+{
+	struct hello hello;
+
+	hello_fill(&hello, &g->listener->plan, hello_barrier());
+	hello.start = link->start;
+	hello.start_records = link->start_records;
+	return hello_send(g->socket, &hello, segment_fd(&g->channel->own));
+}
+
+static void refuse(const struct guest *g, int reason)
+{
+	struct hello hello;
+
+	hello_fill(&hello, &g->listener->plan, false);
+	hello.status = reason;
+	(void)hello_send(g->socket, &hello, -1); /* it may have gone */
+}
+
+/* Takes the guest's socket over, whatever happens. */
+static int welcome(struct guest *g, struct channel *hub)
+{
+	struct link link = { .socket = -1, .pidfd = -1 };
+	int r = check(g);
+
+	if (r == 0)
+		r = seat(g, hub, &link);
+	if (r == 0)
+		r = answer(g, &link);
+	if (r == 0)
+		r = channel_join(g->channel, &link);
+	if (g->fd >= 0)
+		sys_close(g->fd);
+	if (r == 0)
+		return 0;
+	refuse(g, r);
+	g->listener->refused++;
+	if (g->channel != hub)
+		channel_close(g->channel);
+	if (link.pidfd >= 0)
+		sys_close(link.pidfd);
+	segment_drop(&g->segment);
+	sys_close(g->socket);
+	return r;
+}
+
+/* Everybody who has connected stands in the row; when it is full, the one who has been silent longest leaves. */
+static void line_up(struct listener *l)
+{
+	int fd;
+
+	for (fd = sys_unix_accept(l->socket); fd >= 0; fd = sys_unix_accept(l->socket)) {
+		struct stranger *last;
+
+		if (l->stranger_count == STRANGERS_MAX)
+			sys_close(leave_row(l, 0));
+		last = &l->strangers[l->stranger_count++];
+		*last = (struct stranger){ .socket = fd };
+		if (l->news != NULL)
+			(void)watch_add(fd, WATCH_READABLE, l->news, &last->watch);
+	}
+}
+
+/* The first in the row who has said something sensible: its channel. -EAGAIN when nobody has. */
+static int greet(struct listener *l, struct channel *hub, struct channel **out)
+{
+	line_up(l);
+	for (uint32_t i = 0; i < l->stranger_count;) {
+		struct guest g = { .listener = l, .socket = l->strangers[i].socket, .fd = -1 };
+		int r = hello_receive(g.socket, &g.hello, &g.fd);
+
+		if (r == -EAGAIN) {
+			i++;
+			continue;
+		}
+		(void)leave_row(l, i);
+		if (r < 0) {
+			sys_close(g.socket);
+			continue;
+		}
+		if (welcome(&g, hub) < 0)
+			continue;
+		*out = g.channel;
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+/* ---- accepting ---- */
+
+void listener_wait(const struct listener *l, uint64_t deadline_ns)
+{
+	int fds[STRANGERS_MAX + 1];
+	bool ready[STRANGERS_MAX + 1];
+
+	fds[0] = l->socket;
+	for (uint32_t i = 0; i < l->stranger_count; i++)
+		fds[i + 1] = l->strangers[i].socket;
+	(void)sys_wait_readable(fds, l->stranger_count + 1, deadline_ns, ready);
+}
+
+int listener_accept(struct listener *l, uint64_t deadline_ns, struct channel **channel)
+{
+	for (;;) {
+		int r = greet(l, NULL, channel);
+
+		if (r != -EAGAIN)
+			return r;
+		if (deadline_ns == CHANNEL_NOW)
+			return -EAGAIN;
+		if (deadline_ns != CHANNEL_FOREVER && sys_now_ns() >= deadline_ns)
+			return error_set(-ETIMEDOUT, "nobody connected before the deadline");
+		listener_wait(l, deadline_ns);
+	}
+}
+
+void listener_admit(struct listener *l, struct channel *hub)
+{
+	struct channel *same;
+
+	while (greet(l, hub, &same) == 0)
+		assert(same == hub);
+	listener_again(l);
+}
+
+/* ---- connecting ---- */
+
+static int explain_connect(int error, const struct name_place *place, const char *name)
+{
+	if (error == -ENOENT || error == -ECONNREFUSED)
+		return error_set(-ENOENT, "nobody listens on channel '%s' (%s)", name, place->address);
+	if (error == -EACCES || error == -EPERM)
+		return error_set(
+			-EACCES, "no permission to connect to channel '%s' (%s)", name, place->address);
+	return error_set(
+		error, "cannot connect to channel '%s' (%s): %s", name, place->address, strerror(-error));
+}
+
+/* A full backlog says EAGAIN: the listener is there and slow. */
+static int connect_until(const char *name, uint64_t deadline_ns)
+{
+	enum { RETRY_NS = 1000000 };
+	struct name_place place;
+	int fd = name_resolve(name, &place);
+
+	if (fd < 0)
+		return fd;
+	for (;;) {
+		uint64_t now;
+
+		fd = sys_unix_connect(place.address);
+		if (fd != -EAGAIN)
+			return fd < 0 ? explain_connect(fd, &place, name) : fd;
+		now = sys_now_ns();
+		if (now >= deadline_ns)
+			return error_set(
+				-ETIMEDOUT, "the listener of '%s' has too many clients waiting", name);
+		(void)sys_wait_readable(NULL, 0, min_u64(deadline_ns, now + RETRY_NS), NULL);
+	}
+}
+
+/* The listener's reasons in words for who was refused. */
+static int refused(int status)
+{
+	switch (status) {
+	case -EACCES: return error_set(status, "the listener refused: this user is not on its access list");
+	case -EPROTONOSUPPORT:
+		return error_set(status, "the listener refused: it speaks another version of the layout");
+	case -EPROTOTYPE:
+		return error_set(status, "the listener refused: role, mode or schema do not fit to its own");
+	case -EPERM: return error_set(status, "the listener refused: our segment is not sealed");
+	default:
+		return status < 0 && status > -4096
+			? error_set(status, "the listener refused: %s", strerror(-status))
+			: error_set(-EBADMSG, "the listener answered with status %d", status);
+	}
+}
+
+static int await_answer(int socket, uint64_t deadline_ns, struct hello *hello, int *fd)
+{
+	for (;;) {
+		bool ready;
+		int r = hello_receive(socket, hello, fd);
+
+		if (r == -EPIPE || r == -ECONNRESET)
+			return error_set(-ECONNREFUSED, "the listener went away before it answered");
+		if (r != -EAGAIN)
+			return r;
+		if (deadline_ns != CHANNEL_FOREVER && sys_now_ns() >= deadline_ns)
+			return error_set(-ETIMEDOUT, "the listener did not answer before the deadline");
+		(void)sys_wait_readable(&socket, 1, deadline_ns, &ready);
+	}
+}
+
+static int take_answer(struct channel *c, int socket, const struct hello *hello, int fd)
+{
+	bool fence = !hello_barrier() || (hello->flags & HELLO_BARRIER) == 0;
+	struct segment peer = { .file = NULL };
+	struct link link = { .socket = -1, .pidfd = -1 };
+	int r;
+
+	if (hello->status != 0)
+		return refused(hello->status);
+	r = hello_fits(hello, &c->plan);
+	if (r == 0 && fd < 0)
+		r = error_set(-EBADMSG, "the listener sent no segment");
+	if (r == 0)
+		r = segment_take(&peer, c->as, fd);
+	if (r < 0)
+		return r;
+
+	c->plan.pattern = hello->pattern;
+	c->plan.policy = hello->policy;
+	r = check_segment(&peer, hello);
+	if (r == 0)
+		r = link_make(&link, socket, &peer, fence);
+	link.start = link.tail = (c->plan.role & ROLE_RECEIVE) != 0 ? hello->start : 0;
+	link.start_records = hello->start_records;
+	if (r == 0 && !is_aligned(link.start, RECORD_ALIGN))
+		r = error_set(-EBADMSG, "the listener's ring begins at an odd place");
+	if (r == 0)
+		r = channel_join(c, &link);
+	if (r < 0) {
+		if (link.pidfd >= 0)
+			sys_close(link.pidfd);
+		segment_drop(&peer);
+	}
+	return r;
+}
+
+/* Numbers of conversations only have to differ from each other while they last. */
+static uint64_t new_id(void)
+{
+	return (sys_now_ns() << 16) ^ (uint64_t)getpid();
+}
+
+static int greet_listener(struct channel *c, int socket, uint64_t deadline_ns)
+{
+	struct hello hello;
+	int fd = -1;
+	int r;
+
+	hello_fill(&hello, &c->plan, hello_barrier());
+	r = hello_send(socket, &hello, segment_fd(&c->own));
+	if (r < 0)
+		return error_set(r, "cannot greet the listener: %s", strerror(-r));
+	r = await_answer(socket, deadline_ns, &hello, &fd);
+	if (r == 0)
+		r = take_answer(c, socket, &hello, fd);
+	if (fd >= 0)
+		sys_close(fd);
+	return r;
+}
+
+int channel_connect(
+	struct as *as, const struct plan *plan, const char *name, uint64_t deadline_ns, struct channel **out)
+{
+	struct channel *c;
+	int socket = connect_until(name, deadline_ns);
+	int r;
+
+	if (socket < 0)
+		return socket;
+	r = channel_new(as, plan, new_id(), &c);
+	if (r < 0) {
+		sys_close(socket);
+		return r;
+	}
+	r = greet_listener(c, socket, deadline_ns);
+	if (r < 0) {
+		if (c->link_count == 0)
+			sys_close(socket);
+		channel_close(c);
+		return r;
+	}
+	*out = c;
+	return 0;
+}

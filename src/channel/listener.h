@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * channel/listener.h - a name that others connect to, and connecting to one.
+ *
+ * A client that connects and then says nothing must not keep the others waiting, so clients are greeted without blocking:
+ * whoever has not said its hello yet waits in a row.
+ */
+#ifndef CHANNEL_LISTENER_H
+#define CHANNEL_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel/channel.h"
+#include "channel/name.h"
+
+enum { STRANGERS_MAX = 64, GROUPS_MAX = 64 };
+
+/* right: one line of the access list: who may do what */
+struct right {
+	uint32_t uid; /* ANYBODY: any */
+	uint32_t gid; /* ANYBODY: any; else one of the client's groups */
+	uint32_t may; /* bits of enum channel_role: what the client does */
+};
+
+#define ANYBODY UINT32_MAX
+
+/* stranger: a client that has connected and not said anything yet */
+struct stranger {
+	int socket;
+	watch_ticket watch;
+};
+
+/* listener: a name that others connect to, and who may */
+struct listener {
+	int socket;
+	bool unlink; /* the socket's file is ours */
+	struct name_place place;
+	struct plan plan;
+	struct as *as;
+	struct right *rights; /* NULL: same user and root */
+	size_t right_count;
+	uint32_t mark;
+	struct stranger strangers[STRANGERS_MAX];
+	uint32_t stranger_count;
+	watch_ticket watch;
+	atomic_uint *news; /* counted up when a client comes or speaks; NULL: nobody asked */
+	bool gathered;     /* a hub takes all clients in: nobody else may */
+	uint64_t refused;
+};
+
+/* what: name, rights, permissions of the socket; fd -1, or a listening socket that was inherited. */
+struct listen_request {
+	const char *name;
+	int fd;
+	uint32_t permissions;
+	const struct right *rights;
+	size_t right_count;
+};
+
+/* -EADDRINUSE somebody listens there. */
+int listener_open(struct as *as, const struct plan *plan, const struct listen_request *request,
+	struct listener **listener);
+void listener_close(struct listener *l); /* takes NULL */
+
+/* The next client that may, or -EAGAIN, -ETIMEDOUT. For a pair and a lane: its channel. */
+int listener_accept(struct listener *l, uint64_t deadline_ns, struct channel **channel);
+
+/* Topic: takes all in who are there, without waiting. */
+void listener_admit(struct listener *l, struct channel *hub);
+
+/* From now on a client that comes counts the word up. */
+int listener_watch(struct listener *l, atomic_uint *word);
+void listener_again(struct listener *l); /* after taking in who was there */
+void listener_unwatch(struct listener *l);
+void listener_wait(const struct listener *l, uint64_t deadline_ns);
+int listener_socket(const struct listener *l);
+
+/* Connects to a name. */
+int channel_connect(struct as *as, const struct plan *plan, const char *name, uint64_t deadline_ns,
+	struct channel **channel);
+
+/* A link over a connected socket, from what the peer has sent; takes socket and segment over. */
+int link_make(struct link *link, int socket, const struct segment *peer, bool fence);
+
+#endif

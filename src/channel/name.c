@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel/name.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+static int too_long(const char *name)
+{
+	return error_set(-ENAMETOOLONG, "the socket of channel '%s' would have a path of more than %d bytes",
+		name, NAME_BYTES - 1);
+}
+
+static int in_runtime_directory(const char *name, const char *runtime, struct name_place *place)
+{
+	int n = snprintf(place->directory, sizeof(place->directory), "%s/quire", runtime);
+
+	if (n >= NAME_BYTES)
+		return too_long(name);
+	n = snprintf(place->address, sizeof(place->address), "%s/quire/%s", runtime, name);
+	place->make_directory = true;
+	return n >= NAME_BYTES ? too_long(name) : 0;
+}
+
+static int as_written(const char *name, struct name_place *place)
+{
+	const char *slash = strrchr(name, '/');
+	int n = snprintf(place->address, sizeof(place->address), "%s", name);
+
+	if (n >= NAME_BYTES)
+		return too_long(name);
+	if (slash == NULL)
+		return 0;
+	(void)snprintf(place->directory, sizeof(place->directory), "%.*s",
+		slash == name ? 1 : (int)(slash - name), name);
+	return 0;
+}
+
+int name_resolve(const char *name, struct name_place *place)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	*place = (struct name_place){ .make_directory = false };
+	if (name == NULL || name[0] == '\0' || strcmp(name, "@") == 0)
+		return error_set(-EINVAL, "a channel needs a name");
+	if (name[0] == '@' || strchr(name, '/') != NULL)
+		return as_written(name, place);
+	if (name[0] == '.')
+		return error_set(-EINVAL, "the name of a channel does not begin with a dot");
+	if (runtime != NULL && runtime[0] == '/')
+		return in_runtime_directory(name, runtime, place);
+	return snprintf(place->address, sizeof(place->address), "@quire-%u/%s", (unsigned int)getuid(),
+		       name) >= NAME_BYTES
+		? too_long(name)
+		: 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* channel/name.h - from the name of a channel to the address of its socket. */
+#ifndef CHANNEL_NAME_H
+#define CHANNEL_NAME_H
+
+#include <stdbool.h>
+
+enum { NAME_BYTES = 108 }; /* what a Unix address holds */
+
+/* name_place: where the socket of a name stands */
+struct name_place {
+	char address[NAME_BYTES];
+	char directory[NAME_BYTES]; /* "": abstract, there is none */
+	bool make_directory;        /* it is ours: $XDG_RUNTIME_DIR/quire */
+};
+
+/* A name without '/' is $XDG_RUNTIME_DIR/quire/NAME, or abstract where there is no such directory; "@name" is abstract;
+ * anything with '/' is the path of the socket. -EINVAL, -ENAMETOOLONG. */
+int name_resolve(const char *name, struct name_place *place);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel/ring.h"
+
+#include <assert.h>
+
+void ring_writer_init(
+	struct ring_writer *w, struct layout_control *own, unsigned char *data, uint64_t capacity)
+{
+	*w = (struct ring_writer){
+		.data = capacity == 0 ? NULL : data,
+		.capacity = capacity,
+		.limit = capacity,
+		.control = own,
+	};
+}
+
+void ring_reader_init(struct ring_reader *r, struct layout_control *own, const struct layout_control *from,
+	const unsigned char *data, uint64_t capacity)
+{
+	*r = (struct ring_reader){
+		.data = capacity == 0 ? NULL : data,
+		.capacity = capacity,
+		.control = own,
+		.from_control = from,
+	};
+}
+
+int ring_writer_tail(struct ring_writer *w, uint64_t tail)
+{
+	if (tail < w->tail || tail > w->head || !is_aligned(tail, RECORD_ALIGN)) /* C3 */
+		return -EPROTO;
+	w->tail = tail;
+	w->limit = tail + w->capacity;
+	return 0;
+}
+
+/*
+ * A batch that stands behind a header of 0 cannot be seen: so the headers of all but the first are stored in any order,
+ * and the first one publishes all.
+ */
+void ring_publish_batch(struct ring_writer *w, uint64_t count)
+{
+	uint64_t step = record_step(w->reserved);
+	uint64_t next = w->head + step * count;
+
+	assert(count <= w->reserved_count);
+	w->reserved_count = 0;
+	if (count == 0)
+		return;
+	STEP();
+	atomic_store_explicit(ring_header(w->data, w->capacity, next), 0, memory_order_relaxed);
+	for (uint64_t at = next - step; at != w->head; at -= step) {
+		STEP();
+		atomic_store_explicit(
+			ring_header(w->data, w->capacity, at), w->reserved + 1, memory_order_relaxed);
+	}
+	STEP();
+	atomic_store_explicit(
+		ring_header(w->data, w->capacity, w->head), w->reserved + 1, memory_order_release);
+	w->head = next;
+	w->records += count;
+	w->bytes += w->reserved * count;
+	STEP();
+	atomic_store_explicit(&w->control->head, next, memory_order_release);
+	STEP();
+	atomic_store_explicit(&w->control->records, w->records, memory_order_relaxed);
+	STEP();
+	atomic_store_explicit(&w->control->bytes, w->bytes, memory_order_relaxed);
+	if (w->lossy)
+		ring_mark(w);
+}
+
+int ring_release(struct ring_reader *r, uint64_t count)
+{
+	if (count > r->held)
+		return -EINVAL;
+	if (count == r->held) {
+		ring_release_all(r);
+		return 0;
+	}
+	/* The headers are read a second time here, so they are checked a second time: they may have changed. */
+	for (; count > 0; count--) {
+		uint64_t length = ring_header_load(r->data, r->capacity, r->tail) - 1;
+
+		if (length > record_max(r->capacity) || record_step(length) > r->next - r->tail)
+			return -EPROTO;
+		r->tail += record_step(length);
+		r->held--;
+		r->records++;
+	}
+	return 0;
+}
+
+/* ---- a lossy topic: the writer waits for nobody, readers find out ---- */
+
+/*
+ *	writer:  intent = end    fence    stores of the record    header
+ *	reader:  loads of the record    fence    intent > at + capacity ?  then what was loaded may be newer bytes
+ */
+void ring_intend(struct ring_writer *w, uint64_t end)
+{
+	STEP();
+	atomic_store_explicit(&w->control->intent, end, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+}
+
+bool ring_overtaken(const struct ring_reader *r, uint64_t from)
+{
+	uint64_t intent;
+
+	atomic_thread_fence(memory_order_acquire);
+	intent = atomic_load_explicit(&r->from_control->intent, memory_order_relaxed);
+	return intent > from && intent - from > r->capacity;
+}
+
+void ring_mark(struct ring_writer *w)
+{
+	struct layout_control *c = w->control;
+	uint64_t version;
+
+	if (w->head - w->marked < w->capacity / RING_TELL_PARTS)
+		return;
+	w->marked = w->head;
+	version = atomic_load_explicit(&c->mark_version, memory_order_relaxed);
+	STEP();
+	atomic_store_explicit(&c->mark_version, version + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	STEP();
+	atomic_store_explicit(&c->mark_at, w->head, memory_order_relaxed);
+	STEP();
+	atomic_store_explicit(&c->mark_records, w->records, memory_order_relaxed);
+	STEP();
+	atomic_store_explicit(&c->mark_version, version + 2, memory_order_release);
+}
+
+int ring_resync(struct ring_reader *r)
+{
+	const struct layout_control *c = r->from_control;
+	uint64_t version = atomic_load_explicit(&c->mark_version, memory_order_acquire);
+	uint64_t at = atomic_load_explicit(&c->mark_at, memory_order_relaxed);
+	uint64_t records = atomic_load_explicit(&c->mark_records, memory_order_relaxed);
+	uint64_t seen = r->base + r->records + r->held + r->lost;
+
+	atomic_thread_fence(memory_order_acquire);
+	if ((version & 1) != 0 || atomic_load_explicit(&c->mark_version, memory_order_relaxed) != version)
+		return -EAGAIN;
+	/* The writer marks each eighth of the ring, so whoever was overtaken finds a mark in front of it. */
+	if (at <= r->next || records < seen || !is_aligned(at, RECORD_ALIGN))
+		return ring_overtaken(r, r->next) && at > r->next ? -EPROTO : -EAGAIN;
+	r->lost += records - seen;
+	r->records += r->held;
+	r->held = 0;
+	r->next = r->tail = at;
+	return 0;
+}
+
+/* Each turn either ends or goes forward to a newer mark. */
+int ring_peek_checked(struct ring_reader *r, struct record *record)
+{
+	for (;;) {
+		uint64_t at = r->next;
+		struct ring_reader before = *r;
+		int found = ring_peek(r, record);
+		int moved;
+
+		if (!ring_overtaken(r, at))
+			return found;
+		*r = before;
+		if (!r->lossy)
+			return -ENOBUFS;
+		moved = ring_resync(r);
+		if (moved < 0)
+			return moved == -EAGAIN ? 0 : moved;
+	}
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel/segment.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "base/error.h"
+#include "object/file.h"
+#include "pmap/kernel.h"
+#include "sys/file.h"
+#include "sys/uapi.h"
+#include "vm/object.h"
+
+enum { HUGE_SHIFT = 21 };
+
+/* Nobody can cut it under us, and nobody but who has it mapped for writing already can change a byte. */
+static const unsigned int seals_wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
+
+/* ---- mapping ---- */
+
+static int show(struct segment *s, uintptr_t at, uint64_t offset, size_t length, unsigned int prot)
+{
+	struct map_request request = {
+		.how = PMAP_REPLACE,
+		.over_reserved = true,
+		.object = &s->file->object,
+		.range = {
+			.start = at,
+			.end = at + length,
+			.owner = s->file, /* as the view of quire_channel_map() names it */
+			.offset = offset,
+			.flags = PMAP_SHARED | PMAP_DONTFORK,
+			.prot = (uint8_t)prot,
+			.page_shift = s->page_bytes == PAGE_BYTES ? 0 : HUGE_SHIFT,
+		},
+	};
+	struct pmap_span span = { .start = at, .end = at + length };
+	uintptr_t got;
+	int r = as_map(s->as, &request, &got);
+
+	if (r < 0)
+		return r;
+	r = kernel_advise(&span, (prot & PMAP_WRITE) != 0 ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	/* Before Linux 5.14 there is no such advice: the pages are allocated all the same, and come at the first touch. */
+	return r == -EINVAL ? 0 : r;
+}
+
+static int keep_addresses(struct segment *s, size_t length)
+{
+	size_t outer = length + s->page_bytes - PAGE_BYTES;
+	struct map_request request = {
+		.how = PMAP_ANYWHERE,
+		.range = { .end = outer, .flags = PMAP_RESERVED, .owner = s->file },
+	};
+	int r = as_map(s->as, &request, &s->outer_start);
+
+	if (r < 0)
+		return r;
+	s->outer_end = s->outer_start + outer;
+	s->start = align_up(s->outer_start, s->page_bytes);
+	s->end = s->start + length;
+	return 0;
+}
+
+/* Header and ring, and the ring once more behind it. */
+static int segment_map(struct segment *s, unsigned int prot)
+{
+	uint64_t ring = s->header.ring_offset;
+	uint64_t capacity = s->header.capacity;
+	int r;
+
+	r = keep_addresses(s, ring + 2 * capacity);
+	if (r < 0)
+		return r;
+	r = show(s, s->start, 0, ring + capacity, prot);
+	if (r == 0 && capacity > 0)
+		r = show(s, s->start + ring + capacity, ring, capacity, prot);
+	if (r < 0) {
+		(void)as_unmap(s->as, s->outer_start, s->outer_end);
+		return r;
+	}
+	s->control = (struct layout_control *)(s->start + LAYOUT_CONTROL);
+	s->data = (unsigned char *)(s->start + ring);
+	return 0;
+}
+
+void segment_drop(struct segment *s)
+{
+	if (s->file == NULL)
+		return;
+	if (s->control != NULL)
+		(void)as_unmap(s->as, s->outer_start, s->outer_end);
+	object_unref(&s->file->object);
+	*s = (struct segment){ .file = NULL };
+}
+
+int segment_fd(const struct segment *s)
+{
+	assert(s->file != NULL);
+	return s->file->window.fd;
+}
+
+/* ---- our own ---- */
+
+static int seal(struct segment *s)
+{
+	int r = file_add_seals(s->file, seals_wanted);
+
+	if (r < 0)
+		return error_set(r, "cannot seal the memory of the channel: %s", strerror(-r));
+	s->file->window.can_shrink = false;
+	return 0;
+}
+
+static int open_memory(struct segment *s, bool huge)
+{
+	char name[LAYOUT_TEXT + 16];
+	uint64_t bytes = s->header.ring_offset + s->header.capacity;
+	int r;
+
+	/* "ls -l /proc/PID/fd" shows this; quire_channel_find() looks for it. */
+	(void)snprintf(name, sizeof(name), "quire-channel:%s", s->header.name);
+	r = memfd_open(name, bytes, true, huge ? HUGE_SHIFT : 0, &s->file);
+	if (r < 0)
+		return r;
+	r = file_preallocate(s->file, 0, bytes); /* full memory is an error now, not a signal later */
+	if (r < 0) {
+		object_unref(&s->file->object);
+		s->file = NULL;
+	}
+	return r;
+}
+
+int segment_make(struct segment *s, struct as *as, const struct layout_header *header, bool huge)
+{
+	int r;
+
+	assert(header->capacity == 0 || is_power_of_two(header->capacity));
+	*s = (struct segment){ .as = as, .header = *header };
+	s->page_bytes = huge ? (size_t)1 << HUGE_SHIFT : PAGE_BYTES;
+	s->header.ring_offset = huge ? s->page_bytes : LAYOUT_RING;
+	memcpy(s->header.magic, LAYOUT_MAGIC, sizeof(s->header.magic));
+	s->header.major = LAYOUT_MAJOR;
+	s->header.minor = LAYOUT_MINOR;
+	s->header.header_bytes = sizeof(s->header);
+
+	r = open_memory(s, huge);
+	if (r < 0)
+		return r;
+	r = segment_map(s, PMAP_READ | PMAP_WRITE);
+	if (r == 0) {
+		memcpy((void *)s->start, &s->header, sizeof(s->header));
+		r = seal(s); /* after our own mapping was made, which stays writable */
+	}
+	if (r < 0)
+		segment_drop(s);
+	return r;
+}
+
+/* ---- somebody else's ---- */
+
+int segment_check(const struct layout_header *h, uint64_t bytes)
+{
+	if (memcmp(h->magic, LAYOUT_MAGIC, sizeof(h->magic)) != 0)
+		return error_set(-EBADMSG, "the descriptor that came is no segment of a channel");
+	if (h->major != LAYOUT_MAJOR)
+		return error_set(-EPROTONOSUPPORT,
+			"the other side's channel layout is version %u, this library knows version %d: both "
+			"programs need the same major version of Quire",
+			h->major, LAYOUT_MAJOR);
+	if (h->header_bytes < sizeof(*h) || h->header_bytes > LAYOUT_CONTROL)
+		return error_set(-EBADMSG, "the segment's header says it has %u bytes", h->header_bytes);
+	if (h->ring_offset != LAYOUT_RING && h->ring_offset != (uint64_t)1 << HUGE_SHIFT)
+		return error_set(-EBADMSG, "the segment's ring stands at %" PRIu64, h->ring_offset);
+	if (h->capacity != 0 &&
+		(!is_power_of_two(h->capacity) || h->capacity < LAYOUT_CAPACITY_MIN ||
+			h->capacity > LAYOUT_CAPACITY_MAX))
+		return error_set(-EBADMSG, "the segment's ring has %" PRIu64 " bytes", h->capacity);
+	if (bytes != h->ring_offset + h->capacity)
+		return error_set(-EBADMSG, "the segment has %" PRIu64 " bytes, its header says %" PRIu64,
+			bytes, h->ring_offset + h->capacity);
+	return 0;
+}
+
+/* pread, not a mapping: what is read cannot change while it is checked, and a short file is an error. */
+static int read_header(struct segment *s, int fd)
+{
+	uint64_t bytes;
+	ssize_t n = sys_pread(fd, &s->header, sizeof(s->header), 0);
+	int r;
+
+	if (n != sizeof(s->header))
+		return error_set(-EBADMSG, "the descriptor that came is no segment of a channel");
+	r = object_size(&s->file->object, &bytes);
+	if (r < 0)
+		return r;
+	s->header.name[LAYOUT_TEXT - 1] = '\0';
+	s->header.schema[LAYOUT_TEXT - 1] = '\0';
+	return segment_check(&s->header, bytes);
+}
+
+int segment_take(struct segment *s, struct as *as, int fd)
+{
+	int seals = sys_get_seals(fd);
+	int r;
+
+	if (seals < 0 || ((unsigned int)seals & seals_wanted) != seals_wanted)
+		return error_set(-EPERM,
+			"the segment that came is not sealed (0x%x): its owner could cut it or others change it",
+			seals < 0 ? 0U : (unsigned int)seals);
+	*s = (struct segment){ .as = as };
+	r = file_from_fd(fd, &s->file);
+	if (r < 0)
+		return r;
+	r = read_header(s, fd);
+	s->page_bytes = s->header.ring_offset == LAYOUT_RING ? PAGE_BYTES : (size_t)1 << HUGE_SHIFT;
+	s->file->window.can_shrink = false;
+	s->file->window.writable = false;
+	if (r == 0)
+		r = segment_map(s, PMAP_READ);
+	if (r < 0)
+		segment_drop(s);
+	return r;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object/transfer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/align.h"
+#include "base/lock.h"
+#include "object/file.h"
+#include "sys/file.h"
+#include "sys/ring.h"
+#include "vm/io.h"
+
+/* Transfers in flight: the disk of the measurements gives 50,000 reads a second at a depth of 8, 118,000 at 64; a pool has
+ * 144 transfers. */
+enum { DEPTH = 128, COLLECT = 32 };
+
+/* flight: one transfer in the ring, with the memory the kernel reads its parts from */
+struct flight {
+	struct io *io;
+	struct flight *next; /* free ones */
+	unsigned int part_count;
+	struct iovec parts[IO_PAGES_MAX];
+};
+
+struct transfer {
+	int fd;     /* through the page cache */
+	int direct; /* past it; -1: not to be had */
+	struct sys_ring *ring;
+	struct spin submitting;
+	struct spin collecting;
+	atomic_uint in_flight;
+	struct flight *free; /* under submitting */
+	struct flight flights[DEPTH];
+};
+
+/* ---- one transfer as parts ---- */
+
+/* Neighbouring pages of staged memory are one part. */
+static unsigned int parts_of(const struct io *io, struct iovec *parts)
+{
+	unsigned int count = 0;
+	size_t left = io->length;
+
+	for (uint32_t i = 0; i < io->count && left > 0; i++) {
+		size_t bytes = min_u64(left, PAGE_BYTES);
+		struct iovec *last = count == 0 ? NULL : &parts[count - 1];
+
+		if (last != NULL && (char *)last->iov_base + last->iov_len == io->memory[i])
+			last->iov_len += bytes;
+		else
+			parts[count++] = (struct iovec){ .iov_base = io->memory[i], .iov_len = bytes };
+		left -= bytes;
+	}
+	return count;
+}
+
+/* O_DIRECT moves whole blocks. A get may ask for the rest of the last page, which then comes short; a put may not write
+ * behind the end of the file. */
+static void round_up(struct iovec *parts, unsigned int count)
+{
+	parts[count - 1].iov_len = align_up(parts[count - 1].iov_len, PAGE_BYTES);
+}
+
+static bool goes_direct(const struct transfer *transfer, const struct io *io)
+{
+	return transfer->direct >= 0 && (io->kind == IO_GET || is_aligned(io->length, PAGE_BYTES));
+}
+
+static void finish(struct io *io, int64_t result)
+{
+	if (result < 0)
+		io->error = (int)result;
+	else if (io->kind == IO_GET)
+		io->length = min_u64(io->length,
+			(uint64_t)result); /* short: the file ends there, and vm fills with zeros */
+	else if (io->kind == IO_PUT && (uint64_t)result < io->length)
+		io->error = -EIO; /* a disk that takes half a page has failed */
+	io->done(io);
+}
+
+/* ---- at once ---- */
+
+static int64_t run_parts(int fd, bool put, struct iovec *parts, unsigned int count, uint64_t offset)
+{
+	int64_t done = 0;
+
+	while (count > 0) {
+		ssize_t n = put ? sys_pwritev(fd, parts, count, offset)
+				: sys_preadv(fd, parts, count, offset);
+
+		if (n < 0)
+			return n;
+		if (n == 0)
+			break;
+		done += n;
+		offset += (uint64_t)n;
+		/* Short: go on behind what was done. */
+		for (; count > 0 && (size_t)n >= parts->iov_len; count--, parts++)
+			n -= (ssize_t)parts->iov_len;
+		if (count > 0 && n > 0) {
+			parts->iov_base = (char *)parts->iov_base + n;
+			parts->iov_len -= (size_t)n;
+			if (!put && !is_aligned((uint64_t)n, 512))
+				break; /* the end of the file, seen past the cache: no more to come */
+		}
+	}
+	return done;
+}
+
+static int64_t run_now(const struct transfer *transfer, const struct io *io)
+{
+	struct iovec parts[IO_PAGES_MAX];
+	unsigned int count = parts_of(io, parts);
+	bool direct = goes_direct(transfer, io);
+	uint64_t offset = io->first << PAGE_SHIFT;
+	int64_t r;
+
+	if (count == 0)
+		return 0;
+	if (direct) {
+		round_up(parts, count);
+		r = run_parts(transfer->direct, io->kind == IO_PUT, parts, count, offset);
+		if (r != -EINVAL)
+			return r;
+		count = parts_of(io, parts); /* some filesystems refuse file by file */
+	}
+	r = run_parts(transfer->fd, io->kind == IO_PUT, parts, count, offset);
+	if (r > 0 && io->kind == IO_GET)
+		sys_forget(transfer->fd, offset, (uint64_t)r);
+	return r;
+}
+
+/* ---- through the ring ---- */
+
+static struct flight *flight_take(struct transfer *transfer)
+{
+	struct flight *flight = transfer->free;
+
+	if (flight != NULL)
+		transfer->free = flight->next;
+	return flight;
+}
+
+static void flight_give(struct transfer *transfer, struct flight *flight)
+{
+	spin_take(&transfer->submitting);
+	flight->next = transfer->free;
+	transfer->free = flight;
+	spin_give(&transfer->submitting);
+}
+
+static bool launch(struct transfer *transfer, struct io *io)
+{
+	struct sys_ring_request request = { .kind = io->kind == IO_PUT ? RING_WRITE : RING_READ };
+	struct flight *flight;
+	int r = -EBUSY;
+
+	spin_take(&transfer->submitting);
+	flight = flight_take(transfer);
+	if (flight != NULL) {
+		flight->io = io;
+		flight->part_count = parts_of(io, flight->parts);
+		round_up(flight->parts, flight->part_count);
+		request.fd = transfer->direct;
+		request.parts = flight->parts;
+		request.part_count = flight->part_count;
+		request.offset = io->first << PAGE_SHIFT;
+		request.user = flight;
+		atomic_fetch_add(&transfer->in_flight, 1);
+		r = sys_ring_start(transfer->ring, &request);
+		if (r < 0) {
+			atomic_fetch_sub(&transfer->in_flight, 1);
+			flight->next = transfer->free;
+			transfer->free = flight;
+		}
+	}
+	spin_give(&transfer->submitting);
+	return r == 0;
+}
+
+int transfer_reap(struct transfer *transfer, unsigned int want)
+{
+	struct sys_ring_done done[COLLECT];
+	int n = 0;
+
+	if (transfer->ring == NULL)
+		return 0;
+	/* One collects; the others' pages come along. */
+	if (!spin_try(&transfer->collecting)) {
+		lock_yield();
+		return 0;
+	}
+	/* With nothing in flight there is nothing to wait for: whoever fills the page does so without the ring. */
+	if (atomic_load(&transfer->in_flight) > 0)
+		n = sys_ring_collect(transfer->ring, want, done, COLLECT);
+	if (n > 0)
+		atomic_fetch_sub(&transfer->in_flight, (unsigned int)n);
+	spin_give(&transfer->collecting);
+	if (n == 0)
+		lock_yield();
+	for (int i = 0; i < n; i++) {
+		struct flight *flight = done[i].user;
+		struct io *io = flight->io;
+
+		flight_give(transfer, flight);
+		/* What the ring could not do is done in the plain way: EINVAL is a filesystem's, EAGAIN the kernel's. */
+		finish(io,
+			done[i].result == -EINVAL || done[i].result == -EAGAIN ? run_now(transfer, io)
+									       : done[i].result);
+	}
+	return n;
+}
+
+void transfer_start(struct transfer *transfer, struct io *io)
+{
+	if (io->kind == IO_SYNC)
+		finish(io, sys_fdatasync(transfer->fd));
+	else if (!io->later || transfer->ring == NULL || !goes_direct(transfer, io) || !launch(transfer, io))
+		finish(io, run_now(transfer, io));
+}
+
+/* ---- open ---- */
+
+int transfer_open(struct file_object *file, struct transfer **out)
+{
+	struct transfer *transfer = calloc(1, sizeof(*transfer));
+
+	if (transfer == NULL)
+		return -ENOMEM;
+	transfer->fd = file->window.fd;
+	transfer->direct = sys_reopen_direct(file->window.fd, file->window.writable);
+	for (size_t i = 0; i < DEPTH; i++) {
+		transfer->flights[i].next = transfer->free;
+		transfer->free = &transfer->flights[i];
+	}
+	/* Only what passes the cache by is worth a ring: buffered reads would block in the submission anyway. */
+	if (transfer->direct >= 0 && sys_ring_open(DEPTH, &transfer->ring) < 0)
+		transfer->ring = NULL;
+	*out = transfer;
+	return 0;
+}
+
+void transfer_close(struct transfer *transfer)
+{
+	if (transfer == NULL)
+		return;
+	if (transfer->ring != NULL)
+		sys_ring_close(transfer->ring);
+	if (transfer->direct >= 0)
+		sys_close(transfer->direct);
+	free(transfer);
+}
+
+bool transfer_is_direct(const struct transfer *transfer)
+{
+	return transfer->direct >= 0;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pmap/fake.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/align.h"
+
+/* A fault that is answered and found unanswered so often is a mistake in vm, not bad luck. */
+enum { FILLS_MAX = 1000 };
+
+static struct fake *of(struct pmap *pmap)
+{
+	return CONTAINER_OF(pmap, struct fake, pmap);
+}
+
+/* Counts a call, and says whether this is the one that shall fail. */
+static int call(struct fake *fake, enum fake_op op)
+{
+	fake->calls[op]++;
+	return fake->calls[op] == fake->fail_at[op] ? fake->fail_with : 0;
+}
+
+static struct fake_entry *entry(const struct fake *fake, uintptr_t va)
+{
+	size_t i = (va - fake->base) >> PAGE_SHIFT;
+
+	return va < fake->base || i >= fake->entry_count ? NULL : &fake->entries[i];
+}
+
+/* ---- the operations ---- */
+
+static int fake_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_how how)
+{
+	struct fake *fake = of(pmap);
+	int r = call(fake, FAKE_ATTACH);
+
+	assert(how == PMAP_EXACT || how == PMAP_REPLACE); /* it does not choose */
+	if (r == 0 && (entry(fake, range->start) == NULL || entry(fake, range->end - 1) == NULL))
+		r = -ENOMEM;
+	for (uintptr_t va = range->start; r == 0 && va < range->end; va += PAGE_BYTES) {
+		struct fake_entry *e = &fake->entries[(va - fake->base) >> PAGE_SHIFT];
+
+		assert(!e->attached); /* P1 */
+		assert(e->frame_plus_1 == 0);
+		*e = (struct fake_entry){ .attached = true };
+	}
+	return r;
+}
+
+static int fake_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
+{
+	struct fake *fake = of(pmap);
+	int r;
+
+	assert(page->frame < fake->memory->frame_count);
+	if (memory == NULL) {
+		fake->memory->staged[page->frame] = false;
+		/* Whoever still looks shall see that it is wrong. */
+		memset(fake->memory->bytes + page->frame * PAGE_BYTES, 0xa5, PAGE_BYTES);
+		return 0;
+	}
+	r = call(fake, FAKE_STAGE);
+	if (r < 0 && !fake->memory->staged[page->frame])
+		return r;
+	fake->memory->staged[page->frame] = true;
+	*memory = fake->memory->bytes + page->frame * PAGE_BYTES;
+	return 0;
+}
+
+static int fake_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot)
+{
+	struct fake *fake = of(pmap);
+	struct fake_entry *e = entry(fake, va);
+	int r = call(fake, FAKE_ENTER);
+
+	if (r < 0)
+		return r;
+	assert(e != NULL);
+	assert(e->attached); /* P1 */
+	assert(fake->memory->staged[page->frame]);
+	e->frame_plus_1 = page->frame + 1;
+	e->prot = (uint8_t)(fake->broken_copy ? prot | PMAP_WRITE : prot);
+	e->poisoned = false;
+	return 0;
+}
+
+static int fake_protect(struct pmap *pmap, const struct pmap_range *range)
+{
+	struct fake *fake = of(pmap);
+	int r = call(fake, FAKE_PROTECT);
+
+	for (uintptr_t va = range->start; r == 0 && va < range->end; va += PAGE_BYTES) {
+		struct fake_entry *e = entry(fake, va);
+
+		assert(e != NULL && e->attached); /* P1 */
+		e->prot &= range->prot;
+	}
+	return r;
+}
+
+static int fake_remove(struct pmap *pmap, const struct pmap_span *spans, size_t span_count)
+{
+	struct fake *fake = of(pmap);
+	uintptr_t before = 0;
+
+	/* An engine has no choice here, and vm none but to believe it: it is counted, and does not fail. */
+	(void)call(fake, FAKE_REMOVE);
+	for (size_t i = 0; i < span_count; i++) {
+		assert(spans[i].start >= before); /* sorted */
+		before = spans[i].end;
+		for (uintptr_t va = spans[i].start; va < spans[i].end; va += PAGE_BYTES) {
+			struct fake_entry *e = entry(fake, va);
+
+			if (e == NULL)
+				continue;
+			e->frame_plus_1 = 0;
+			e->prot = 0;
+			e->poisoned = false;
+		}
+	}
+	return 0;
+}
+
+static int fake_harvest(
+	struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t), void *user)
+{
+	struct fake *fake = of(pmap);
+
+	(void)call(fake, FAKE_HARVEST);
+	for (uintptr_t va = span->start; va < span->end; va += PAGE_BYTES) {
+		struct fake_entry *e = entry(fake, va);
+
+		if (e == NULL || !e->written)
+			continue;
+		e->written = false;
+		written(user, va);
+	}
+	return 0;
+}
+
+static int fake_poison(struct pmap *pmap, uintptr_t va)
+{
+	struct fake *fake = of(pmap);
+	struct fake_entry *e = entry(fake, va);
+	int r = call(fake, FAKE_POISON);
+
+	if (r == 0 && e != NULL && e->attached)
+		e->poisoned = true;
+	return r;
+}
+
+static int fake_detach(struct pmap *pmap, const struct pmap_span *span)
+{
+	struct fake *fake = of(pmap);
+	int r = call(fake, FAKE_DETACH);
+
+	for (uintptr_t va = span->start; r == 0 && va < span->end; va += PAGE_BYTES) {
+		struct fake_entry *e = entry(fake, va);
+
+		/* Holes are allowed, as munmap's are. */
+		if (e != NULL)
+			*e = (struct fake_entry){ .attached = false };
+	}
+	return r;
+}
+
+static const struct pmap_ops fake_ops = {
+	.attach = fake_attach,
+	.stage = fake_stage,
+	.enter = fake_enter,
+	.protect = fake_protect,
+	.remove = fake_remove,
+	.harvest = fake_harvest,
+	.poison = fake_poison,
+	.detach = fake_detach,
+};
+
+/* ---- the MMU ---- */
+
+static bool allows(const struct fake_entry *e, unsigned int access)
+{
+	if (e == NULL || e->frame_plus_1 == 0)
+		return false;
+	return access == PMAP_WRITE ? (e->prot & PMAP_WRITE) != 0 : e->prot != 0;
+}
+
+/* The entry for an access, faulted in if need be. */
+static int translate(struct fake *fake, uintptr_t va, unsigned int access, struct fake_entry **out)
+{
+	for (int i = 0; i < FILLS_MAX; i++) {
+		struct pmap_question question = {
+			.kind = PMAP_FILL, .va = va, .access = access, .allocate = true
+		};
+		struct fake_entry *e = entry(fake, va);
+		int r;
+
+		if (allows(e, access)) {
+			*out = e;
+			return 0;
+		}
+		if (e != NULL && e->poisoned)
+			return -EIO;
+		fake->fills++;
+		r = fake->pmap.up(fake->pmap.above, &question);
+		if (r < 0)
+			return r;
+	}
+	return -ELOOP;
+}
+
+static int access_bytes(struct fake *fake, uintptr_t va, unsigned char *to, const unsigned char *from,
+	size_t bytes, uintptr_t *at)
+{
+	unsigned int access = from != NULL ? PMAP_WRITE : PMAP_READ;
+
+	while (bytes > 0) {
+		size_t in_page = va % PAGE_BYTES;
+		size_t now = (size_t)min_u64(bytes, PAGE_BYTES - in_page);
+		struct fake_entry *e;
+		unsigned char *frame;
+		int r;
+
+		*at = va;
+		r = translate(fake, va, access, &e);
+		if (r < 0)
+			return r;
+		assert(fake->memory->staged[e->frame_plus_1 - 1]);
+		frame = fake->memory->bytes + (e->frame_plus_1 - 1) * PAGE_BYTES + in_page;
+		if (from != NULL) {
+			memcpy(frame, from, now);
+			e->written = true;
+			from += now;
+		} else {
+			memcpy(to, frame, now);
+			to += now;
+		}
+		va += now;
+		bytes -= now;
+	}
+	return 0;
+}
+
+int fake_load(struct fake *fake, uintptr_t va, void *to, size_t bytes, uintptr_t *at)
+{
+	return access_bytes(fake, va, to, NULL, bytes, at);
+}
+
+int fake_store(struct fake *fake, uintptr_t va, const void *from, size_t bytes, uintptr_t *at)
+{
+	return access_bytes(fake, va, NULL, from, bytes, at);
+}
+
+bool fake_present(const struct fake *fake, uintptr_t va)
+{
+	const struct fake_entry *e = entry(fake, va);
+
+	return e != NULL && e->frame_plus_1 != 0;
+}
+
+/* ---- begin and end ---- */
+
+int fake_memory_init(struct fake_memory *memory, uint32_t frame_count)
+{
+	memory->frame_count = frame_count;
+	memory->bytes = malloc((size_t)frame_count * PAGE_BYTES);
+	memory->staged = calloc(frame_count, sizeof(bool));
+	if (memory->bytes != NULL && memory->staged != NULL)
+		return 0;
+	fake_memory_done(memory);
+	return -ENOMEM;
+}
+
+void fake_memory_done(struct fake_memory *memory)
+{
+	free(memory->bytes);
+	free(memory->staged);
+	*memory = (struct fake_memory){ .bytes = NULL };
+}
+
+int fake_init(struct fake *fake, struct fake_memory *memory, uintptr_t base, size_t page_count,
+	unsigned int can, pmap_up_fn *up, void *above)
+{
+	memset(fake, 0, sizeof(*fake));
+	pmap_init(&fake->pmap, &fake_ops, can | PMAP_CAN_POISON, up, above);
+	fake->memory = memory;
+	fake->base = base;
+	fake->entry_count = page_count;
+	fake->fail_with = -ENOMEM;
+	fake->entries = calloc(page_count, sizeof(struct fake_entry));
+	return fake->entries == NULL ? -ENOMEM : 0;
+}
+
+void fake_done(struct fake *fake)
+{
+	free(fake->entries);
+	fake->entries = NULL;
+}

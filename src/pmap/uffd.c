@@ -1,0 +1,735 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pmap/uffd.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "base/error.h"
+#include "base/lock.h"
+#include "pmap/guard.h"
+#include "pmap/limits.h"
+#include "pmap/shelf.h"
+#include "sys/file.h"
+#include "sys/memory.h"
+#include "sys/probe.h"
+#include "sys/self.h"
+#include "sys/uapi.h"
+#include "sys/userfaultfd.h"
+#include "trap/table.h"
+#include "trap/trap.h"
+
+/* process_madvise takes IOV_MAX (1,024) ranges a call; at 512 the flush is amortised (0.20 us a page, 17.4 us singly). */
+enum { BATCH_SPANS = 512 };
+
+/* Regions of one PAGEMAP_SCAN, 24 bytes each, on the stack. */
+enum { SCAN_REGIONS = 128 };
+
+/* U1: where the bytes of a frame are. */
+enum whereabouts { NOWHERE = 0, ON_SHELF = 1, IN_FILL = 2, AT_VA = 3, IN_OUT = 4 };
+
+_Static_assert(sizeof(struct pmap_span) == sizeof(struct sys_span), "a batch goes down as it is");
+_Static_assert(
+	offsetof(struct pmap_span, end) == offsetof(struct sys_span, end), "a batch goes down as it is");
+
+struct uffd {
+	struct pmap pmap;
+	struct uffd_options options;
+	int shared;
+	int private;
+	int pagemap;
+	int memory;     /* /proc/self/mem: reads what no protection of ours forbids */
+	int self;       /* pidfd */
+	bool moves;     /* UFFDIO_MOVE */
+	uintptr_t fill; /* frames * 4096: private pages before they are entered */
+	uint8_t *where; /* enum whereabouts, by frame */
+	uintptr_t out;  /* the same, after they were taken out; registered, since MOVE wants that */
+};
+
+/* What is AT_VA in a private range: frame number + 1 by page. Shared by the pieces of a range that was cut. */
+struct frames_table {
+	unsigned int refs;
+	uintptr_t start;
+	size_t bytes;
+	uint32_t *frames;
+};
+
+/* One attached range. The trap's table finds it by address. */
+struct uffd_range {
+	struct trap_range trap; /* first */
+	struct uffd *uffd;
+	struct shelf *shelf; /* NULL: anonymous */
+	uint64_t offset;     /* of trap.start on the shelf */
+	struct guard *guard;
+	uint8_t prot;
+	bool shared;
+	struct frames_table *table; /* private ranges */
+};
+
+static struct uffd *of(struct pmap *pmap)
+{
+	return CONTAINER_OF(pmap, struct uffd, pmap);
+}
+
+static int context(const struct uffd_range *range)
+{
+	return range->shared ? range->uffd->shared : range->uffd->private;
+}
+
+static uintptr_t frame_place(uintptr_t area, uint32_t frame)
+{
+	return area + (uintptr_t)frame * PAGE_BYTES;
+}
+
+/* ---- ranges by address ---- */
+
+static void drop(uintptr_t start, size_t bytes)
+{
+	(void)sys_madvise(
+		start, bytes, MADV_DONTNEED); /* of a mapping of ours, and not locked: cannot fail */
+}
+
+/* Zeros where nothing could be read. In a shared range they lie on the shelf, unknown to vm: a later fill
+ * overwrites them. */
+static int stand_in(struct uffd_range *range, uintptr_t va)
+{
+	static const char zeros[PAGE_BYTES];
+	int r = sys_uffd_copy(context(range), va, (uintptr_t)zeros, PAGE_BYTES, false);
+
+	if (r == -EEXIST && range->shared)
+		r = sys_uffd_continue(context(range), va, PAGE_BYTES, false);
+	return r == -EEXIST ? 0 : r;
+}
+
+static enum trap_verdict uffd_fix(struct trap_range *trap, struct trap_fault *fault)
+{
+	struct uffd_range *range = CONTAINER_OF(trap, struct uffd_range, trap);
+	struct pmap *pmap = &range->uffd->pmap;
+	struct pmap_question question = {
+		.kind = PMAP_FILL,
+		.va = align_down(fault->va, PAGE_BYTES),
+		.access = fault->store ? PMAP_WRITE : PMAP_READ,
+	};
+	enum trap_verdict verdict;
+	int r;
+
+	/* With threads a signal means that they have failed and poisoned the page: once more, to learn the error. */
+	if (!range->uffd->options.inline_faults)
+		drop(question.va, PAGE_BYTES);
+	r = pmap->up(pmap->above, &question);
+	if (r == 0)
+		return TRAP_RESUME;
+	fault->error = r;
+	if (range->guard == NULL)
+		return fault->copying ? TRAP_LEAVE : TRAP_REFUSE;
+	verdict = guard_failed(range->guard, fault, r);
+	if (verdict == TRAP_RESUME && stand_in(range, question.va) < 0)
+		verdict = TRAP_REFUSE;
+	return verdict;
+}
+
+/* The attached range that holds va, or NULL; to be given back with table_release. */
+static struct uffd_range *range_hold(uintptr_t va, unsigned int *slot)
+{
+	struct trap_range *trap;
+
+	for (*slot = 0; (trap = table_find(va, slot, UINT_MAX)) != NULL; (*slot)++) {
+		if (trap->fix == uffd_fix)
+			return CONTAINER_OF(trap, struct uffd_range, trap);
+		table_release(*slot);
+	}
+	return NULL;
+}
+
+/* ---- bytes of private pages ---- */
+
+static uint32_t *frame_slot(const struct uffd_range *range, uintptr_t va)
+{
+	return &range->table->frames[(va - range->table->start) >> PAGE_SHIFT];
+}
+
+static bool can_move(const struct uffd_range *range)
+{
+	/* The kernel moves between mappings of equal rights, anonymous both. */
+	return range->uffd->moves && range->shelf == NULL && range->prot == (PMAP_READ | PMAP_WRITE);
+}
+
+/* From fill or out to va. */
+static int bring_in(struct uffd_range *range, uintptr_t va, uintptr_t from)
+{
+	int fd = range->uffd->private;
+	int r;
+
+	if (can_move(range))
+		return sys_uffd_move(fd, va, from, PAGE_BYTES);
+	r = sys_uffd_copy(fd, va, from, PAGE_BYTES, false);
+	if (r == 0)
+		drop(from, PAGE_BYTES);
+	return r;
+}
+
+/* From va to out. A store comes before, and its bytes are taken along, or faults after. */
+static int take_out(struct uffd_range *range, uintptr_t va, uintptr_t to)
+{
+	struct uffd *uffd = range->uffd;
+	char bytes[PAGE_BYTES];
+	int r;
+
+	if (can_move(range))
+		return sys_uffd_move(uffd->private, to, va, PAGE_BYTES);
+	r = sys_uffd_write_protect(uffd->private, va, PAGE_BYTES, true);
+	if (r < 0)
+		return r;
+	if (sys_pread(uffd->memory, bytes, PAGE_BYTES, va) != (ssize_t)PAGE_BYTES)
+		return -EFAULT;
+	r = sys_uffd_copy(uffd->private, to, (uintptr_t)bytes, PAGE_BYTES, false);
+	if (r == 0)
+		drop(va, PAGE_BYTES);
+	return r;
+}
+
+/* ---- stage ---- */
+
+static int stage_free(struct uffd *uffd, struct pmap_page *page)
+{
+	uint8_t *where = &uffd->where[page->frame];
+	int r = 0;
+
+	if (*where == ON_SHELF)
+		r = shelf_free(page->home->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
+	else if (*where == IN_FILL)
+		drop(frame_place(uffd->fill, page->frame), PAGE_BYTES);
+	else if (*where == IN_OUT)
+		drop(frame_place(uffd->out, page->frame), PAGE_BYTES);
+	*where = NOWHERE;
+	return r;
+}
+
+static int uffd_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
+{
+	struct uffd *uffd = of(pmap);
+	uint8_t *where = &uffd->where[page->frame];
+
+	if (memory == NULL)
+		return stage_free(uffd, page);
+	if (*where == NOWHERE)
+		*where = page->home != NULL ? ON_SHELF : IN_FILL;
+	switch ((enum whereabouts) * where) {
+	case ON_SHELF: *memory = shelf_memory(page->home->engine, page->index * PAGE_BYTES); return 0;
+	case IN_FILL: *memory = (void *)frame_place(uffd->fill, page->frame); return 0;
+	case IN_OUT: *memory = (void *)frame_place(uffd->out, page->frame); return 0;
+	case NOWHERE:
+	case AT_VA:
+	default: return -EBUSY; /* programs are looking at it: it has no other place */
+	}
+}
+
+/* ---- enter ---- */
+
+static int enter_shown(struct uffd_range *range, uintptr_t va, unsigned int prot)
+{
+	bool protect = (prot & PMAP_WRITTEN) == 0; /* a first store is to be noted, or to be asked for */
+	int r = sys_uffd_continue(context(range), va, PAGE_BYTES, protect);
+
+	/* It is there already, perhaps with less rights; another thread may have been faster. */
+	if (r == -EEXIST && !protect)
+		r = sys_uffd_write_protect(context(range), va, PAGE_BYTES, false);
+	return r == -EEXIST ? 0 : r;
+}
+
+static int enter_private(struct uffd_range *range, uintptr_t va, struct pmap_page *page)
+{
+	struct uffd *uffd = range->uffd;
+	uint32_t *slot = frame_slot(range, va);
+	uint8_t *where = &uffd->where[page->frame];
+	uintptr_t from = frame_place(*where == IN_OUT ? uffd->out : uffd->fill, page->frame);
+	int r;
+
+	if (*slot == page->frame + 1 && *where == AT_VA)
+		return sys_uffd_write_protect(uffd->private, va, PAGE_BYTES, false);
+
+	r = bring_in(range, va, from);
+	if (r == -EEXIST) { /* the object's page, which this one shadows from now on */
+		drop(va, PAGE_BYTES);
+		r = bring_in(range, va, from);
+	}
+	if (r < 0)
+		return r;
+	*slot = page->frame + 1;
+	*where = AT_VA;
+	return 0;
+}
+
+static int uffd_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot)
+{
+	unsigned int held;
+	struct uffd_range *range = range_hold(va, &held);
+	int r;
+
+	(void)pmap;
+	if (range == NULL)
+		return -ENOENT;
+	if (page->home != NULL)
+		r = enter_shown(range, va, prot);
+	else
+		r = enter_private(range, va, page);
+	table_release(held);
+	return r;
+}
+
+/* ---- remove ---- */
+
+/* Every private page of the span goes to its place in out. */
+static int take_out_span(struct uffd_range *range, uintptr_t start, uintptr_t end)
+{
+	int r = 0;
+
+	for (uintptr_t va = start; r == 0 && va < end; va += PAGE_BYTES) {
+		uint32_t *slot = frame_slot(range, va);
+
+		if (*slot == 0)
+			continue;
+		r = take_out(range, va, frame_place(range->uffd->out, *slot - 1));
+		if (r < 0)
+			break;
+		range->uffd->where[*slot - 1] = IN_OUT;
+		*slot = 0;
+	}
+	return r;
+}
+
+static int remove_private(const struct pmap_span *span)
+{
+	unsigned int held;
+	struct uffd_range *range = range_hold(span->start, &held);
+	int r = 0;
+
+	if (range == NULL)
+		return -ENOENT;
+	assert(span->end <= range->trap.end);
+	if (!range->shared)
+		r = take_out_span(range, span->start, span->end);
+	table_release(held);
+	return r;
+}
+
+static int uffd_remove(struct pmap *pmap, const struct pmap_span *spans, size_t span_count)
+{
+	struct uffd *uffd = of(pmap);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < span_count; i++)
+		r = remove_private(&spans[i]);
+	for (size_t i = 0; r == 0 && i < span_count; i += BATCH_SPANS) {
+		size_t count = min_u64(span_count - i, BATCH_SPANS);
+
+		r = sys_advise_many(
+			uffd->self, (const struct sys_span *)(const void *)(spans + i), count, MADV_DONTNEED);
+	}
+	return r;
+}
+
+/* ---- harvest, poison, protect ---- */
+
+static int uffd_harvest(
+	struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t), void *user)
+{
+	struct page_region regions[SCAN_REGIONS];
+	uintptr_t at = span->start;
+
+	while (at < span->end) {
+		int n = sys_scan_written(of(pmap)->pagemap, &at, span->end, true, regions, SCAN_REGIONS);
+
+		if (n < 0)
+			return n;
+		for (int i = 0; i < n; i++)
+			for (uintptr_t va = regions[i].start; va < regions[i].end; va += PAGE_BYTES)
+				written(user, va);
+		if (n < SCAN_REGIONS)
+			break;
+	}
+	return 0;
+}
+
+static int uffd_poison(struct pmap *pmap, uintptr_t va)
+{
+	unsigned int held;
+	struct uffd_range *range = range_hold(va, &held);
+	int r;
+
+	(void)pmap;
+	if (range == NULL)
+		return -ENOENT;
+	r = sys_uffd_poison(context(range), va, PAGE_BYTES);
+	/* A page that was evicted unwritten leaves a write-protect marker behind, which stands in the way. */
+	if (r == -EEXIST && sys_uffd_write_protect(context(range), va, PAGE_BYTES, false) == 0)
+		r = sys_uffd_poison(context(range), va, PAGE_BYTES);
+	table_release(held);
+	return r;
+}
+
+static int uffd_protect(struct pmap *pmap, const struct pmap_range *range)
+{
+	int r = sys_mprotect(range->start, range->end - range->start, range->prot);
+
+	(void)pmap;
+	return r < 0 ? limits_explain(r, range) : 0;
+}
+
+/* ---- attach ---- */
+
+static int map_view(
+	const struct uffd_range *range, const struct pmap_range *wanted, enum pmap_how how, uintptr_t *start)
+{
+	int flags = (range->shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE;
+
+	if (range->shelf == NULL)
+		flags |= MAP_ANONYMOUS;
+	if (how == PMAP_EXACT)
+		flags |= MAP_FIXED_NOREPLACE;
+	if (how == PMAP_REPLACE)
+		flags |= MAP_FIXED;
+	return sys_mmap(wanted->start, wanted->end - wanted->start, wanted->prot, flags,
+		range->shelf == NULL ? -1 : range->shelf->fd, range->offset, start);
+}
+
+static int register_view(const struct uffd_range *range)
+{
+	size_t bytes = range->trap.end - range->trap.start;
+	uint64_t mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP;
+
+	/* Neither copies by fork (U2), nor khugepaged's pages, nor their pages in core dumps. */
+	(void)sys_madvise(range->trap.start, bytes, MADV_DONTFORK);
+	(void)sys_madvise(range->trap.start, bytes, MADV_NOHUGEPAGE);
+	if (range->shelf != NULL)
+		mode |= UFFDIO_REGISTER_MODE_MINOR;
+	return sys_uffd_register(context(range), range->trap.start, bytes, mode);
+}
+
+static int table_open(struct uffd_range *range)
+{
+	struct frames_table *table;
+	uintptr_t frames;
+	int r;
+
+	if (range->shared)
+		return 0;
+	table = calloc(1, sizeof(*table));
+	if (table == NULL)
+		return -ENOMEM;
+	table->refs = 1;
+	table->start = range->trap.start;
+	table->bytes = ((range->trap.end - range->trap.start) >> PAGE_SHIFT) * sizeof(uint32_t);
+	r = sys_mmap(0, table->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		0, &frames);
+	if (r < 0) {
+		free(table);
+		return r;
+	}
+	table->frames = (uint32_t *)frames;
+	range->table = table;
+	return 0;
+}
+
+static void range_free(struct uffd_range *range)
+{
+	struct frames_table *table = range->table;
+
+	if (table != NULL && --table->refs == 0) {
+		(void)sys_munmap((uintptr_t)table->frames, table->bytes);
+		free(table);
+	}
+	free(range);
+}
+
+static int find_shelf(struct uffd_range *range, const struct pmap_range *wanted)
+{
+	int r = 0;
+
+	if (wanted->home == NULL)
+		return 0;
+	if (wanted->home->engine == NULL)
+		r = shelf_open((struct shelf **)&wanted->home->engine);
+	if (r == 0)
+		r = shelf_reach(
+			wanted->home->engine, wanted->offset, wanted->offset + (wanted->end - wanted->start));
+	if (r == 0)
+		range->shelf = wanted->home->engine;
+	return r;
+}
+
+static int attach_reserved(struct pmap_range *wanted, enum pmap_how how)
+{
+	static const struct uffd_range nothing = { .shared = false };
+	size_t bytes = wanted->end - wanted->start;
+	uintptr_t start;
+	int r = map_view(&nothing, wanted, how, &start);
+
+	if (r < 0)
+		return limits_explain(r, wanted);
+	wanted->start = start;
+	wanted->end = start + bytes;
+	return 0;
+}
+
+static int attach_paged(struct uffd_range *range, struct pmap_range *wanted, enum pmap_how how)
+{
+	size_t bytes = wanted->end - wanted->start;
+	uintptr_t start;
+	int r;
+
+	r = find_shelf(range, wanted);
+	if (r == 0)
+		r = map_view(range, wanted, how, &start);
+	if (r < 0)
+		return limits_explain(r, wanted);
+
+	range->trap.start = start;
+	range->trap.end = start + bytes;
+	r = table_open(range);
+	if (r == 0)
+		r = trap_add(&range->trap);
+	if (r == 0) {
+		r = register_view(range);
+		if (r < 0)
+			trap_remove(&range->trap);
+	}
+	if (r < 0) {
+		(void)sys_munmap(start, bytes);
+		return r;
+	}
+	wanted->start = start;
+	wanted->end = start + bytes;
+	return 0;
+}
+
+static int uffd_attach(struct pmap *pmap, struct pmap_range *wanted, enum pmap_how how)
+{
+	struct uffd_range *range;
+	int r;
+
+	if ((wanted->flags & PMAP_RESERVED) != 0)
+		return attach_reserved(wanted, how);
+	range = calloc(1, sizeof(*range));
+	if (range == NULL)
+		return -ENOMEM;
+	range->trap.fix = uffd_fix;
+	range->uffd = of(pmap);
+	range->offset = wanted->offset;
+	range->prot = wanted->prot;
+	range->shared = (wanted->flags & PMAP_SHARED) != 0;
+	range->guard = wanted->guard;
+	r = attach_paged(range, wanted, how);
+	if (r < 0)
+		range_free(range);
+	return r;
+}
+
+/* ---- detach ---- */
+
+/* A piece of a range that stays, [start, end). */
+static struct uffd_range *piece(const struct uffd_range *range, uintptr_t start, uintptr_t end)
+{
+	struct uffd_range *part = malloc(sizeof(*part));
+
+	if (part == NULL)
+		return NULL;
+	*part = *range;
+	part->trap.start = start;
+	part->trap.end = end;
+	part->offset += start - range->trap.start;
+	return part;
+}
+
+static void keep_piece(struct uffd_range *part)
+{
+	if (part == NULL)
+		return;
+	if (part->table != NULL)
+		part->table->refs++;
+	(void)trap_add(&part->trap); /* takes the slot that was just given up, or one that is there already */
+}
+
+/* Takes [start, end) out of what the range covers; what is left below and above stays. */
+static int carve(struct uffd_range *range, uintptr_t start, uintptr_t end)
+{
+	struct uffd_range *below = NULL;
+	struct uffd_range *above = NULL;
+
+	if (range->trap.start < start)
+		below = piece(range, range->trap.start, start);
+	if (range->trap.end > end)
+		above = piece(range, end, range->trap.end);
+	if ((range->trap.start < start && below == NULL) || (range->trap.end > end && above == NULL)) {
+		free(below);
+		free(above);
+		return -ENOMEM;
+	}
+	trap_remove(&range->trap);
+	keep_piece(below);
+	keep_piece(above);
+	range_free(range);
+	return 0;
+}
+
+static int uffd_detach(struct pmap *pmap, const struct pmap_span *span)
+{
+	const struct pmap_range told = { .start = span->start, .end = span->end };
+	unsigned int held;
+	int r;
+
+	/* The addresses first: while they are given away nobody may fill them; then what we know of them. */
+	(void)pmap;
+	r = sys_munmap(span->start, span->end - span->start);
+	if (r < 0)
+		return limits_explain(r, &told);
+	for (uintptr_t va = span->start; r == 0 && va < span->end;) {
+		struct uffd_range *range = range_hold(va, &held);
+		uintptr_t end;
+
+		if (range == NULL) {
+			va += PAGE_BYTES; /* reserved addresses have no range */
+			continue;
+		}
+		end = range->trap.end;
+		table_release(held);
+		r = carve(range, va, min_u64(end, span->end));
+		va = min_u64(end, span->end);
+	}
+	return r;
+}
+
+static const struct pmap_ops uffd_ops = {
+	.attach = uffd_attach,
+	.stage = uffd_stage,
+	.enter = uffd_enter,
+	.protect = uffd_protect,
+	.remove = uffd_remove,
+	.harvest = uffd_harvest,
+	.poison = uffd_poison,
+	.detach = uffd_detach,
+};
+
+/* ---- open ---- */
+
+static int open_context(struct uffd *uffd, uint64_t features, int *fd)
+{
+	uint64_t offered;
+
+	if (uffd->options.inline_faults)
+		features |= UFFD_FEATURE_SIGBUS;
+	*fd = sys_userfaultfd(uffd->options.user_only || uffd->options.inline_faults, features, &offered);
+	return *fd < 0 ? *fd : 0;
+}
+
+static int open_areas(struct uffd *uffd)
+{
+	size_t bytes = (size_t)uffd->options.frames * PAGE_BYTES;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	uintptr_t where = 0;
+	int r;
+
+	r = sys_mmap(0, bytes, PROT_READ | PROT_WRITE, flags, -1, 0, &uffd->fill);
+	if (r == 0)
+		r = sys_mmap(0, bytes, PROT_READ | PROT_WRITE, flags, -1, 0, &uffd->out);
+	if (r == 0)
+		r = sys_mmap(0, uffd->options.frames, PROT_READ | PROT_WRITE, flags, -1, 0, &where);
+	if (r < 0)
+		return r;
+	uffd->where = (uint8_t *)where;
+	for (int i = 0; i < 2; i++) {
+		uintptr_t area = i == 0 ? uffd->fill : uffd->out;
+
+		(void)sys_madvise(area, bytes, MADV_DONTFORK);
+		(void)sys_madvise(area, bytes, MADV_DONTDUMP);
+		(void)sys_madvise(area, bytes, MADV_NOHUGEPAGE);
+	}
+	return sys_uffd_register(uffd->private, uffd->out, bytes, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+static int open_steps(struct uffd *uffd)
+{
+	uint64_t shmem = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM;
+	bool tracks = sys_has(PROBE_UFFD_WP_ASYNC) && sys_has(PROBE_PAGEMAP_SCAN);
+	int r;
+
+	r = open_context(uffd, shmem | UFFD_FEATURE_WP_HUGETLBFS_SHMEM, &uffd->private);
+	if (r == 0)
+		r = open_context(uffd,
+			shmem | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
+				(tracks ? UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED : 0),
+			&uffd->shared);
+	if (r < 0)
+		return error_set(r, "userfaultfd: %s", sys_probe_words(PROBE_UFFD)->why_not);
+
+	uffd->moves = sys_has(PROBE_UFFD_MOVE);
+	uffd->pmap.can = PMAP_CAN_PLACE | PMAP_CAN_KERNEL | (tracks ? PMAP_CAN_HARVEST : 0);
+	if (sys_has(PROBE_UFFD_POISON))
+		uffd->pmap.can |= PMAP_CAN_POISON;
+	uffd->pagemap = sys_open("/proc/self/pagemap", O_RDONLY, 0);
+	uffd->memory = sys_open("/proc/self/mem", O_RDONLY, 0);
+	uffd->self = sys_pidfd_self();
+	if (uffd->pagemap < 0 || uffd->memory < 0 || uffd->self < 0)
+		return error_set(
+			-ENOENT, "/proc is not mounted: paged mappings need /proc/self/pagemap and mem");
+	r = open_areas(uffd);
+	return r < 0 ? error_set(r, "no addresses for %u frames", uffd->options.frames) : 0;
+}
+
+int uffd_open(const struct uffd_options *options, pmap_up_fn *up, void *above, struct uffd **out)
+{
+	struct uffd *uffd = calloc(1, sizeof(*uffd));
+	int r;
+
+	if (uffd == NULL)
+		return error_set(-ENOMEM, "no memory for a pager");
+	uffd->options = *options;
+	uffd->shared = uffd->private = uffd->pagemap = uffd->memory = uffd->self = -1;
+	pmap_init(&uffd->pmap, &uffd_ops, 0, up, above);
+	r = open_steps(uffd);
+	if (r < 0) {
+		uffd_close(uffd);
+		return r;
+	}
+	*out = uffd;
+	return 0;
+}
+
+void uffd_close(struct uffd *uffd)
+{
+	const int fds[] = { uffd->shared, uffd->private, uffd->pagemap, uffd->memory, uffd->self };
+	size_t bytes = (size_t)uffd->options.frames * PAGE_BYTES;
+
+	if (uffd->fill != 0)
+		(void)sys_munmap(uffd->fill, bytes);
+	if (uffd->out != 0)
+		(void)sys_munmap(uffd->out, bytes);
+	if (uffd->where != NULL)
+		(void)sys_munmap((uintptr_t)uffd->where, uffd->options.frames);
+	for (size_t i = 0; i < ARRAY_COUNT(fds); i++)
+		if (fds[i] >= 0)
+			sys_close(fds[i]);
+	free(uffd);
+}
+
+struct pmap *uffd_pmap(struct uffd *uffd)
+{
+	return &uffd->pmap;
+}
+
+int uffd_descriptor(const struct uffd *uffd, bool shared)
+{
+	return shared ? uffd->shared : uffd->private;
+}
+
+int uffd_wake(struct uffd *uffd, uintptr_t va)
+{
+	int shared = sys_uffd_wake(uffd->shared, va, PAGE_BYTES);
+	int private = sys_uffd_wake(uffd->private, va, PAGE_BYTES);
+
+	return shared < 0 ? shared : private; /* who waits, waits on one of them */
+}

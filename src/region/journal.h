@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * region/journal.h - the log of a region: a preallocated ring of records, each the pages of one commit.
+ *
+ *	file   | header A | header B |                    the ring                          |
+ *	ring        free      |-- record 41 --|-- record 42 --|-- record 43 --|      free
+ *	                      ^tail                                           ^head
+ *	record | head: epoch, place, region length, (page, sum) of each image, checksum | image | image | ...
+ *
+ * A position counts bytes from the journal's birth and only grows; where it lies in the ring follows from the tail's. The
+ * tail moves only after what it passes is home and durable, and the header that says so is durable before the space is
+ * used again. Two headers are written in turn, so one is always whole.
+ *
+ * Invariants
+ *	J1  the records from the tail on have consecutive epochs; the first whose checksum fails, or that has another epoch,
+ *	    was never sealed, nor was any behind it
+ *	J2  space from the tail to the head is never written
+ *	J3  a record that failed is made unreadable before anything else is written
+ */
+#ifndef REGION_JOURNAL_H
+#define REGION_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pagefile/disk.h"
+#include "pagefile/pagefile.h"
+
+#define JOURNAL_MAGIC UINT64_C(0x4c4e4a4552495551) /* "QUIREJNL" */
+#define RECORD_MAGIC UINT64_C(0x4345524552495551)  /* "QUIREREC" */
+
+enum { JOURNAL_VERSION = 1, JOURNAL_RING_AT = 2 * 4096, JOURNAL_LEAST = 64 << 10 };
+
+/* Pages 0 and 1 of the journal. docs/format.md, section 4. */
+struct journal_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t page_bytes;
+	uint8_t uuid[UUID_BYTES];
+	uint64_t sequence; /* the higher of the two counts */
+	uint64_t ring_bytes;
+	uint64_t tail_position;
+	uint64_t tail_offset; /* in the ring */
+	uint64_t tail_epoch;  /* the newest epoch that needs no record: the file has it */
+	uint8_t zeros[4016];
+	uint64_t sum;
+};
+
+struct entry {
+	uint64_t page;
+	uint64_t sum;
+};
+
+/* The first bytes of a record. docs/format.md, section 5. */
+struct record_head {
+	uint64_t magic;
+	uint64_t epoch;
+	uint64_t position;
+	uint8_t uuid[UUID_BYTES];
+	uint64_t region_pages;
+	uint32_t head_pages;
+	uint32_t image_count;
+	uint64_t sum; /* of all head pages, taken with this field 0 */
+	struct entry entries[];
+};
+
+/* A record that is in the ring, as we remember it. */
+struct record {
+	struct record *next;
+	uint64_t epoch;
+	uint64_t position;
+	uint64_t offset; /* of its first byte in the ring */
+	uint64_t region_pages;
+	uint32_t head_pages;
+	uint32_t image_count;
+	struct entry entries[];
+};
+
+/* journal: the log of a region */
+struct journal {
+	struct disk disk;
+	struct journal_header header; /* the newest written */
+	uint64_t ring_bytes;          /* as in the header; changes in journal_extend() alone */
+	uint64_t limit_bytes;
+	uint64_t head; /* position where the next record goes */
+	struct record *first;
+	struct record *last;
+};
+
+int journal_create(const char *path, const uint8_t *uuid, uint64_t ring_bytes, uint32_t mode);
+
+/* -EBADMSG: damaged, or another region's. Reads no records yet. */
+int journal_open(struct journal *journal, const char *path, const uint8_t *uuid, bool write);
+void journal_close(struct journal *journal);
+
+/* Reads the header again: another process may have moved the tail. */
+int journal_reread(struct journal *journal);
+
+/* Reads records from the head on, up to epoch `last`, until one was never sealed (J1). Images are verified. */
+int journal_scan(struct journal *journal, uint64_t last);
+void journal_forget(struct journal *journal); /* the records; the head is the tail again */
+
+/* ---- writing ---- */
+
+struct record *journal_record_new(uint32_t image_count);
+uint64_t journal_bytes(uint32_t image_count); /* of a record */
+uint64_t journal_free(const struct journal *journal);
+
+/* The ring grows to at least `bytes` of free space. -EAGAIN it cannot while its records lie where they lie, -EFBIG its limit,
+ * else what the disk said; *broken: and the header may be half written. No other transfer may be going on. */
+int journal_extend(struct journal *journal, uint64_t bytes, bool *broken);
+
+/* Gives a record the place behind the newest one. */
+void journal_place(const struct journal *journal, struct record *record);
+
+/* Images first .. first + count of a placed record. */
+int journal_put_images(const struct journal *journal, const struct record *record, uint32_t first,
+	uint32_t count, const void *bytes);
+int journal_put_head(const struct journal *journal, const struct record *record);
+int journal_flush(const struct journal *journal);
+
+/* J3: a placed record that failed can never be read as one. */
+int journal_void(const struct journal *journal, const struct record *record);
+void journal_append(struct journal *journal, struct record *record); /* it was sealed */
+
+/* The file has everything up to record `last`. tail() prepares the header, put_tail() makes it durable, trim() frees the
+ * records and their space. */
+void journal_tail(const struct journal *journal, const struct record *last, struct journal_header *next);
+int journal_put_tail(const struct journal *journal, struct journal_header *next);
+void journal_trim(struct journal *journal, const struct journal_header *next);
+
+/* ---- reading ---- */
+
+/* Where an image of a record lies in the ring. */
+uint64_t journal_image_offset(const struct journal *journal, const struct record *record, uint32_t image);
+int journal_get_image(const struct journal *journal, uint64_t offset, void *page);
+
+#endif

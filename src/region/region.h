@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * region/region.h - a mapping with commit: all stores since the last commit become durable together, or not at all.
+ *
+ *	window    private memory over FILE: what the program sees and stores to
+ *	journal   FILE.journal: the pages of each commit; one fdatasync of it is the commit point
+ *	file      FILE: what the checkpoint has brought home from the journal
+ *
+ *	CLEAN --store--> DIRTY --freeze--> FROZEN --log--> LOGGED --seal--> SEALED --thaw--> CLEAN
+ *	                   ^                  '--------------'                 |
+ *	                   |   an error that is no write's: undo               '--checkpoint--> HOME --drop--> no copy left
+ *	                   '---------------------'
+ *	                 a write or flush that fails, anywhere: FAILED, until the region is opened again
+ *
+ *	DIRTY  -> FROZEN  commit_freeze()   nobody stores, and the dirty set is known and armed anew
+ *	FROZEN -> LOGGED  commit_log()      the journal holds the images, and perhaps not durably
+ *	LOGGED -> SEALED  commit_seal()     recovery will find this epoch complete
+ *	SEALED -> CLEAN   commit_thaw()     cannot fail
+ *	SEALED -> HOME    checkpoint_run()  FILE holds the images durably, and their journal space is free
+ *
+ * Locks: lock_checkpoint (one pass at a time; held over I/O) before lock_region (the state; never held over I/O). A commit or
+ * abort in progress owns the window and the dirty list by region->exclusive, not by a lock.
+ *
+ * Invariants
+ *	R1  no page of the window reaches FILE or the journal before freeze
+ *	R2  sealed + 1 is the epoch of the next record; a record is visible to recovery only if every older one is
+ *	R3  a private copy is dropped only inside commit or abort, only when FILE durably holds what it holds, and never a dirty one
+ *	R4  FILE is changed only to epochs that are sealed and that no reader has pinned below
+ *	R5  journal space is used again only after FILE durably holds its images and the header that says so is durable
+ *	R6  a FAILED region changes no file any more
+ *	R7  the note of a page names its newest image in the journal, and none when FILE has it
+ *	R8  blocks for every page of a sealed record were durable before the seal: recovery meets no full disk
+ */
+#ifndef REGION_REGION_H
+#define REGION_REGION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+#include "base/worker.h"
+#include "pagefile/pagefile.h"
+#include "pagefile/pins.h"
+#include "region/journal.h"
+#include "region/pages.h"
+
+enum region_flag {
+	REGION_CREATE = 1 << 0,
+	REGION_EXCLUSIVE = 1 << 1,
+	REGION_READ_ONLY = 1 << 2,
+	REGION_HEAP = 1 << 3,   /* of the file, at its creation */
+	REGION_HINTED = 1 << 4, /* every store is announced */
+	REGION_ANYWHERE = 1 << 5,
+	REGION_NO_THREAD = 1 << 6,
+};
+
+struct region_request {
+	const char *path;
+	unsigned int flags;
+	uint32_t mode;
+	uint64_t bytes;         /* of a new region without a heap */
+	uint64_t reserve_bytes; /* how far a new one may ever grow */
+	uint64_t journal_bytes; /* how far its journal may grow */
+	uint64_t private_bytes; /* private copies kept after a commit */
+	uint64_t address;       /* of a new region's first byte; 0: anywhere */
+};
+
+#define REGION_MAGIC UINT64_C(0x3045474150455551) /* "QUEPAGE0" */
+
+enum { HEAP_CLASSES = 16, HEAP_BINS = 40 };
+
+/* What the allocator keeps in page 0. Numbers are pages, or bytes from the start of the window; 0: none. */
+struct heap_meta {
+	uint64_t root;
+	uint64_t root_bytes;
+	uint64_t next_page; /* none from here on was ever used */
+	uint64_t object_count;
+	uint64_t used_bytes;
+	uint64_t partial[HEAP_CLASSES]; /* slabs with room */
+	uint64_t bins[HEAP_BINS];       /* free runs of 2^n pages and more */
+};
+
+/* Page 0 of the window: before what the program sees, and committed like any page. docs/format.md, section 7. */
+struct region_meta {
+	uint64_t magic;
+	uint64_t pages; /* length of the region, this one included */
+	uint64_t flags;
+	struct heap_meta heap;
+};
+
+/* region: a mapping with commit */
+struct region {
+	struct pagefile file;
+	struct journal journal;
+	struct pins pins;
+	bool writable;
+	bool hinted;
+	bool torn; /* of a reader: the window is half of one epoch and half of another */
+	int pid;
+	uint64_t private_limit; /* pages */
+
+	struct lock checkpoint_lock; /* lock_checkpoint */
+	void *home_stage;            /* STAGE_PAGES pages, under lock_checkpoint */
+	struct worker worker;
+
+	struct lock lock;         /* lock_region: everything below */
+	struct condition changed; /* somebody left, or a commit ended */
+	struct condition work;    /* for the worker: there is enough to bring home */
+	bool stopping;
+	struct pages pages;
+	uint64_t sealed;       /* epoch of the newest commit */
+	uint64_t dropped_home; /* home when private copies were last dropped */
+	uint64_t home;         /* FILE durably holds everything up to this epoch */
+	uint64_t floor;        /* FILE may hold something up to this epoch */
+	int failed;            /* 0, or what made the region FAILED */
+	uint64_t failed_epoch;
+
+	/* Who may store, who commits. */
+	unsigned int holders; /* threads between enter and exit */
+	bool exclusive;       /* a commit or abort owns window and dirty list */
+	uint64_t asked;       /* commits asked for */
+	uint64_t answered;    /* those the commits so far have answered */
+	int answer;           /* of the last commit */
+
+	/* The dirty list of this epoch; owned as said. */
+	uint64_t *dirty;
+	size_t dirty_count;
+	size_t dirty_room;
+	struct pages_run *hints; /* announced ranges, to be narrowed by the tracker */
+	size_t hint_count;
+	size_t hint_room;
+	bool grown; /* FILE became longer since the last seal (R8) */
+
+	void *stage; /* STAGE_PAGES pages, for the commit or abort that is exclusive */
+	struct lock heap_lock;
+
+	/* Figures. */
+	uint64_t private_pages;
+	uint64_t commits;
+	uint64_t merged;
+	uint64_t pages_logged;
+	uint64_t pages_home;
+	uint64_t checkpoints;
+	uint64_t recovered_commits;
+	uint64_t recovered_pages;
+};
+
+enum { STAGE_PAGES = 256 };
+
+static inline struct region_meta *region_meta(const struct region *rg)
+{
+	return pagefile_page(&rg->file, 0);
+}
+
+void region_lock(struct region *rg) acquires(lock_region);
+void region_unlock(struct region *rg) releases(lock_region);
+void region_wait(struct region *rg) must_hold(lock_region);    /* for rg->changed */
+void region_publish(struct region *rg) must_hold(lock_region); /* to readers in other processes */
+void checkpoint_lock(struct region *rg) acquires(lock_checkpoint);
+void checkpoint_unlock(struct region *rg) releases(lock_checkpoint);
+
+/* ---- open.c ---- */
+
+int region_open(
+	const struct region_request *request, const struct pagefile_place *place, struct region **region);
+int region_close(struct region *rg); /* -EIO: not all could be brought home; it is closed all the same */
+
+/* Copies what a page's newest image says into the window, for every record behind epoch `from`. */
+int region_overlay(struct region *rg, uint64_t from);
+
+/* ---- state ---- */
+
+/* 0, -EIO FAILED with the sentence why, -EPERM in a fork child, -EROFS when writing is needed and not possible. */
+int region_ready(struct region *rg, bool write);
+int region_fail(struct region *rg, int error); /* makes it FAILED; returns the error */
+
+/* ---- dirty.c ---- */
+
+int dirty_add(struct region *rg, struct pages_run run) must_hold(lock_region);
+int dirty_collect(struct region *rg); /* exclusive: everything written since the last commit is on the list */
+void dirty_forget(struct region *rg); /* exclusive: the list is empty, and nothing is marked */
+int dirty_rearm(struct region *rg, struct pages_run run);
+int region_touch(struct region *rg, uint64_t offset, uint64_t bytes); /* from the start of the window */
+
+/* ---- commit.c, abort.c ---- */
+
+int region_enter(struct region *rg);
+int region_exit(struct region *rg);
+int region_commit(struct region *rg, uint64_t *epoch);
+int region_abort(struct region *rg);
+
+/* Waits until nobody stores or commits, and keeps it so. */
+int exclusive_begin(struct region *rg);
+void exclusive_end(struct region *rg);
+
+/* ---- checkpoint.c ---- */
+
+int checkpoint_run(struct region *rg);
+void *checkpoint_thread(void *region);
+void checkpoint_wake(struct region *rg) must_hold(lock_region); /* if there is enough to do */
+
+/* ---- reader.c ---- */
+
+/* -EAGAIN: the writer is starting and does not get on. */
+int reader_open(struct region *rg, const struct region_request *request, const struct pagefile_place *place);
+int reader_refresh(struct region *rg, uint64_t *epoch);
+
+/* ---- grow.c ---- */
+
+/* The region is this many pages long, in the dirty state. -ENOMEM: more than was reserved. */
+int region_resize(struct region *rg, uint64_t pages);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * serve/serve.h - the engine room of a pool: threads that answer faults, and one that keeps frames free. Decides nothing.
+ *
+ *	handler threads   read userfaultfd's messages  ->  fault_handle()         (thread delivery only)
+ *	pageout thread    woken when the pool should begin, once a second anyway  ->  pageout_balance()
+ *
+ * Our threads take no signal, allocate nothing while a fault waits, and never touch memory that is paged.
+ */
+#ifndef SERVE_SERVE_H
+#define SERVE_SERVE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/worker.h"
+#include "pmap/pmap.h"
+
+struct as;
+struct pool;
+struct uffd;
+
+enum { SERVE_HANDLERS_MAX = 16 };
+
+/* serve: the threads of one pool */
+struct serve {
+	struct as *as;
+	struct pool *pool;
+	struct uffd *uffd; /* NULL: pages are pinned only, nothing arrives */
+	int stop;          /* eventfds */
+	int begin;
+	atomic_bool begun; /* `begin` was written and not yet looked at */
+	unsigned int handler_count;
+	struct worker handlers[SERVE_HANDLERS_MAX];
+	struct worker pageout;
+};
+
+/* The pointer upwards for the pool's engine: as_up(), and a look at the marks. Async-signal-safe. */
+int serve_up(void *serve, struct pmap_question *question);
+
+/* as, pool and uffd are set by the caller. -EMFILE, -EAGAIN: descriptors or threads are used up. */
+int serve_open(struct serve *serve, unsigned int handlers);
+void serve_close(struct serve *serve);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sys/clock.h - time. */
+#ifndef SYS_CLOCK_H
+#define SYS_CLOCK_H
+
+#include <stdint.h>
+
+uint64_t sys_now_ns(void); /* CLOCK_MONOTONIC */
+
+/* How many processors this thread may run on; at least 1. */
+unsigned int sys_cpu_count(void);
+
+#endif

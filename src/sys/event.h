@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sys/event.h - a wake-up that can be polled (eventfd). */
+#ifndef SYS_EVENT_H
+#define SYS_EVENT_H
+
+#include <stdint.h>
+
+struct pollfd;
+
+int sys_event_open(void);         /* close-on-exec, non-blocking */
+void sys_event_signal(int event); /* async-signal-safe */
+void sys_event_clear(int event);
+
+/* poll(2), gone on with after a signal; timeout_ms -1: for ever. */
+int sys_poll(struct pollfd *fds, unsigned int count, int timeout_ms);
+
+#endif

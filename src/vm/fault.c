@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/fault.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "vm/amap.h"
+#include "vm/as.h"
+#include "vm/object.h"
+#include "vm/pageout.h"
+#include "vm/pool.h"
+#include "vm/shown.h"
+
+/* What a step wants to happen outside of the reader section before all begins again. Beyond FAULT_UNDERWAY. */
+enum step {
+	STEP_RESTART = 2,
+	STEP_FETCH,    /* inside: nothing is in memory */
+	STEP_TRANSFER, /* f->io is ready to start */
+	STEP_RECLAIM,  /* no frame is free */
+	STEP_REFILL,   /* no leaf is in reserve */
+	STEP_WAIT,     /* somebody fills f->page; it is busy for us */
+	STEP_YIELD,    /* somebody writes the page out, or all transfers are taken */
+};
+
+/* Tries to find a frame before it is an error: other threads may take what we free. */
+enum { RECLAIM_TRIES = 64, RECLAIM_BATCH = 16, BUSY_MAX = 250 };
+
+/* fault: one page fault in progress, passed through its steps */
+struct fault {
+	struct as *as;       /* in */
+	uintptr_t va;        /* in, page aligned */
+	unsigned int access; /* in */
+	unsigned int flags;  /* in */
+
+	struct seg seg;     /* set by lookup; a copy, good inside the section */
+	struct page *page;  /* set by locate, replaced by promote; busy for us */
+	bool from_amap;     /* set by locate: the amap has it */
+	bool own;           /* set by locate: ... and shares it with no other */
+	uint32_t place;     /* set by locate: the word of a page in swap, or WORD_NONE */
+	struct io *io;      /* set by fetch */
+	bool fetched;       /* set by fetch: this fault brought the page in */
+	unsigned int tries; /* of reclaiming */
+};
+
+/* ---- the end of a transfer ---- */
+
+/* What a page that could not be filled leaves behind is met by the next fault on it, once. */
+static void fill_failed(struct pool *pool, struct page *page, int error, bool wanted)
+{
+	pool_count_add(pool, COUNT_FILL_ERRORS, 1);
+	if (page->id.owner == NULL)
+		return;
+	if (wanted) {
+		page->state = PAGE_FAILED;
+		page->error = (uint8_t)-error;
+		return;
+	}
+	leaf_set(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
+		page->id.index, WORD_NONE);
+	page->id.owner = NULL;
+}
+
+static void fill_done(struct io *io)
+{
+	struct pool *pool = io->pool;
+	struct ask asks[IO_ASKS_MAX];
+	unsigned int ask_count;
+
+	for (uint32_t i = 0; i < io->count && io->error == 0; i++) {
+		size_t there = min_u64(PAGE_BYTES, io->length - min_u64(io->length, i * PAGE_BYTES));
+
+		memset((char *)io->memory[i] + there, 0, PAGE_BYTES - there);
+	}
+
+	spin_take(&pool->lock);
+	for (uint32_t i = 0; i < io->count; i++) {
+		struct page *page = io->pages[i];
+
+		page->state = PAGE_CLEAN;
+		page->va = 0;
+		if (io->error < 0)
+			fill_failed(pool, page, io->error, i == 0);
+		if (page->id.owner != NULL && page->state == PAGE_CLEAN) {
+			/* The place in swap is given up when the page comes in, so this is its only copy. */
+			if (page->swapped) {
+				pool_give_swap(pool, page->epoch);
+				page->state = PAGE_DIRTY;
+			}
+			policy_insert(&pool->policy, page);
+		}
+		pool_unbusy(pool, page);
+	}
+	ask_count = io->ask_count;
+	memcpy(asks, io->asks, sizeof(asks));
+	io->finished = true;
+	if (io->left)
+		pool_give_io(pool, io);
+	spin_give(&pool->lock);
+
+	for (unsigned int i = 0; i < ask_count; i++) {
+		int r = fault_handle(asks[i].as, asks[i].va, asks[i].access, FAULT_NOWAIT);
+
+		if (r < 0)
+			fault_fail(asks[i].as, asks[i].va);
+	}
+}
+
+void fault_fail(struct as *as, uintptr_t va)
+{
+	if (as->pmap->ops->poison != NULL)
+		(void)as->pmap->ops->poison(as->pmap, align_down(va, PAGE_BYTES));
+}
+
+/* ---- fetch: everything up to the start of a transfer ---- */
+
+/* A frame that becomes page `index` of an owner whose word for it is in `leaf`. With the lock. */
+static void give_identity(struct page *page, const void *owner, struct leaf *leaf, uint64_t index)
+{
+	page->id.owner = owner;
+	page->id.index = index;
+	page->id.home = owner == leaf ? NULL : &((struct object *)(uintptr_t)owner)->home;
+	leaf_set(leaf, index, word_of_frame(page->id.frame));
+}
+
+static void add_to_io(struct io *io, struct page *page)
+{
+	page->state = PAGE_FILLING;
+	page->va = (uintptr_t)io;
+	io->pages[io->count++] = page;
+}
+
+/* One more page of an object joins a get. With the lock. 0, STEP_RESTART when it is there already, or what is missing. */
+static int join_get(struct pool *pool, struct io *io, struct object *object, uint64_t index)
+{
+	struct page *page;
+	struct leaf *leaf;
+
+	if (sparse_get(&object->pages, index, NULL) != WORD_NONE)
+		return STEP_RESTART;
+	leaf = sparse_own(&object->pages, index, &pool->blocks);
+	if (leaf == NULL)
+		return STEP_REFILL;
+	page = pool_take(pool);
+	if (page == NULL)
+		return STEP_RECLAIM;
+	page->ahead = io->count > 0;
+	give_identity(page, object, leaf, index);
+	add_to_io(io, page);
+	return 0;
+}
+
+/* Up to `count` pages from `first` on become FILLING. 0, or a step. */
+static int begin_get(struct object *object, uint64_t first, uint32_t count, uint64_t size, struct io **out)
+{
+	struct pool *pool = object->pool;
+	struct io *io;
+	int r = STEP_YIELD;
+
+	count = (uint32_t)min_u64(count, min_u64(IO_PAGES_MAX, ((size - 1) >> PAGE_SHIFT) + 1 - first));
+	spin_take(&pool->lock);
+	if (pool_should_begin(pool))
+		count = 1; /* under pressure nothing is read ahead */
+	io = pool_take_io(pool);
+	for (uint32_t i = 0; io != NULL && i < count; i++) {
+		r = join_get(pool, io, object, first + i);
+		if (r != 0)
+			break;
+	}
+	if (io != NULL && io->count == 0)
+		pool_give_io(pool, io);
+	if (io == NULL || io->count == 0) {
+		spin_give(&pool->lock);
+		return r;
+	}
+	spin_give(&pool->lock);
+
+	io->kind = IO_GET;
+	io->object = object;
+	io->first = first;
+	io->length = min_u64((uint64_t)io->count << PAGE_SHIFT, size - (first << PAGE_SHIFT));
+	io->done = fill_done;
+	pool_count_add(pool, COUNT_FILLS, io->count);
+	pool_count_add(pool, COUNT_AHEAD, io->count - 1);
+	*out = io;
+	return STEP_TRANSFER;
+}
+
+/* A private page that is nowhere yet begins as zeros. */
+static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot)
+{
+	struct leaf *leaf = NULL;
+	struct page *page;
+	void *memory;
+
+	spin_take(&pool->lock);
+	page = pool_take(pool);
+	spin_give(&pool->lock);
+	if (page == NULL)
+		return STEP_RECLAIM;
+	if (pool_stage(pool, page, &memory) == 0)
+		memset(memory, 0, PAGE_BYTES);
+	else
+		memory = NULL;
+
+	spin_take(&pool->lock);
+	if (memory != NULL)
+		leaf = amap_own(amap, slot);
+	/* Somebody else may have been faster. */
+	if (leaf != NULL && amap_get(amap, slot, NULL) == WORD_NONE) {
+		give_identity(page, leaf, leaf, slot);
+		page->own = true;
+		page->state = PAGE_DIRTY;
+		policy_insert(&pool->policy, page);
+		pool_count_add(pool, COUNT_ZEROS, 1);
+	}
+	pool_unbusy(pool, page);
+	spin_give(&pool->lock);
+	if (memory == NULL)
+		return -ENOMEM;
+	return leaf == NULL ? STEP_REFILL : STEP_RESTART;
+}
+
+/* The page of which `words` says at `index` that it is in swap comes back. */
+static int begin_swap_in(struct pool *pool, const struct sparse *words, const struct object *object,
+	uint64_t index, struct io **out)
+{
+	struct leaf *leaf;
+	uint32_t word;
+	struct page *page = NULL;
+	struct io *io;
+
+	spin_take(&pool->lock);
+	word = sparse_get(words, index, &leaf);
+	io = pool_take_io(pool);
+	if (io != NULL && (word & WORD_SWAP) != 0)
+		page = pool_take(pool);
+	if (page == NULL) {
+		if (io != NULL)
+			pool_give_io(pool, io);
+		spin_give(&pool->lock);
+		if (io == NULL)
+			return STEP_YIELD;
+		return (word & WORD_SWAP) != 0 ? STEP_RECLAIM : STEP_RESTART;
+	}
+	give_identity(page, object != NULL ? (const void *)object : (const void *)leaf, leaf, index);
+	page->own = object == NULL;
+	page->swapped = true;
+	page->epoch = word & ~WORD_SWAP;
+	add_to_io(io, page);
+	spin_give(&pool->lock);
+
+	io->kind = IO_GET;
+	io->object = pool->swap;
+	io->first = page->epoch;
+	io->length = PAGE_BYTES;
+	io->done = fill_done;
+	pool_count_add(pool, COUNT_FILLS, 1);
+	*out = io;
+	return STEP_TRANSFER;
+}
+
+/* Page `index` of an object is not in memory. With nobody's lock. */
+static int fetch_object(struct object *object, uint64_t index, uint32_t place, enum ahead_advice advice,
+	bool alone, struct io **io)
+{
+	struct ahead_plan plan = { .count = 1 };
+	uint64_t size;
+	int r;
+
+	r = object_size(object, &size);
+	if (r < 0)
+		return r;
+	if (index >= (size + PAGE_BYTES - 1) >> PAGE_SHIFT)
+		return -ENXIO;
+	if ((place & WORD_SWAP) != 0)
+		return begin_swap_in(object->pool, &object->pages, object, index, io);
+	if (object_is_memory(object))
+		return begin_get(object, index, 1, size, io); /* of nowhere: zeros */
+	if (!alone) {
+		spin_take(&object->pool->lock);
+		plan = readahead_plan(&object->ahead, index, advice);
+		spin_give(&object->pool->lock);
+	}
+	return begin_get(object, index, plan.count, size, io);
+}
+
+/* ---- waiting, outside of everything ---- */
+
+/* Starts the transfer and, unless nobody waits for it, sees it through. STEP_RESTART, FAULT_UNDERWAY. */
+static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
+{
+	struct object *object = io->object;
+	bool finished;
+
+	for (uint32_t i = 0; i < io->count && io->error == 0; i++)
+		io->error = pool_stage(pool, io->pages[i], &io->memory[i]);
+	io->later = ask != NULL;
+	if (object->ops->start == NULL)
+		io->length = 0; /* it is memory: what was never there is zeros */
+	if (io->error < 0 || object->ops->start == NULL)
+		io->done(io);
+	else
+		object->ops->start(object, io);
+
+	spin_take(&pool->lock);
+	finished = io->finished;
+	if (!finished && ask != NULL) {
+		if (ask->as != NULL)
+			io->asks[io->ask_count++] = *ask;
+		io->left = true;
+	}
+	while (!finished && ask == NULL) {
+		spin_give(&pool->lock);
+		if (object->ops->reap == NULL || object->ops->reap(object, 1) <= 0)
+			lock_yield();
+		spin_take(&pool->lock);
+		finished = io->finished;
+	}
+	if (finished)
+		pool_give_io(pool, io);
+	spin_give(&pool->lock);
+	return finished ? STEP_RESTART : FAULT_UNDERWAY;
+}
+
+/* Somebody else fills the page, which is busy for us, so its owner stays too. */
+static void wait_for_fill(struct pool *pool, struct page *page)
+{
+	struct object *source = NULL;
+
+	spin_take(&pool->lock);
+	if (page->state == PAGE_FILLING && page->id.owner != NULL)
+		source = ((struct io *)(uintptr_t)page->va)->object;
+	spin_give(&pool->lock);
+	if (source == NULL || source->ops->reap == NULL || source->ops->reap(source, 1) <= 0)
+		lock_yield();
+	spin_take(&pool->lock);
+	pool_unbusy(pool, page);
+	spin_give(&pool->lock);
+}
+
+static int reclaim_frame(struct pool *pool, unsigned int *tries)
+{
+	pool_count_add(pool, COUNT_INLINE_EVICTIONS, 1);
+	if (pageout_evict(pool, RECLAIM_BATCH) > 0)
+		return STEP_RESTART;
+	if (!atomic_load(&pool->evicting) && ++*tries >= RECLAIM_TRIES)
+		return -ENOMEM;
+	lock_yield();
+	return STEP_RESTART;
+}
+
+static int refill(struct pool *pool, unsigned int flags)
+{
+	int r;
+
+	if ((flags & FAULT_ALLOCATE) == 0)
+		return -EAGAIN;
+	r = pool_refill(pool);
+	return r < 0 ? r : STEP_RESTART;
+}
+
+/* What a step asked for, done outside of the reader section. */
+static int between(struct fault *f, int step)
+{
+	struct pool *pool = f->as->pool;
+	const struct ask ask = { f->as, f->va, f->access };
+	const struct ask nobody = { .as = NULL };
+	bool ahead = (f->flags & FAULT_AHEAD) != 0;
+
+	pool_count_add(pool, COUNT_RESTARTS, 1);
+	switch (step) {
+	case STEP_TRANSFER:
+		f->fetched = true;
+		return transfer(pool, f->io, (f->flags & FAULT_NOWAIT) == 0 ? NULL : ahead ? &nobody : &ask);
+	case STEP_RECLAIM: return reclaim_frame(pool, &f->tries);
+	case STEP_REFILL: return refill(pool, f->flags);
+	case STEP_WAIT: wait_for_fill(pool, f->page); return STEP_RESTART;
+	case STEP_YIELD:
+		if ((f->flags & FAULT_NOWAIT) != 0)
+			return -EAGAIN;
+		lock_yield();
+		return STEP_RESTART;
+	default: return step;
+	}
+}
+
+/* ---- the steps ---- */
+
+static int lookup(struct fault *f)
+{
+	const struct seg *seg = as_seg(f->as, f->va);
+
+	if (seg == NULL || seg->range.start > f->va)
+		return -EFAULT;
+	/* As on x86: what may be written or executed may be read. */
+	if (seg->range.prot == 0 || (f->access == PMAP_WRITE && (seg->range.prot & PMAP_WRITE) == 0) ||
+		(seg->range.flags & PMAP_RESERVED) != 0)
+		return -EACCES;
+	f->seg = *seg;
+	return 0;
+}
+
+/* A fill that failed: told once, then it may be tried again. With the lock. */
+static int take_failure(struct pool *pool, struct page *page, struct leaf *leaf)
+{
+	int error = -(int)page->error;
+
+	leaf_set(leaf, page->id.index, page->swapped ? WORD_SWAP | page->epoch : WORD_NONE);
+	pool_forget(pool, page);
+	return error;
+}
+
+/* Somebody fills the page already: be told when it is there, or wait. With the lock. */
+static int join_fill(struct fault *f, struct page *page)
+{
+	struct io *io = (struct io *)(uintptr_t)page->va;
+
+	if ((f->flags & FAULT_AHEAD) != 0)
+		return FAULT_UNDERWAY;
+	if ((f->flags & FAULT_NOWAIT) == 0) {
+		page->busy++;
+		f->page = page;
+		return STEP_WAIT;
+	}
+	if (io->ask_count == IO_ASKS_MAX)
+		return -EAGAIN;
+	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access };
+	return FAULT_UNDERWAY;
+}
+
+/* Makes the page of a word busy for this fault. With the lock. */
+static int claim_page(struct fault *f, uint32_t word, struct leaf *leaf)
+{
+	struct page *page = pool_page(f->as->pool, word);
+
+	if (page->busy > BUSY_MAX || page->state == PAGE_WRITING)
+		return STEP_YIELD;
+	if (page->state == PAGE_FILLING)
+		return join_fill(f, page);
+	if (page->state == PAGE_FAILED && !page->dirty)
+		return take_failure(f->as->pool, page, leaf);
+	page->busy++;
+	f->page = page;
+	return 0;
+}
+
+static int locate(struct fault *f)
+{
+	const struct seg *seg = &f->seg;
+	uint32_t word = WORD_NONE;
+	struct leaf *leaf = NULL;
+	int r = STEP_FETCH;
+
+	spin_take(&f->as->pool->lock);
+	f->own = false;
+	if (seg->amap != NULL)
+		word = amap_get(seg->amap, seg_slot(seg, f->va), &leaf);
+	if (word != WORD_NONE)
+		f->own = amap_owns(seg->amap, seg_slot(seg, f->va), leaf);
+	f->from_amap = word != WORD_NONE;
+	if (word == WORD_NONE && seg->object != NULL)
+		word = sparse_get(&seg->object->pages, seg_index(seg, f->va), &leaf);
+	f->place = word;
+	if (word_is_frame(word))
+		r = claim_page(f, word, leaf);
+	spin_give(&f->as->pool->lock);
+	return r;
+}
+
+static enum ahead_advice advice_of(const struct seg *seg)
+{
+	if ((seg->range.flags & PMAP_RANDOM) != 0)
+		return AHEAD_RANDOM;
+	return (seg->range.flags & PMAP_SEQUENTIAL) != 0 ? AHEAD_SEQUENTIAL : AHEAD_NORMAL;
+}
+
+static int fetch(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+	const struct seg *seg = &f->seg;
+
+	if (f->from_amap)
+		return begin_swap_in(pool, &seg->amap->words, NULL, seg_slot(seg, f->va), &f->io);
+	if (seg->object == NULL)
+		return make_zeros(pool, seg->amap, seg_slot(seg, f->va));
+	return fetch_object(seg->object, seg_index(seg, f->va), f->place, advice_of(seg),
+		(f->flags & FAULT_AHEAD) != 0, &f->io);
+}
+
+/* Puts the copy into the amap, unless somebody else has put one there meanwhile. With the lock. */
+static int install_copy(struct fault *f, struct page *copy)
+{
+	const struct seg *seg = &f->seg;
+	struct pool *pool = f->as->pool;
+	uint64_t slot = seg_slot(seg, f->va);
+	struct leaf *leaf = amap_own(seg->amap, slot);
+	uint32_t before = f->from_amap ? word_of_frame(f->page->id.frame) : WORD_NONE;
+
+	if (leaf == NULL)
+		return STEP_REFILL;
+	/* To own the leaf may have brought a page up that was shared with the dead: then it need not be copied. */
+	if (amap_get(seg->amap, slot, NULL) != before || leaf->words[slot % LEAF_WORDS] != WORD_NONE)
+		if (leaf->words[slot % LEAF_WORDS] != WORD_GONE)
+			return STEP_RESTART;
+	give_identity(copy, leaf, leaf, slot);
+	copy->own = true;
+	copy->state = PAGE_DIRTY;
+	policy_insert(&pool->policy, copy);
+	return 0;
+}
+
+static int copy_page(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+	struct page *copy;
+	void *from;
+	void *to;
+	int r;
+
+	spin_take(&pool->lock);
+	copy = pool_take(pool);
+	spin_give(&pool->lock);
+	if (copy == NULL)
+		return STEP_RECLAIM;
+	r = pool_stage(pool, copy, &to);
+	if (r == 0)
+		r = pool_stage(pool, f->page, &from);
+	if (r == 0)
+		memcpy(to, from, PAGE_BYTES);
+
+	spin_take(&pool->lock);
+	if (r == 0)
+		r = install_copy(f, copy);
+	if (r == 0) {
+		pool_unbusy(pool, f->page);
+		f->page = copy;
+		f->own = true;
+		pool_count_add(pool, COUNT_COPIES, 1);
+	} else {
+		pool_unbusy(pool, copy);
+	}
+	spin_give(&pool->lock);
+	return r;
+}
+
+static void let_go(struct fault *f)
+{
+	spin_take(&f->as->pool->lock);
+	pool_unbusy(f->as->pool, f->page);
+	spin_give(&f->as->pool->lock);
+}
+
+static int promote(struct fault *f)
+{
+	int r = 0;
+
+	if (f->access == PMAP_WRITE && (f->seg.range.flags & PMAP_SHARED) == 0 && !f->own)
+		r = copy_page(f);
+	if (r != 0)
+		let_go(f);
+	return r;
+}
+
+/* What the page table may allow without asking again. */
+static unsigned int entry_prot(const struct fault *f)
+{
+	unsigned int prot = f->seg.range.prot | PMAP_READ; /* as on x86 */
+
+	if ((f->seg.range.flags & PMAP_SHARED) == 0 && !f->own)
+		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to copy it first */
+	if ((f->as->pmap->can & PMAP_CAN_HARVEST) == 0 && f->access != PMAP_WRITE)
+		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to be noticed */
+	return f->access == PMAP_WRITE ? prot | PMAP_WRITTEN : prot;
+}
+
+static void note_use(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+	struct page *page = f->page;
+
+	if (f->access == PMAP_WRITE && (f->as->pmap->can & PMAP_CAN_HARVEST) == 0 &&
+		page->state == PAGE_CLEAN)
+		page->state = PAGE_DIRTY;
+	if (page->ahead) {
+		pool_count_add(pool, COUNT_AHEAD_USED, 1);
+	} else if (!f->fetched) {
+		policy_seen(&pool->policy, page);
+		pool_count_add(pool, COUNT_MINOR, 1);
+	}
+	page->ahead = false;
+	pool_count_add(pool, COUNT_FAULTS, 1);
+}
+
+static int enter(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+	struct page *page = f->page;
+	int r = 0;
+
+	if ((f->flags & FAULT_AHEAD) != 0) {
+		let_go(f);
+		return 0;
+	}
+	/* Remembered first: nobody may think that the page is hidden while it is being entered. */
+	spin_take(&pool->lock);
+	shown_add(page, f->as, f->va);
+	note_use(f);
+	spin_give(&pool->lock);
+
+	r = f->as->pmap->ops->enter(f->as->pmap, f->va, &page->id, entry_prot(f));
+	spin_take(&pool->lock);
+	if (r == 0 && (f->flags & FAULT_PIN) != 0)
+		page->pins++;
+	pool_unbusy(pool, page);
+	spin_give(&pool->lock);
+	return r;
+}
+
+static int fault_once(struct fault *f)
+{
+	unsigned int phase = as_enter(f->as);
+	int r;
+
+	r = lookup(f);
+	if (r == 0)
+		r = locate(f);
+	if (r == STEP_FETCH)
+		r = fetch(f);
+	if (r == 0)
+		r = promote(f);
+	if (r == 0)
+		r = enter(f);
+	as_leave(f->as, phase);
+	return r;
+}
+
+int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int flags)
+{
+	struct fault f = { .as = as, .va = align_down(va, PAGE_BYTES), .access = access, .flags = flags };
+	int r;
+
+	if (as->pool->hostile)
+		(void)pageout_evict(as->pool, EVICT_MAX);
+	do {
+		r = fault_once(&f);
+		if (r > FAULT_UNDERWAY)
+			r = between(&f, r);
+	} while (r == STEP_RESTART);
+	return r;
+}
+
+/* ---- beside mappings ---- */
+
+void fault_unpin(struct as *as, uintptr_t va)
+{
+	struct fault f = { .as = as, .va = align_down(va, PAGE_BYTES), .access = PMAP_READ };
+	unsigned int phase = as_enter(as);
+
+	if (lookup(&f) == 0 && locate(&f) == 0) {
+		spin_take(&as->pool->lock);
+		pool_unpin(as->pool, f.page);
+		pool_unbusy(as->pool, f.page);
+		spin_give(&as->pool->lock);
+	}
+	as_leave(as, phase);
+}
+
+/* One look for a page of an object. 0: found and busy. */
+static int object_once(struct object *object, uint64_t index, struct fault *f)
+{
+	struct pool *pool = object->pool;
+	struct leaf *leaf;
+	uint32_t word;
+	int r = STEP_FETCH;
+
+	spin_take(&pool->lock);
+	word = sparse_get(&object->pages, index, &leaf);
+	if (word_is_frame(word))
+		r = claim_page(f, word, leaf);
+	spin_give(&pool->lock);
+	return r == STEP_FETCH ? fetch_object(object, index, word, AHEAD_RANDOM, true, &f->io) : r;
+}
+
+int fault_object_page(struct object *object, uint64_t index, struct page **page)
+{
+	struct as nowhere = { .pool = object->pool };
+	struct fault f = { .as = &nowhere, .flags = FAULT_ALLOCATE };
+	int r;
+
+	do {
+		r = object_once(object, index, &f);
+		if (r > FAULT_UNDERWAY)
+			r = between(&f, r);
+	} while (r == STEP_RESTART);
+	if (r == 0)
+		*page = f.page;
+	return r;
+}

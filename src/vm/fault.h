@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm/fault.h - a page fault, from the address to the data: one function for every door.
+ *
+ *	inline signal  -.                                              .--> the instruction runs again
+ *	handler thread  |-->  fault_handle(as, va, access, flags)  ----|--> FAULT_UNDERWAY: the completion will enter the page
+ *	pin             |                                              |    and wake who waits
+ *	prefetch       -'                                              '--> -errno: the door says how (signal, poison, return)
+ *
+ *	           in memory       in swap         only in the object   nowhere
+ *	read    amap page, or   fetch, restart   fetch, restart       zeros, restart        enter: an object's page in a private
+ *	        object page                                                                 segment read-only
+ *	write   amap page; or   fetch, restart   fetch, restart       zeros, restart        enter: writable; first copied when
+ *	        copy it first                                                               the segment is private
+ *
+ * Each step either is done or changes something and begins again from the lookup: a transfer, an eviction, a map that
+ * changed need no case of their own after that. No step sleeps while it holds anything but a busy mark on one page.
+ *
+ * Prefetch is a fault nobody waits for: FAULT_AHEAD fetches and leaves entering to the first touch; FAULT_NOWAIT returns
+ * when the transfer has begun.
+ */
+#ifndef VM_FAULT_H
+#define VM_FAULT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct as;
+struct io;
+
+enum fault_flag {
+	FAULT_NOWAIT =
+		1 << 0, /* do not wait for transfers: FAULT_UNDERWAY, or -EAGAIN to be asked again later */
+	FAULT_AHEAD = 1 << 1,    /* bring it into memory only; implies no entering */
+	FAULT_PIN = 1 << 2,      /* neither unmapped nor evicted until fault_unpin() */
+	FAULT_ALLOCATE = 1 << 3, /* not in a signal handler: the reserve may be refilled here */
+};
+
+enum { FAULT_UNDERWAY = 1 };
+
+/*
+ * access is PMAP_READ or PMAP_WRITE. 0, FAULT_UNDERWAY, or
+ *   -EFAULT  no segment there              SIGSEGV, SEGV_MAPERR
+ *   -EACCES  its protection forbids that   SIGSEGV, SEGV_ACCERR
+ *   -ENXIO   beyond the end of the object  SIGBUS
+ *   -ENOMEM  no frame can be had           SIGBUS
+ *   -EAGAIN  the reserve is used up, or FAULT_NOWAIT and somebody is at it: ask again
+ *   other    what the transfer said        SIGBUS
+ */
+int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int flags);
+
+/* Takes the pin of FAULT_PIN back. The segment is still there. */
+void fault_unpin(struct as *as, uintptr_t va);
+
+/* Nobody can serve va: it is poisoned if the engine can, and whoever waits is woken by that. */
+void fault_fail(struct as *as, uintptr_t va);
+
+/* Bytes of a page that are nowhere yet: for object_write and the like. The page is busy; give it back by pool_unbusy().
+ * -EAGAIN as above. */
+struct object;
+struct page;
+int fault_object_page(struct object *object, uint64_t index, struct page **page);
+
+#endif

@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/pageout.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "vm/as.h"
+#include "vm/object.h"
+#include "vm/pool.h"
+#include "vm/shown.h"
+
+/* ---- one at a time ---- */
+
+static bool begin(struct pool *pool, struct evict **evict)
+{
+	if (atomic_exchange(&pool->evicting, true))
+		return false;
+	*evict = &pool->evict;
+	pool->evict.pool = pool;
+	pool->evict.object = NULL;
+	pool->evict.first = 0;
+	pool->evict.last = UINT64_MAX;
+	pool->evict.keep = false;
+	pool->evict.want = 0;
+	pool->evict.refused = false;
+	pool->evict.error = 0;
+	return true;
+}
+
+static void end(struct pool *pool)
+{
+	atomic_store(&pool->evicting, false);
+}
+
+/* ---- choose ---- */
+
+/* Its bytes are nowhere else, and there is no swap to take them. */
+static bool homeless(const struct pool *pool, const struct page *page)
+{
+	return pool->swap == NULL && (page->own || object_is_memory(page->id.owner));
+}
+
+static bool may_go(void *user, struct page *page)
+{
+	struct evict *evict = user;
+
+	if (page->busy > 0 || page->pins > 0 || page->state == PAGE_WRITING)
+		return false;
+	if (page->state == PAGE_FAILED && !page->dirty)
+		return false;
+	return !homeless(evict->pool, page) && !shown_locked(&evict->sections, page);
+}
+
+static void take_page(struct evict *evict, struct page *page)
+{
+	page->dirty = page->state == PAGE_DIRTY || page->state == PAGE_FAILED;
+	page->state = PAGE_WRITING;
+	evict->pages[evict->count++] = page;
+}
+
+static void choose_victims(struct evict *evict)
+{
+	while (evict->count < evict->want) {
+		struct page *page = policy_victim(&evict->pool->policy, may_go, evict);
+
+		if (page == NULL)
+			return;
+		take_page(evict, page);
+	}
+}
+
+/* What was written of an object, or all of it when frames shall go: from evict->first on, as many as fit. */
+static void choose_of_object(struct evict *evict)
+{
+	const struct sparse *pages = &evict->object->pages;
+	uint64_t index = evict->first;
+
+	for (; (index = sparse_next(pages, index, evict->last)) != UINT64_MAX; index++) {
+		uint32_t word = sparse_get(pages, index, NULL);
+		struct page *page = word_is_frame(word) ? pool_page(evict->pool, word) : NULL;
+
+		if (evict->count == evict->want)
+			break;
+		if (page == NULL || page->state == PAGE_FILLING || page->state == PAGE_WRITING)
+			continue;
+		if (evict->keep ? page->state == PAGE_CLEAN || (page->state == PAGE_FAILED && !page->dirty)
+				: !may_go(evict, page))
+			continue;
+		if (page->busy > 0) {
+			if (evict->count > 0)
+				break; /* in the next batch */
+			spin_give(&evict->pool->lock);
+			lock_yield();
+			spin_take(&evict->pool->lock);
+			index--;
+			continue;
+		}
+		if (!evict->keep)
+			policy_remove(&evict->pool->policy, page);
+		take_page(evict, page);
+	}
+	evict->first = index;
+}
+
+static void evict_choose(struct evict *evict)
+{
+	evict->count = 0;
+	spin_take(&evict->pool->lock);
+	if (evict->object != NULL)
+		choose_of_object(evict);
+	else
+		choose_victims(evict);
+	spin_give(&evict->pool->lock);
+}
+
+/* ---- unmap ---- */
+
+static bool shown_before(const struct shown *a, const struct shown *b)
+{
+	return a->space != b->space ? a->space < b->space : a->va < b->va;
+}
+
+/* qsort() may allocate, which a signal handler must not. */
+static void sort_shown(struct shown *list, uint32_t count)
+{
+	for (uint32_t gap = count / 2; gap > 0; gap /= 2)
+		for (uint32_t i = gap; i < count; i++) {
+			struct shown item = list[i];
+			uint32_t j = i;
+
+			for (; j >= gap && shown_before(&item, &list[j - gap]); j -= gap)
+				list[j] = list[j - gap];
+			list[j] = item;
+		}
+}
+
+static void list_shown(struct evict *evict)
+{
+	evict->shown_count = 0;
+	for (uint32_t i = 0; i < evict->count; i++) {
+		struct page *page = evict->pages[i];
+
+		/* A pinned page is written where it stands: who pinned it for the kernel or a device answers for its stores. */
+		if (page->pins > 0 || page->maps == MAPPED_NOWHERE)
+			continue;
+		if (page->maps == MAPPED_MANY) {
+			shown_hide_page(evict->pool, &evict->sections, page);
+			continue;
+		}
+		evict->shown[evict->shown_count++] = (struct shown){ page->va, page, page->space };
+	}
+	sort_shown(evict->shown, evict->shown_count);
+}
+
+/* The run of entries from `from` on that are in one space; its spans, neighbours joined. */
+static uint32_t make_spans(struct evict *evict, uint32_t from, size_t *span_count)
+{
+	uint32_t i = from;
+	size_t n = 0;
+
+	for (; i < evict->shown_count && evict->shown[i].space == evict->shown[from].space; i++) {
+		uintptr_t va = evict->shown[i].va;
+
+		if (n > 0 && evict->spans[n - 1].end == va)
+			evict->spans[n - 1].end += PAGE_BYTES;
+		else
+			evict->spans[n++] = (struct pmap_span){ va, va + PAGE_BYTES };
+	}
+	*span_count = n;
+	return i;
+}
+
+static void evict_unmap(struct evict *evict)
+{
+	size_t span_count;
+
+	list_shown(evict);
+	for (uint32_t i = 0; i < evict->shown_count;) {
+		struct as *as = evict->sections.as[evict->shown[i].space];
+
+		i = make_spans(evict, i, &span_count);
+		if (as != NULL)
+			(void)as->pmap->ops->remove(as->pmap, evict->spans, span_count);
+	}
+}
+
+/* ---- ask ---- */
+
+struct asking {
+	struct evict *evict;
+	uint16_t space;
+};
+
+static void written_at(void *user, uintptr_t va)
+{
+	const struct asking *asking = user;
+	struct evict *evict = asking->evict;
+	const struct shown key = { .va = va, .space = asking->space };
+	uint32_t low = 0;
+	uint32_t high = evict->shown_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (shown_before(&evict->shown[middle], &key))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	assert(low < evict->shown_count);
+	assert(evict->shown[low].va == va);
+	evict->shown[low].page->dirty = true;
+}
+
+static void evict_ask(struct evict *evict)
+{
+	size_t span_count;
+
+	for (uint32_t i = 0; i < evict->shown_count;) {
+		struct asking asking = { evict, evict->shown[i].space };
+		struct as *as = evict->sections.as[asking.space];
+
+		i = make_spans(evict, i, &span_count);
+		if (as == NULL || (as->pmap->can & PMAP_CAN_HARVEST) == 0)
+			continue;
+		for (size_t s = 0; s < span_count; s++)
+			(void)as->pmap->ops->harvest(as->pmap, &evict->spans[s], written_at, &asking);
+	}
+	for (uint32_t i = 0; i < evict->count; i++)
+		if (evict->pages[i]->pins == 0)
+			evict->pages[i]->maps = MAPPED_NOWHERE;
+}
+
+/* ---- put ---- */
+
+static bool page_before(const struct page *a, const struct page *b)
+{
+	if (a->id.owner != b->id.owner)
+		return (uintptr_t)a->id.owner < (uintptr_t)b->id.owner;
+	return a->id.index < b->id.index;
+}
+
+static void sort_pages(struct page **list, uint32_t count)
+{
+	for (uint32_t gap = count / 2; gap > 0; gap /= 2)
+		for (uint32_t i = gap; i < count; i++) {
+			struct page *page = list[i];
+			uint32_t j = i;
+
+			for (; j >= gap && page_before(page, list[j - gap]); j -= gap)
+				list[j] = list[j - gap];
+			list[j] = page;
+		}
+}
+
+static void put_done(struct io *io)
+{
+	spin_take(&io->pool->lock);
+	io->finished = true;
+	spin_give(&io->pool->lock);
+}
+
+/* Starts it and waits. */
+static int run_io(struct pool *pool, struct io *io)
+{
+	bool finished = false;
+
+	io->done = put_done;
+	io->object->ops->start(io->object, io);
+	while (!finished) {
+		spin_take(&pool->lock);
+		finished = io->finished;
+		spin_give(&pool->lock);
+		if (!finished && (io->object->ops->reap == NULL || io->object->ops->reap(io->object, 1) <= 0))
+			lock_yield();
+	}
+	return io->error;
+}
+
+static struct io *wait_for_io(struct pool *pool)
+{
+	struct io *io = NULL;
+
+	while (io == NULL) {
+		spin_take(&pool->lock);
+		io = pool_take_io(pool);
+		spin_give(&pool->lock);
+		if (io == NULL)
+			lock_yield();
+	}
+	return io;
+}
+
+/* What the pages of an io have come to. */
+static void put_result(struct evict *evict, struct io *io, int error)
+{
+	for (uint32_t i = 0; i < io->count; i++) {
+		io->pages[i]->dirty = error < 0;
+		io->pages[i]->error = (uint8_t)-error;
+	}
+	pool_count_add(evict->pool, error < 0 ? COUNT_PUT_ERRORS : COUNT_PUT, io->count);
+	if (error < 0 && evict->error == 0)
+		evict->error = error;
+}
+
+static void stage_all(struct pool *pool, struct io *io)
+{
+	for (uint32_t i = 0; i < io->count && io->error == 0; i++)
+		io->error = pool_stage(pool, io->pages[i], &io->memory[i]);
+}
+
+/* Pages i.. of the batch that are neighbours in one object, in one transfer. Returns the first that is not among them. */
+static uint32_t put_run(struct evict *evict, struct object *object, uint32_t i)
+{
+	uint64_t first = evict->pages[i]->id.index;
+	uint64_t size = 0;
+	struct io *io;
+	int r;
+
+	r = object_size(object, &size);
+	io = wait_for_io(evict->pool);
+	io->kind = IO_PUT;
+	io->object = object;
+	io->first = first;
+	while (i < evict->count && io->count < IO_PAGES_MAX && evict->pages[i]->dirty &&
+		evict->pages[i]->id.owner == object && evict->pages[i]->id.index == first + io->count)
+		io->pages[io->count++] = evict->pages[i++];
+
+	/* Beyond the end there is nothing to put: the object was cut. */
+	io->length = first << PAGE_SHIFT >= size
+		? 0
+		: min_u64((uint64_t)io->count << PAGE_SHIFT, size - (first << PAGE_SHIFT));
+	if (r == 0 && io->length > 0) {
+		stage_all(evict->pool, io);
+		r = io->error < 0 ? io->error : run_io(evict->pool, io);
+	}
+	put_result(evict, io, r);
+	if (r < 0) {
+		int none = 0;
+
+		(void)atomic_compare_exchange_strong(&object->put_error, &none, r);
+	}
+	spin_take(&evict->pool->lock);
+	pool_give_io(evict->pool, io);
+	spin_give(&evict->pool->lock);
+	return i;
+}
+
+/* To swap; the place is kept in page->epoch until free. */
+static void put_in_swap(struct evict *evict, struct page *page)
+{
+	struct pool *pool = evict->pool;
+	struct io *io = wait_for_io(pool);
+	uint32_t place;
+	int r = -ENOSPC;
+
+	spin_take(&pool->lock);
+	place = pool_take_swap(pool);
+	spin_give(&pool->lock);
+	io->kind = IO_PUT;
+	io->object = pool->swap;
+	io->first = place;
+	io->length = PAGE_BYTES;
+	io->pages[io->count++] = page;
+	if (place != UINT32_MAX) {
+		stage_all(pool, io);
+		r = io->error < 0 ? io->error : run_io(pool, io);
+	}
+	put_result(evict, io, r);
+	page->epoch = place;
+
+	spin_take(&pool->lock);
+	if (r < 0 && place != UINT32_MAX)
+		pool_give_swap(pool, place);
+	pool_give_io(pool, io);
+	spin_give(&pool->lock);
+}
+
+static void evict_put(struct evict *evict)
+{
+	sort_pages(evict->pages, evict->count);
+	for (uint32_t i = 0; i < evict->count;) {
+		struct page *page = evict->pages[i];
+		struct object *object = (struct object *)(uintptr_t)page->id.owner;
+
+		if (object == NULL || !page->dirty) {
+			i++;
+		} else if (page->own || object_is_memory(object)) {
+			if (!evict->keep)
+				put_in_swap(evict, page);
+			i++;
+		} else if (object->epochs && evict->object == NULL) {
+			evict->refused = true; /* E2 */
+			i++;
+		} else {
+			i = put_run(evict, object, i);
+		}
+	}
+}
+
+/* ---- free ---- */
+
+static void set_word(struct page *page, uint32_t word)
+{
+	struct leaf *leaf = (struct leaf *)(uintptr_t)page->id.owner;
+
+	if (!page->own)
+		leaf = sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index);
+	leaf_set(leaf, page->id.index, word);
+}
+
+/* Back to where it was, with what we know now. */
+static void keep_page(struct evict *evict, struct page *page)
+{
+	bool memory = page->own || object_is_memory(page->id.owner);
+
+	if (page->dirty || memory) {
+		page->state = page->error != 0 ? PAGE_FAILED : PAGE_DIRTY;
+	} else {
+		page->state = PAGE_CLEAN;
+		page->epoch = ((const struct object *)page->id.owner)->epoch;
+	}
+	if (page->state != PAGE_FAILED)
+		page->dirty = false;
+	if (page->queue == QUEUE_NONE)
+		policy_insert(&evict->pool->policy, page);
+}
+
+static void free_page(struct evict *evict, struct page *page)
+{
+	struct pool *pool = evict->pool;
+	bool swapped = page->own || object_is_memory(page->id.owner);
+
+	if (page->ahead) {
+		pool_count_add(pool, COUNT_AHEAD_WASTED, 1);
+		readahead_wasted(&((struct object *)(uintptr_t)page->id.owner)->ahead);
+	}
+	/* A page of memory that was never stored into is dirty too: it was made so. */
+	set_word(page, swapped ? WORD_SWAP | page->epoch : WORD_NONE);
+	policy_gone(&pool->policy, page);
+	page->state = PAGE_CLEAN;
+	page->dirty = false;
+	pool_forget(pool, page);
+	pool_count_add(pool, COUNT_EVICTED, 1);
+	evict->freed++;
+}
+
+static void evict_free(struct evict *evict)
+{
+	evict->freed = 0;
+	spin_take(&evict->pool->lock);
+	for (uint32_t i = 0; i < evict->count; i++) {
+		struct page *page = evict->pages[i];
+
+		if (page->id.owner == NULL) {
+			page->state = PAGE_CLEAN; /* forgotten meanwhile: somebody unmapped or cut it */
+			pool_forget(evict->pool, page);
+			evict->freed++;
+		} else if (evict->keep || page->dirty || page->pins > 0) {
+			keep_page(evict, page);
+		} else {
+			free_page(evict, page);
+		}
+	}
+	spin_give(&evict->pool->lock);
+}
+
+/* ---- the promise ---- */
+
+static uint32_t evict_batch(struct evict *evict)
+{
+	shown_enter(evict->pool, &evict->sections);
+	evict_choose(evict);
+	evict_unmap(evict);
+	evict_ask(evict);
+	shown_leave(&evict->sections);
+	evict_put(evict);
+	evict_free(evict);
+	return evict->freed;
+}
+
+/* ---- callers ---- */
+
+/* An object whose pages leave in epochs only, and has dirty ones; a reference, or NULL. */
+static struct object *find_epochs(struct pool *pool)
+{
+	struct object *found = NULL;
+
+	spin_take(&pool->lock);
+	for (uint32_t i = 0; i < pool->frame_count && found == NULL; i++) {
+		const struct page *page = &pool->pages[i];
+
+		if (page->state == PAGE_DIRTY && !page->own && page->id.owner != NULL &&
+			((const struct object *)page->id.owner)->epochs)
+			found = object_ref((struct object *)(uintptr_t)page->id.owner);
+	}
+	spin_give(&pool->lock);
+	return found;
+}
+
+uint32_t pageout_evict(struct pool *pool, uint32_t want)
+{
+	struct evict *evict;
+	uint32_t freed;
+	bool refused;
+
+	if (!begin(pool, &evict))
+		return 0;
+	evict->want = (uint32_t)min_u64(want, EVICT_MAX);
+	freed = evict_batch(evict);
+	refused = evict->refused;
+	end(pool);
+	if (freed == 0 && refused) {
+		struct object *object = find_epochs(pool);
+
+		if (object != NULL && object_flush(object, 0, UINT64_MAX, FLUSH_SYNC) == 0)
+			freed = pageout_evict(pool, want);
+		object_unref(object);
+	}
+	return freed;
+}
+
+uint32_t pageout_balance(struct pool *pool)
+{
+	uint32_t freed = 0;
+	uint32_t now = 1;
+
+	(void)pool_refill(pool); /* no memory: faults find out */
+	while (now > 0 && (pool_over(pool) > 0 || pool_should_go_on(pool))) {
+		now = pageout_evict(pool, (uint32_t)min_u64(EVICT_MAX, pool->in_use / 16 + 1));
+		freed += now;
+	}
+	return freed;
+}
+
+static struct evict *begin_for(struct object *object, uint64_t first, uint64_t last, bool keep)
+{
+	struct evict *evict;
+
+	while (!begin(object->pool, &evict))
+		lock_yield();
+	evict->object = object;
+	evict->first = first;
+	evict->last = last;
+	evict->keep = keep;
+	evict->want = EVICT_MAX;
+	return evict;
+}
+
+uint32_t pageout_range(struct object *object, uint64_t first, uint64_t last)
+{
+	struct evict *evict = begin_for(object, first, last, false);
+	uint32_t freed = 0;
+
+	do
+		freed += evict_batch(evict);
+	while (evict->first < last && evict->count > 0);
+	end(object->pool);
+	return freed;
+}
+
+static int sync_object(struct object *object)
+{
+	struct io *io = wait_for_io(object->pool);
+	int r;
+
+	io->kind = IO_SYNC;
+	io->object = object;
+	r = run_io(object->pool, io);
+	spin_take(&object->pool->lock);
+	pool_give_io(object->pool, io);
+	object->epoch++;
+	spin_give(&object->pool->lock);
+	if (r < 0) {
+		int none = 0;
+
+		(void)atomic_compare_exchange_strong(&object->put_error, &none, r);
+	}
+	return r;
+}
+
+int object_flush(struct object *object, uint64_t first, uint64_t last, enum flush_how how)
+{
+	struct evict *evict;
+	int r;
+
+	if (object->pool == NULL || object_is_memory(object))
+		return 0;
+	shown_harvest(object, first, last);
+	evict = begin_for(object, first, last, true);
+	do
+		(void)evict_batch(evict);
+	while (evict->first < last && evict->count > 0);
+	r = evict->error;
+	end(object->pool);
+
+	if (r == 0 && how == FLUSH_SYNC)
+		r = sync_object(object);
+	return r < 0 ? r : atomic_load(&object->put_error);
+}
+
+int object_take_error(struct object *object)
+{
+	return atomic_exchange(&object->put_error, 0);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "vm/object.h"
+
+/* Leaves for this many faults are kept ready: more than threads can take before pageout runs again. */
+enum { BLOCKS_READY = 256, WORD_BITS = 64 };
+
+/* A 64th of the budget is the distance of the marks, at least a frame: 8 MiB of 512 are freed in one go. */
+enum { MARK_PART = 64 };
+
+/* ---- begin and end ---- */
+
+static int check_config(const struct pool_config *config)
+{
+	uint64_t most = max_u64(config->bytes, config->bytes_max);
+
+	if (config->bytes < PAGE_BYTES || most >> PAGE_SHIFT >= WORD_GONE - 1)
+		return -EINVAL;
+	if (config->bytes_max != 0 && config->bytes > config->bytes_max)
+		return -EINVAL;
+	if (config->swap_pages >= WORD_SWAP || (config->swap == NULL) != (config->swap_pages == 0))
+		return -EINVAL;
+	return 0;
+}
+
+static void make_free_lists(struct pool *pool)
+{
+	pool->free = NO_FRAME;
+	for (uint32_t frame = pool->frame_count; frame-- > 0;) {
+		pool->pages[frame].id.frame = frame;
+		pool->pages[frame].next = pool->free;
+		pool->free = frame;
+	}
+	for (size_t i = 0; i < POOL_IOS; i++)
+		pool_give_io(pool, &pool->io_memory[i]);
+}
+
+int pool_init(struct pool *pool, const struct pool_config *config)
+{
+	size_t swap_words = (size_t)(config->swap_pages / WORD_BITS + 1);
+	int r;
+
+	r = check_config(config);
+	if (r < 0)
+		return r;
+
+	memset(pool, 0, sizeof(*pool));
+	pool->pmap = config->pmap;
+	pool->hostile = config->hostile;
+	pool->budget = (uint32_t)(config->bytes >> PAGE_SHIFT);
+	pool->frame_count = (uint32_t)(max_u64(config->bytes, config->bytes_max) >> PAGE_SHIFT);
+	atomic_store(&pool->evicting, false);
+	pool->pages = calloc(pool->frame_count, sizeof(struct page));
+	pool->io_memory = calloc(POOL_IOS, sizeof(struct io));
+	pool->swap_used = calloc(swap_words, sizeof(uint64_t));
+	r = policy_init(&pool->policy, config->policy, pool->pages, pool->frame_count);
+	if (r == 0)
+		r = pool_refill(pool);
+	if (r < 0 || pool->pages == NULL || pool->io_memory == NULL || pool->swap_used == NULL) {
+		pool_done(pool);
+		return -ENOMEM;
+	}
+	make_free_lists(pool);
+	if (config->swap != NULL) {
+		pool->swap = object_ref(config->swap);
+		pool->swap_pages = config->swap_pages;
+	}
+	return 0;
+}
+
+void pool_done(struct pool *pool)
+{
+	assert(pool->in_use == 0);
+	blocks_done(&pool->blocks);
+	policy_done(&pool->policy);
+	object_unref(pool->swap);
+	free(pool->swap_used);
+	free(pool->io_memory);
+	free(pool->pages);
+	memset(pool, 0, sizeof(*pool));
+}
+
+int pool_resize(struct pool *pool, uint64_t bytes)
+{
+	if (bytes < PAGE_BYTES || bytes >> PAGE_SHIFT > pool->frame_count)
+		return -EINVAL;
+	spin_take(&pool->lock);
+	pool->budget = (uint32_t)(bytes >> PAGE_SHIFT);
+	spin_give(&pool->lock);
+	return 0;
+}
+
+uint32_t pool_over(const struct pool *pool)
+{
+	return pool->in_use > pool->budget ? pool->in_use - pool->budget : 0;
+}
+
+static uint32_t mark(const struct pool *pool, uint32_t times)
+{
+	uint32_t distance = (uint32_t)max_u64(1, (uint64_t)pool->budget * times / MARK_PART);
+
+	return pool->budget - (uint32_t)min_u64(distance, pool->budget);
+}
+
+bool pool_should_begin(const struct pool *pool)
+{
+	return pool->in_use > mark(pool, 1);
+}
+
+bool pool_should_go_on(const struct pool *pool)
+{
+	return pool->in_use > mark(pool, 2);
+}
+
+int pool_refill(struct pool *pool)
+{
+	int r;
+
+	if (pool->blocks.count >= BLOCKS_READY)
+		return 0;
+	spin_take(&pool->lock);
+	r = blocks_refill(&pool->blocks, BLOCKS_READY);
+	spin_give(&pool->lock);
+	return r;
+}
+
+int pool_join(struct pool *pool, struct as *as, uint16_t *space)
+{
+	for (uint16_t i = 0; i < POOL_SPACES_MAX; i++) {
+		struct as *none = NULL;
+
+		if (!atomic_compare_exchange_strong(&pool->spaces[i], &none, as))
+			continue;
+		*space = i;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+void pool_leave(struct pool *pool, uint16_t space)
+{
+	spin_take(&pool->lock); /* whoever enters all spaces does so under the lock */
+	atomic_store(&pool->spaces[space], NULL);
+	spin_give(&pool->lock);
+}
+
+/* ---- frames ---- */
+
+struct page *pool_take(struct pool *pool)
+{
+	struct page *page;
+
+	if (pool->free == NO_FRAME || pool->in_use >= pool->budget)
+		return NULL;
+	page = &pool->pages[pool->free];
+	pool->free = page->next;
+	pool->in_use++;
+	*page = (struct page){ .id.frame = page->id.frame, .next = NO_FRAME, .prev = NO_FRAME, .busy = 1 };
+	return page;
+}
+
+/* F1: an orphan goes when its last user does. */
+static void free_when_unused(struct pool *pool, struct page *page)
+{
+	if (page->id.owner != NULL || page->busy > 0 || page->pins > 0 || page->state == PAGE_WRITING)
+		return;
+	assert(page->queue == QUEUE_NONE);
+	(void)pool->pmap->ops->stage(pool->pmap, &page->id, NULL);
+	page->state = PAGE_ABSENT;
+	page->next = pool->free;
+	pool->free = page->id.frame;
+	assert(pool->in_use > 0);
+	pool->in_use--;
+}
+
+void pool_forget(struct pool *pool, struct page *page)
+{
+	policy_remove(&pool->policy, page);
+	page->id.owner = NULL;
+	/* Its place in the object may be another page's a moment later: the bytes go now, whoever is busy with it. */
+	if (page->id.home != NULL)
+		(void)pool->pmap->ops->stage(pool->pmap, &page->id, NULL);
+	page->id.home = NULL;
+	free_when_unused(pool, page);
+}
+
+void pool_unbusy(struct pool *pool, struct page *page)
+{
+	assert(page->busy > 0);
+	page->busy--;
+	free_when_unused(pool, page);
+}
+
+void pool_unpin(struct pool *pool, struct page *page)
+{
+	assert(page->pins > 0);
+	page->pins--;
+	free_when_unused(pool, page);
+}
+
+int pool_stage(struct pool *pool, struct page *page, void **memory)
+{
+	return pool->pmap->ops->stage(pool->pmap, &page->id, memory);
+}
+
+/* ---- transfers ---- */
+
+struct io *pool_take_io(struct pool *pool)
+{
+	struct io *io = pool->ios;
+
+	if (io == NULL)
+		return NULL;
+	pool->ios = io->next;
+	io->next = NULL;
+	io->pool = pool;
+	io->count = 0;
+	io->length = 0;
+	io->error = 0;
+	io->ask_count = 0;
+	io->depth = 0;
+	io->later = false;
+	io->finished = false;
+	io->left = false;
+	return io;
+}
+
+void pool_give_io(struct pool *pool, struct io *io)
+{
+	io->next = pool->ios;
+	pool->ios = io;
+}
+
+/* ---- swap ---- */
+
+uint32_t pool_take_swap(struct pool *pool)
+{
+	uint64_t words = (pool->swap_pages + WORD_BITS - 1) / WORD_BITS;
+
+	for (uint64_t n = 0; n < words; n++) {
+		uint64_t word = (pool->swap_hint + n) % words;
+		uint64_t place;
+
+		if (pool->swap_used[word] == UINT64_MAX)
+			continue;
+		place = word * WORD_BITS + (uint64_t)__builtin_ctzll(~pool->swap_used[word]);
+		if (place >= pool->swap_pages)
+			continue;
+		pool->swap_used[word] |= (uint64_t)1 << (place % WORD_BITS);
+		pool->swap_hint = word;
+		return (uint32_t)place;
+	}
+	return UINT32_MAX;
+}
+
+void pool_give_swap(struct pool *pool, uint32_t place)
+{
+	assert((pool->swap_used[place / WORD_BITS] >> (place % WORD_BITS) & 1) == 1);
+	pool->swap_used[place / WORD_BITS] &= ~((uint64_t)1 << (place % WORD_BITS));
+}
+
+void pool_drop_word(struct pool *pool, uint32_t word)
+{
+	if (word_is_frame(word))
+		pool_forget(pool, pool_page(pool, word));
+	else if ((word & WORD_SWAP) != 0)
+		pool_give_swap(pool, word & ~WORD_SWAP);
+}
+
+/* ---- check ---- */
+
+void pool_check(struct pool *pool)
+{
+	uint32_t used = 0;
+	uint32_t free_count = 0;
+
+	spin_take(&pool->lock);
+	for (uint32_t frame = 0; frame < pool->frame_count; frame++) {
+		const struct page *page = &pool->pages[frame];
+
+		assert(page->id.frame == frame);
+		used += page->state != PAGE_ABSENT || page->busy > 0;
+		if (page->state == PAGE_ABSENT)
+			continue;
+		assert(page->id.owner != NULL || page->busy > 0 || page->pins > 0); /* F1 */
+		assert(page->state != PAGE_WRITING || page->busy == 0);             /* F3 */
+	}
+	for (uint32_t frame = pool->free; frame != NO_FRAME; frame = pool->pages[frame].next)
+		free_count++;
+	assert(used == pool->in_use); /* F2 */
+	assert(free_count == pool->frame_count - pool->in_use);
+	policy_check(&pool->policy);
+	spin_give(&pool->lock);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm/pool.h - every frame Quire owns, and the bound that was promised for them.
+ *
+ *	0            in_use                budget            frame_count
+ *	|--- pages with an owner ---|--- free ---|--- out of bounds ---|
+ *	                            |high.....low|
+ *
+ * in_use <= budget always, but while the budget is being lowered. Above `high` frames in use pageout should start; a fault
+ * itself evicts only when nothing is free. All of a pool is under one lock of a few hundred nanoseconds, which is not held
+ * over any transfer, any call of an engine that enters a page, or any wait.
+ *
+ * Invariants
+ *	F1  a frame is free, or has an owner that finds it again (index or leaf), or is orphaned and in use by a fault or pin
+ *	F2  in_use counts exactly the frames that are not free
+ *	F3  nobody enters a page in WRITING; who is between locate and enter shows in page->busy
+ */
+#ifndef VM_POOL_H
+#define VM_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+#include "base/sparse.h"
+#include "vm/io.h"
+#include "vm/page.h"
+#include "vm/policy.h"
+
+struct as;
+struct object;
+struct pmap;
+
+/* Transfers in flight: prefetch wants 128. Address spaces that share a pool: handles are many, spaces are few. */
+enum { POOL_IOS = 144, POOL_SPACES_MAX = 64, EVICT_MAX = 512 };
+
+enum pool_count {
+	COUNT_FAULTS,       /* handled, of any kind */
+	COUNT_MINOR,        /* found in memory */
+	COUNT_FILLS,        /* pages fetched */
+	COUNT_ZEROS,        /* pages made of nothing */
+	COUNT_COPIES,       /* copy-on-write */
+	COUNT_AHEAD,        /* pages read ahead or prefetched */
+	COUNT_AHEAD_USED,   /* ... and touched before they went */
+	COUNT_AHEAD_WASTED, /* ... and not */
+	COUNT_EVICTED,
+	COUNT_PUT, /* pages written back */
+	COUNT_PUT_ERRORS,
+	COUNT_FILL_ERRORS,
+	COUNT_INLINE_EVICTIONS, /* a fault found nothing free */
+	COUNT_RESTARTS,
+	POOL_COUNTS,
+};
+
+struct pool_config {
+	struct pmap *pmap;   /* the engine that keeps the frames */
+	uint64_t bytes;      /* budget */
+	uint64_t bytes_max;  /* the most it can be resized to; 0: bytes */
+	struct object *swap; /* where private pages go; NULL: they stay. The pool takes a reference */
+	uint64_t swap_pages; /* room in it */
+	enum policy_kind policy;
+	bool hostile; /* a test instrument: evict what can be evicted at every fault */
+};
+
+/* Reader sections in all spaces of a pool: none of them goes, and none of their segments. */
+struct sections {
+	struct as *as[POOL_SPACES_MAX]; /* NULL: not entered */
+	unsigned int phase[POOL_SPACES_MAX];
+};
+
+/* A page table entry of a page that is about to go. */
+struct shown {
+	uint64_t va;
+	struct page *page;
+	uint16_t space;
+};
+
+/* evict: one eviction in progress, passed through its steps */
+struct evict {
+	struct pool *pool;
+	const struct object *object; /* only its pages; NULL: whatever the policy names */
+	uint64_t first;              /* of them, these */
+	uint64_t last;
+	bool keep; /* write back only */
+	uint32_t want;
+	uint32_t count; /* set by choose */
+	struct page *pages[EVICT_MAX];
+	uint32_t shown_count; /* set by choose: sorted by unmap */
+	struct shown shown[EVICT_MAX];
+	struct pmap_span spans[EVICT_MAX];
+	struct sections sections;
+	uint32_t freed; /* set by free */
+	bool refused;   /* set by put: a page of an object with epochs stayed */
+	int error;      /* set by put: the first */
+};
+
+/* pool: every frame Quire owns, the budget the user gave, the eviction policy */
+struct pool {
+	struct spin lock;
+	struct pmap *pmap;
+	struct page *pages;
+	uint32_t frame_count;
+	uint32_t budget; /* frames */
+	uint32_t in_use;
+	uint32_t free; /* list */
+	bool hostile;
+	struct policy policy;
+	struct blocks blocks;
+	struct io *ios; /* free ones */
+	struct io *io_memory;
+	_Atomic(struct as *) spaces[POOL_SPACES_MAX];
+	struct object *swap;
+	uint64_t *swap_used; /* one bit a page */
+	uint64_t swap_pages;
+	uint64_t swap_hint;
+	atomic_bool evicting; /* one at a time: this struct is large, and handlers have small stacks */
+	struct evict evict;
+	atomic_uint_fast64_t counts[POOL_COUNTS];
+};
+
+/* -EINVAL bytes is under one page, or over bytes_max; -ENOMEM. */
+int pool_init(struct pool *pool, const struct pool_config *config);
+void pool_done(struct pool *pool); /* nothing is mapped any more */
+
+/* Changes the budget; the caller runs pageout until pool_over() is 0. -EINVAL: more than bytes_max. */
+int pool_resize(struct pool *pool, uint64_t bytes);
+
+/* Frames in use beyond the budget; frames in use beyond the mark at which pageout begins (above `high` it should begin,
+ * until below `low`). */
+uint32_t pool_over(const struct pool *pool);
+bool pool_should_begin(const struct pool *pool);
+bool pool_should_go_on(const struct pool *pool);
+
+/* Fills the reserve of leaves for fault handlers. Not for signal handlers. -ENOMEM. */
+int pool_refill(struct pool *pool);
+
+int pool_join(struct pool *pool, struct as *as, uint16_t *space); /* -ENOSPC: POOL_SPACES_MAX */
+void pool_leave(struct pool *pool, uint16_t space);
+
+static inline void pool_count_add(struct pool *pool, enum pool_count what, uint64_t n)
+{
+	atomic_fetch_add_explicit(&pool->counts[what], n, memory_order_relaxed);
+}
+
+/* ---- with the lock held ---- */
+
+static inline struct page *pool_page(struct pool *pool, uint32_t word)
+{
+	return &pool->pages[word_frame(word)];
+}
+
+struct page *pool_take(struct pool *pool); /* ABSENT, busy; NULL: none is free */
+
+/* Takes a page out of its queue and gives it no owner; free as soon as nobody uses it. The caller has cleared the word. */
+void pool_forget(struct pool *pool, struct page *page);
+void pool_unbusy(struct pool *pool, struct page *page);
+void pool_unpin(struct pool *pool, struct page *page);
+
+struct io *pool_take_io(struct pool *pool); /* NULL: all are in flight */
+void pool_give_io(struct pool *pool, struct io *io);
+
+/* A place in swap; UINT32_MAX when there is none. */
+uint32_t pool_take_swap(struct pool *pool);
+void pool_give_swap(struct pool *pool, uint32_t place);
+
+/* What a word stands for is wanted no more. */
+void pool_drop_word(struct pool *pool, uint32_t word);
+
+/* ---- without ---- */
+
+/* The bytes of a page. Cannot fail for a page that was staged before. */
+int pool_stage(struct pool *pool, struct page *page, void **memory);
+
+void pool_check(struct pool *pool); /* F1, F2 and Q1 */
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/shown.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "base/align.h"
+#include "vm/amap.h"
+#include "vm/object.h"
+
+void shown_enter(struct pool *pool, struct sections *sections)
+{
+	spin_take(&pool->lock);
+	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
+		struct as *as = atomic_load(&pool->spaces[i]);
+
+		sections->as[i] = as;
+		if (as != NULL)
+			sections->phase[i] = as_enter(as);
+	}
+	spin_give(&pool->lock);
+}
+
+void shown_leave(const struct sections *sections)
+{
+	for (size_t i = 0; i < POOL_SPACES_MAX; i++)
+		if (sections->as[i] != NULL)
+			as_leave(sections->as[i], sections->phase[i]);
+}
+
+void shown_add(struct page *page, const struct as *as, uintptr_t va)
+{
+	if (page->maps == MAPPED_ONCE && page->va == va && page->space == as->space)
+		return;
+	page->maps = page->maps == MAPPED_NOWHERE ? MAPPED_ONCE : MAPPED_MANY;
+	page->va = va;
+	page->space = as->space;
+}
+
+/* With the pool's lock. */
+static struct page *page_at(struct as *as, const struct seg *seg, uintptr_t va)
+{
+	uint32_t word = WORD_NONE;
+
+	if (seg->amap != NULL)
+		word = amap_get(seg->amap, seg_slot(seg, va), NULL);
+	if (word == WORD_NONE && seg->object != NULL)
+		word = sparse_get(&seg->object->pages, seg_index(seg, va), NULL);
+	return word_is_frame(word) ? pool_page(as->pool, word) : NULL;
+}
+
+void shown_written(struct pool *pool, struct page *page)
+{
+	page->dirty = page->dirty || page->state == PAGE_WRITING;
+	if (page->state == PAGE_CLEAN)
+		page->state = PAGE_DIRTY;
+	policy_seen(&pool->policy, page);
+}
+
+/* ---- a range ---- */
+
+struct within {
+	struct as *as;
+	const struct seg *seg;
+};
+
+static void written_at(void *user, uintptr_t va)
+{
+	const struct within *within = user;
+	struct pool *pool = within->as->pool;
+	struct page *page;
+
+	spin_take(&pool->lock);
+	page = page_at(within->as, within->seg, va);
+	if (page != NULL)
+		shown_written(pool, page);
+	spin_give(&pool->lock);
+}
+
+static void ask_written(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
+{
+	const struct pmap_span span = { start, end };
+	struct within within = { .as = as, .seg = seg };
+
+	if ((as->pmap->can & PMAP_CAN_HARVEST) != 0)
+		(void)as->pmap->ops->harvest(as->pmap, &span, written_at, &within);
+}
+
+/* Pages of one sparse array within [first, last), shown from va on: they are shown there no more. With the lock. */
+static void unlist(struct as *as, const struct sparse *pages, uint64_t first, uint64_t last, uintptr_t start)
+{
+	uint64_t index = first;
+
+	while ((index = sparse_next(pages, index, last)) != UINT64_MAX) {
+		uint64_t end = min_u64(last, align_down(index, LEAF_WORDS) + LEAF_WORDS);
+
+		for (; index < end; index++) {
+			uint32_t word = sparse_get(pages, index, NULL);
+			uintptr_t va = start + ((index - first) << PAGE_SHIFT);
+			struct page *page;
+
+			if (!word_is_frame(word))
+				continue;
+			page = pool_page(as->pool, word);
+			if (page->maps == MAPPED_ONCE && page->space == as->space && page->va == va)
+				page->maps = MAPPED_NOWHERE;
+		}
+	}
+}
+
+void shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
+{
+	const struct pmap_span span = { start, end };
+	uint64_t count = (end - start) >> PAGE_SHIFT;
+	struct pool *pool = as->pool;
+
+	(void)as->pmap->ops->remove(as->pmap, &span, 1);
+	ask_written(as, seg, start, end);
+	spin_take(&pool->lock);
+	if (seg->object != NULL)
+		unlist(as, &seg->object->pages, seg_index(seg, start), seg_index(seg, start) + count, start);
+	if (seg->amap != NULL)
+		unlist(as, &seg->amap->words, seg_slot(seg, start), seg_slot(seg, start) + count, start);
+	spin_give(&pool->lock);
+}
+
+int shown_drop_private(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
+{
+	uint64_t first = seg_slot(seg, start);
+	struct pool *pool = as->pool;
+	int r = pool_refill(pool);
+
+	if (r < 0)
+		return r;
+	spin_take(&pool->lock);
+	r = amap_drop(seg->amap, first, first + ((end - start) >> PAGE_SHIFT));
+	spin_give(&pool->lock);
+	return r;
+}
+
+/* ---- a page ---- */
+
+/* The address at which a segment shows the page, or 0. With the pool's lock. */
+static uintptr_t va_in(struct as *as, const struct seg *seg, const struct page *page)
+{
+	uint64_t count = (seg->range.end - seg->range.start) >> PAGE_SHIFT;
+	uint64_t first = page->own ? seg->amap_first : seg->range.offset >> PAGE_SHIFT;
+	uintptr_t va;
+
+	if (page->own ? seg->amap == NULL : seg->object != page->id.owner)
+		return 0;
+	if (page->id.index < first || page->id.index - first >= count)
+		return 0;
+	va = seg->range.start + ((page->id.index - first) << PAGE_SHIFT);
+	return page_at(as, seg, va) == page ? va : 0;
+}
+
+/* The segment after `seg`, or the first; NULL at the end, or without a space. */
+static const struct seg *next_seg(struct as *as, const struct seg *seg)
+{
+	return as == NULL ? NULL : as_seg(as, seg == NULL ? 0 : seg->range.end);
+}
+
+void shown_hide_page(struct pool *pool, const struct sections *sections, struct page *page)
+{
+	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
+		struct as *as = sections->as[i];
+
+		for (const struct seg *seg = next_seg(as, NULL); seg != NULL; seg = next_seg(as, seg)) {
+			struct pmap_span span;
+
+			spin_take(&pool->lock);
+			span.start = va_in(as, seg, page);
+			span.end = span.start + PAGE_BYTES;
+			spin_give(&pool->lock);
+			if (span.start == 0)
+				continue;
+			(void)as->pmap->ops->remove(as->pmap, &span, 1);
+			ask_written(as, seg, span.start, span.end);
+		}
+	}
+	spin_take(&pool->lock);
+	page->maps = MAPPED_NOWHERE;
+	spin_give(&pool->lock);
+}
+
+bool shown_locked(const struct sections *sections, const struct page *page)
+{
+	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
+		struct as *as = sections->as[i];
+
+		if (as == NULL || atomic_load(&as->locked) == 0)
+			continue;
+		for (const struct seg *seg = next_seg(as, NULL); seg != NULL; seg = next_seg(as, seg))
+			if ((seg->range.flags & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0 &&
+				va_in(as, seg, page) != 0)
+				return true;
+	}
+	return false;
+}
+
+/* ---- an object ---- */
+
+/* The part of a segment that shows pages [first, last) of an object; false: none. */
+static bool part_of(const struct seg *seg, const struct object *object, uint64_t first, uint64_t last,
+	struct pmap_span *part)
+{
+	uint64_t from = seg->range.offset >> PAGE_SHIFT;
+	uint64_t to = from + ((seg->range.end - seg->range.start) >> PAGE_SHIFT);
+
+	if (seg->object != object || to <= first || from >= last)
+		return false;
+	part->start = seg->range.start + ((max_u64(from, first) - from) << PAGE_SHIFT);
+	part->end = seg->range.start + ((min_u64(to, last) - from) << PAGE_SHIFT);
+	return true;
+}
+
+void shown_each(struct object *object, uint64_t first, uint64_t last, shown_part_fn *each, void *user)
+{
+	struct sections sections;
+	struct pmap_span part;
+
+	shown_enter(object->pool, &sections);
+	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
+		struct as *as = sections.as[i];
+
+		for (const struct seg *seg = next_seg(as, NULL); seg != NULL; seg = next_seg(as, seg))
+			if (part_of(seg, object, first, last, &part))
+				each(user, as, seg, &part);
+	}
+	shown_leave(&sections);
+}
+
+static void harvest_part(void *user, struct as *as, const struct seg *seg, const struct pmap_span *part)
+{
+	(void)user;
+	if ((seg->range.flags & PMAP_SHARED) != 0)
+		ask_written(as, seg, part->start, part->end);
+}
+
+void shown_harvest(struct object *object, uint64_t first, uint64_t last)
+{
+	shown_each(object, first, last, harvest_part, NULL);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Queues and topics: many at one end. */
+#include "channel/peers.h"
+
+enum { CLIENTS = 3, EACH = 3000 };
+
+struct parcel {
+	uint32_t client;
+	uint32_t number;
+};
+
+static struct quire_listener *listen_many(const char *name, uint32_t role, uint32_t pattern, uint32_t policy)
+{
+	struct quire_listener *l = NULL;
+
+	assert_int_equal(quire_channel_listen(NULL, name,
+				 QUIRE_OPTIONS(channel, .role = role, .pattern = pattern, .policy = policy,
+					 .ring_bytes = 4096),
+				 &l),
+		0);
+	return l;
+}
+
+static void write_parcels(const char *name, uint32_t client)
+{
+	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_SEND);
+
+	for (uint32_t i = 0; i < EACH; i++) {
+		const struct parcel p = { .client = client, .number = i };
+
+		MUST(quire_channel_send(c, &p, sizeof(p), in_ms(20000)) == sizeof(p));
+	}
+	quire_channel_close(c);
+	_exit(0);
+}
+
+static void a_queue_keeps_the_order_of_each_writer(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_RECEIVE, QUIRE_CHANNEL_QUEUE, 0);
+	struct quire_channel *q = NULL;
+	uint32_t next[CLIENTS] = { 0 };
+	pid_t pids[CLIENTS];
+
+	(void)state;
+	for (uint32_t i = 0; i < CLIENTS; i++) {
+		pids[i] = spawn();
+		if (pids[i] == 0)
+			write_parcels(name, i);
+	}
+	assert_int_equal(quire_channel_gather(l, 0, QUIRE_NOW, &q) >= 0, 1);
+	for (int i = 0; i < CLIENTS * EACH; i++) {
+		struct parcel p;
+
+		assert_int_equal(quire_channel_recv(q, &p, sizeof(p), in_ms(20000)), sizeof(p));
+		assert_true(p.client < CLIENTS);
+		assert_int_equal(p.number, next[p.client]);
+		next[p.client]++;
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		assert_int_equal(exit_of(pids[i]), 0);
+	assert_int_equal(quire_channel_recv(q, next, sizeof(next), in_ms(20)), -ETIMEDOUT);
+	assert_int_equal(quire_channel_unlisten(l), -EBUSY);
+	quire_channel_close(q);
+	assert_int_equal(quire_channel_unlisten(l), 0);
+}
+
+/* Exits with the number of parcels it got, in thousandths of all. */
+static void read_parcels(const char *name)
+{
+	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
+	struct parcel p;
+	uint32_t last = 0;
+	int n = 0;
+	int64_t r;
+
+	while ((r = quire_channel_recv(c, &p, sizeof(p), in_ms(20000))) == sizeof(p)) {
+		MUST(n == 0 || p.number > last);
+		last = p.number;
+		n++;
+	}
+	MUST(r == -EPIPE);
+	quire_channel_close(c);
+	_exit(n / (CLIENTS * EACH / 100));
+}
+
+static void a_queue_gives_each_message_to_one_reader(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_SEND, QUIRE_CHANNEL_QUEUE, 0);
+	struct quire_channel *q = NULL;
+	pid_t pids[CLIENTS];
+	int percent = 0;
+
+	(void)state;
+	for (int i = 0; i < CLIENTS; i++) {
+		pids[i] = spawn();
+		if (pids[i] == 0)
+			read_parcels(name);
+	}
+	assert_int_equal(quire_channel_gather(l, CLIENTS, in_ms(20000), &q), CLIENTS);
+	for (uint32_t i = 0; i < CLIENTS * EACH; i++) {
+		const struct parcel p = { .number = i };
+
+		assert_int_equal(quire_channel_send(q, &p, sizeof(p), in_ms(20000)), sizeof(p));
+	}
+	quire_channel_close(q);
+	for (int i = 0; i < CLIENTS; i++) {
+		int part = exit_of(pids[i]);
+
+		assert_true(part > 0 && part <= 100);
+		percent += part;
+	}
+	assert_true(percent >= 97 && percent <= 100); /* each rounds down */
+	quire_channel_unlisten(l);
+}
+
+static void read_all_numbers(const char *name)
+{
+	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
+	struct parcel p;
+
+	for (uint32_t i = 0; i < EACH; i++) {
+		MUST(quire_channel_recv(c, &p, sizeof(p), in_ms(20000)) == sizeof(p));
+		MUST(p.number == i);
+	}
+	MUST(quire_channel_recv(c, &p, sizeof(p), in_ms(20000)) == -EPIPE);
+	quire_channel_close(c);
+	_exit(0);
+}
+
+static void every_reader_of_a_blocking_topic_gets_everything(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(
+		name, QUIRE_CHANNEL_SEND, QUIRE_CHANNEL_TOPIC, QUIRE_CHANNEL_BLOCK);
+	struct quire_channel *t = NULL;
+	pid_t pids[CLIENTS];
+
+	(void)state;
+	for (int i = 0; i < CLIENTS; i++) {
+		pids[i] = spawn();
+		if (pids[i] == 0)
+			read_all_numbers(name);
+	}
+	assert_int_equal(quire_channel_gather(l, CLIENTS, in_ms(20000), &t), CLIENTS);
+	for (uint32_t i = 0; i < EACH; i++) {
+		const struct parcel p = { .number = i };
+
+		assert_int_equal(quire_channel_send(t, &p, sizeof(p), in_ms(20000)), sizeof(p));
+	}
+	quire_channel_close(t);
+	for (int i = 0; i < CLIENTS; i++)
+		assert_int_equal(exit_of(pids[i]), 0);
+	quire_channel_unlisten(l);
+}
+
+static void read_nothing_until_told(const char *name, int go)
+{
+	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
+	struct parcel p;
+	uint32_t n = 0;
+	char byte;
+	int64_t r;
+
+	MUST(read(go, &byte, 1) == 1);
+	while ((r = quire_channel_recv(c, &p, sizeof(p), in_ms(5000))) == sizeof(p))
+		MUST(p.number == n++);
+	MUST(r == -ENOBUFS);
+	MUST(n < EACH);
+	quire_channel_close(c);
+	_exit(0);
+}
+
+static void the_slowest_reader_is_dropped_and_told_so(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(
+		name, QUIRE_CHANNEL_SEND, QUIRE_CHANNEL_TOPIC, QUIRE_CHANNEL_DROP_SLOWEST);
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	struct quire_channel *t = NULL;
+	pid_t pid;
+	int go[2];
+
+	(void)state;
+	assert_int_equal(pipe(go), 0);
+	pid = spawn();
+	if (pid == 0)
+		read_nothing_until_told(name, go[0]);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &t), 1);
+	for (uint32_t i = 0; i < EACH; i++) {
+		const struct parcel p = { .number = i };
+
+		assert_int_equal(quire_channel_send(t, &p, sizeof(p), QUIRE_NOW), sizeof(p));
+	}
+	assert_int_equal(quire_channel_stat(t, &st), 0);
+	assert_int_equal(st.dropped_readers, 1);
+	assert_int_equal(st.peers, 0);
+	assert_int_equal(write(go[1], "g", 1), 1);
+	assert_int_equal(exit_of(pid), 0);
+	assert_int_equal(close(go[0]) | close(go[1]), 0);
+	quire_channel_close(t);
+	quire_channel_unlisten(l);
+}
+
+enum { LOSSY_MESSAGES = 200000 };
+
+static void read_lossy(const char *name)
+{
+	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	uint64_t words[4];
+	uint64_t n = 0, last = 0;
+	int64_t r;
+
+	while ((r = quire_channel_recv(c, words, sizeof(words), in_ms(20000))) == sizeof(words)) {
+		/* Never torn, always in order, and what is missing is what is counted. */
+		MUST(words[1] == ~words[0] && words[2] == words[0] * 3 && words[3] == words[0] + 7);
+		MUST(n == 0 || words[0] > last);
+		last = words[0];
+		n++;
+		MUST(quire_channel_stat(c, &st) == 0);
+		MUST(words[0] == n - 1 + st.lost_records);
+	}
+	MUST(r == -EPIPE);
+	quire_channel_close(c);
+	_exit(n > 0 ? 0 : 98);
+}
+
+static void a_lossy_reader_knows_exactly_what_it_lost(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(
+		name, QUIRE_CHANNEL_SEND, QUIRE_CHANNEL_TOPIC, QUIRE_CHANNEL_LOSSY);
+	struct quire_channel *t = NULL;
+	pid_t pid = spawn();
+
+	(void)state;
+	if (pid == 0)
+		read_lossy(name);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &t), 1);
+	for (uint64_t i = 0; i < LOSSY_MESSAGES; i++) {
+		const uint64_t words[4] = { i, ~i, i * 3, i + 7 };
+
+		assert_int_equal(quire_channel_send(t, words, sizeof(words), QUIRE_NOW), sizeof(words));
+	}
+	quire_channel_close(t);
+	assert_int_equal(exit_of(pid), 0);
+	quire_channel_unlisten(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_queue_keeps_the_order_of_each_writer),
+		cmocka_unit_test(a_queue_gives_each_message_to_one_reader),
+		cmocka_unit_test(every_reader_of_a_blocking_topic_gets_everything),
+		cmocka_unit_test(the_slowest_reader_is_dropped_and_told_so),
+		cmocka_unit_test(a_lossy_reader_knows_exactly_what_it_lost),
+	};
+
+	return RUN(tests);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* oracle/compare.c - running a script on two machines in children of their own, and finding the first difference. */
+#include "oracle/oracle.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours", "few-frames" };
+
+static struct result *shared; /* of the kernel, then of the other */
+
+static struct result *results_of(int machine)
+{
+	if (shared == NULL) {
+		shared = mmap(NULL, 2 * OPS_MAX * sizeof(struct result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (shared == MAP_FAILED)
+			abort();
+	}
+	return shared + (size_t)machine * OPS_MAX;
+}
+
+const struct result *kernel_result(size_t i)
+{
+	return &results_of(0)[i];
+}
+
+const struct result *other_result(size_t i)
+{
+	return &results_of(1)[i];
+}
+
+uint64_t hash_bytes(const void *bytes, size_t length)
+{
+	const unsigned char *at = bytes;
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < length; i++)
+		h = (h ^ at[i]) * 0x100000001b3u;
+	return h;
+}
+
+static bool one(const struct seg_entry *a, uint64_t a_id, const struct seg_entry *b, uint64_t b_id)
+{
+	return a->end == b->start && a->prot == b->prot && a->kind == b->kind && a->shared == b->shared && a_id == b_id &&
+		(a->kind == SEG_ANON || a->offset + (a->end - a->start) == b->offset);
+}
+
+void normalise(struct result *result, const uint64_t *ids)
+{
+	uint64_t known[SEGS_MAX];
+	uint64_t joined[SEGS_MAX];
+	unsigned int known_count = 0;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < result->seg_count; i++) {
+		struct seg_entry seg = result->segs[i];
+
+		if (n > 0 && one(&result->segs[n - 1], joined[n - 1], &seg, ids[i])) {
+			result->segs[n - 1].end = seg.end;
+			continue;
+		}
+		joined[n] = ids[i];
+		result->segs[n++] = seg;
+	}
+	result->seg_count = n;
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int k = 0;
+
+		if (result->segs[i].kind != SEG_SHARED_0)
+			continue;
+		while (k < known_count && known[k] != joined[i])
+			k++;
+		if (k == known_count)
+			known[known_count++] = joined[i];
+		result->segs[i].kind = SEG_SHARED_0 + (int)k;
+	}
+}
+
+static bool equal_access(const struct access_result *a, const struct access_result *b)
+{
+	return a->signal == b->signal && a->code == b->code && a->address == b->address && a->value == b->value;
+}
+
+static bool equal_segments(const struct result *a, const struct result *b)
+{
+	if (a->seg_count != b->seg_count)
+		return false;
+	for (unsigned int i = 0; i < a->seg_count; i++) {
+		const struct seg_entry *x = &a->segs[i];
+		const struct seg_entry *y = &b->segs[i];
+
+		if (x->start != y->start || x->end != y->end || x->offset != y->offset || x->prot != y->prot ||
+			x->kind != y->kind || x->shared != y->shared)
+			return false;
+	}
+	return true;
+}
+
+static bool equal(const struct op *op, const struct result *a, const struct result *b, enum machine_mode mode)
+{
+	bool residency = op->kind == OP_MINCORE && (mode == MODE_HOSTILE || mode == MODE_BACKED);
+
+	if (!a->done || !b->done || a->error != b->error || a->value != b->value || !equal_access(&a->access, &b->access))
+		return false;
+	for (size_t i = 0; i < CHILD_ACCESSES; i++)
+		if (!equal_access(&a->child[i], &b->child[i]))
+			return false;
+	return (residency || a->hash == b->hash) && equal_segments(a, b);
+}
+
+/* How many of the kernel's list entries an operation's old range touches, and whether they are private memory. */
+static bool over_anonymous_neighbours(const struct op *op, const struct result *before)
+{
+	for (unsigned int i = 0; i < before->seg_count; i++) {
+		const struct seg_entry *seg = &before->segs[i];
+
+		if (seg->kind == SEG_ANON && seg->start * P <= op->at && op->at < seg->end * P)
+			return true;
+	}
+	return false;
+}
+
+static enum named_difference judge(const struct op *ops, size_t i, enum machine_mode mode)
+{
+	const struct result *a = kernel_result(i);
+	const struct result *b = other_result(i);
+
+	if (equal(&ops[i], a, b, mode))
+		return SAME;
+	/* Private memory whose pages have moved keeps page numbers of its old place in the kernel, so neighbours may be two
+	 * VMAs there that are one here: an mremap over both is refused by the kernel only. */
+	if (ops[i].kind == OP_MREMAP && i > 0 && a->done && b->done && a->error == EFAULT && b->error != EFAULT &&
+		over_anonymous_neighbours(&ops[i], kernel_result(i - 1)))
+		return ANON_NEIGHBOURS;
+	return REAL_DIFFERENCE;
+}
+
+static void run_child(const struct op *ops, size_t count, int machine, enum machine_mode mode)
+{
+	struct result *results = results_of(machine);
+	pid_t pid;
+	int status;
+
+	memset(results, 0, count * sizeof(struct result));
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		if (machine == 0)
+			run_kernel(ops, count, results);
+		else
+			run_ours(ops, count, results, mode);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		abort();
+	if (status != 0)
+		(void)printf("# machine %d ended with status 0x%x\n", machine, (unsigned int)status);
+}
+
+size_t compare(const struct op *ops, size_t count, enum machine_mode mode, bool native, uint64_t *named)
+{
+	(void)native;
+	run_child(ops, count, 0, mode);
+	run_child(ops, count, 1, mode);
+	for (size_t i = 0; i < count; i++) {
+		enum named_difference what = judge(ops, i, mode);
+
+		named[what]++;
+		if (what == REAL_DIFFERENCE)
+			return i;
+		if (what != SAME)
+			return count; /* from here on the two have different histories */
+	}
+	return count;
+}

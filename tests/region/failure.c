@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The N-th write or flush fails, for every N: the region is FAILED and says so from every call, and after reopening it is
+ * what was last acknowledged - nothing of the failed epoch, nothing less than was promised.
+ *
+ * The calls are counted where the library makes them: the linker puts these functions in their place (--wrap).
+ */
+#include "support/run.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include <quire/quire.h>
+
+#include "support/scratch.h"
+
+enum { PAGE = 4096, PAGES = 48, RING = 64 << 10 };
+
+/* What is to fail: after so many calls, with this error; 0 calls: nothing. */
+static struct {
+	unsigned int countdown;
+	int error;
+	size_t part; /* of a write: so many bytes are written all the same */
+} writes, flushes;
+
+static bool due(unsigned int *countdown)
+{
+	return *countdown > 0 && --*countdown == 0;
+}
+
+ssize_t __real_sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset);
+ssize_t __wrap_sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset);
+int __real_sys_fdatasync(int fd);
+int __wrap_sys_fdatasync(int fd);
+
+ssize_t __wrap_sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset)
+{
+	if (!due(&writes.countdown))
+		return __real_sys_pwrite(fd, buffer, length, offset);
+	if (writes.part > 0 && length > writes.part)
+		(void)__real_sys_pwrite(fd, buffer, writes.part, offset);
+	return writes.error;
+}
+
+int __wrap_sys_fdatasync(int fd)
+{
+	int r = __real_sys_fdatasync(fd);
+
+	return due(&flushes.countdown) ? flushes.error : r;
+}
+
+static struct quire_region *open_region(void)
+{
+	struct quire_region *region = NULL;
+	int r = quire_region_open(NULL, scratch_path("f"),
+		QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE | QUIRE_REGION_NO_THREAD,
+			.length = PAGES * PAGE, .reserve_bytes = 1 << 20, .journal_bytes = RING,
+			.private_bytes = PAGE),
+		&region);
+
+	if (r < 0)
+		print_message("# %s\n", quire_error_text());
+	assert_int_equal(r, 0);
+	return region;
+}
+
+static unsigned char *bytes_of(struct quire_region *region)
+{
+	return quire_map_address(quire_region_map(region));
+}
+
+static void store(struct quire_region *region, uint64_t n)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		memcpy(bytes_of(region) + (n * 5 + i * 7) % PAGES * PAGE, &n, sizeof(n));
+}
+
+static void assert_state(struct quire_region *region, uint64_t commits)
+{
+	uint64_t expected[PAGES] = { 0 };
+
+	for (uint64_t n = 1; n <= commits; n++)
+		for (unsigned int i = 0; i < 4; i++)
+			expected[(n * 5 + i * 7) % PAGES] = n;
+	for (unsigned int i = 0; i < PAGES; i++)
+		assert_memory_equal(bytes_of(region) + i * PAGE, &expected[i], sizeof(expected[i]));
+}
+
+static void assert_failed(struct quire_region *region)
+{
+	struct quire_region_stat stat = { .size = sizeof(stat) };
+
+	assert_int_equal(quire_region_commit(region, NULL), -EIO);
+	assert_non_null(strstr(quire_error_text(), "FAILED"));
+	assert_int_equal(quire_region_abort(region), -EIO);
+	assert_int_equal(quire_region_enter(region), -EIO);
+	assert_int_equal(quire_region_resize(region, PAGES * PAGE), -EIO);
+	assert_int_equal(quire_region_stat(region, &stat), 0);
+	assert_true(stat.failed < 0);
+}
+
+/* Commits until one fails or `commits` were done; returns how many were acknowledged. */
+static uint64_t work(struct quire_region *region, uint64_t from, uint64_t commits)
+{
+	for (uint64_t n = from + 1; n <= from + commits; n++) {
+		int r;
+
+		store(region, n);
+		r = quire_region_commit(region, NULL);
+		if (r == 0)
+			continue;
+		assert_int_equal(r, -EIO);
+		assert_failed(region);
+		return n - 1;
+	}
+	return from + commits;
+}
+
+/* One life after another in the same file; in each the next call fails. */
+static void each_fails_once(unsigned int *countdown, unsigned int lives)
+{
+	uint64_t done = 0;
+	unsigned int failures = 0;
+
+	for (unsigned int nth = 1; nth <= lives; nth++) {
+		struct quire_region *region = open_region();
+		uint64_t before = done;
+
+		assert_state(region, done);
+		*countdown = nth;
+		done = work(region, done, 10);
+		failures += done < before + 10;
+		*countdown = 0;
+		(void)quire_region_close(region);
+		region = open_region();
+		assert_state(region, done);
+		assert_int_equal(quire_region_check(region, NULL), 0);
+		assert_int_equal(quire_region_close(region), 0);
+	}
+	assert_true(failures > lives / 4);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&writes, 0, sizeof(writes));
+	memset(&flushes, 0, sizeof(flushes));
+	return scratch_make() == NULL;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	scratch_remove();
+	return 0;
+}
+
+static void each_write_may_fail(void **state)
+{
+	(void)state;
+	writes.error = -EIO;
+	each_fails_once(&writes.countdown, 60);
+}
+
+static void each_write_may_be_cut_short_by_a_full_disk(void **state)
+{
+	(void)state;
+	writes.error = -ENOSPC;
+	writes.part = 512;
+	each_fails_once(&writes.countdown, 60);
+}
+
+static void each_flush_may_fail_once_and_then_succeed(void **state)
+{
+	(void)state;
+	flushes.error = -EIO;
+	each_fails_once(&flushes.countdown, 20);
+}
+
+static void a_region_whose_file_cannot_be_created_is_not_there(void **state)
+{
+	struct quire_region *region = NULL;
+
+	(void)state;
+	writes.error = -ENOSPC;
+	for (unsigned int nth = 1; nth < 5; nth++) {
+		writes.countdown = nth;
+		if (quire_region_open(NULL, scratch_path("n"),
+			    QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE, .length = PAGE,
+				    .reserve_bytes = 1 << 20, .journal_bytes = RING),
+			    &region) == 0) {
+			assert_int_equal(quire_region_close(region), 0);
+			break;
+		}
+		writes.countdown = 0;
+		assert_int_equal(quire_region_open(NULL, scratch_path("n"), NULL, &region), -ENOENT);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(each_write_may_fail, begin, end),
+		cmocka_unit_test_setup_teardown(each_write_may_be_cut_short_by_a_full_disk, begin, end),
+		cmocka_unit_test_setup_teardown(each_flush_may_fail_once_and_then_succeed, begin, end),
+		cmocka_unit_test_setup_teardown(a_region_whose_file_cannot_be_created_is_not_there, begin, end),
+	};
+
+	return RUN(tests);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Several threads: changes between enter and exit are in one commit; commits are merged; a fork child has no part. */
+#include "support/run.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <quire/quire.h>
+
+#include "support/scratch.h"
+
+enum { PAGE = 4096, THREADS = 4, RING = 128 << 10 };
+
+static struct quire_region *region;
+static unsigned int rounds;
+
+static int begin(void **state)
+{
+	(void)state;
+	rounds = getenv("QUIRE_TEST_QUICK") != NULL ? 50 : 500;
+	if (scratch_make() == NULL)
+		return 1;
+	return quire_region_open(NULL, scratch_path("t"),
+		QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE, .length = 64 * PAGE, .reserve_bytes = 1 << 20,
+			.journal_bytes = RING, .private_bytes = 8 * PAGE),
+		&region);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	(void)quire_region_close(region);
+	scratch_remove();
+	return 0;
+}
+
+/* Each thread counts in a page of its own and in one that all share: the sum is always equal. */
+static void *count(void *arg)
+{
+	uint64_t *all = quire_map_address(quire_region_map(region));
+	uint64_t *own = all + (1 + (uintptr_t)arg) * 8 * PAGE / sizeof(*all);
+
+	for (unsigned int i = 0; i < rounds; i++) {
+		if (quire_region_enter(region) < 0)
+			return "enter";
+		(void)__atomic_fetch_add(all, 1, __ATOMIC_RELAXED);
+		(*own)++;
+		own[PAGE / sizeof(*own)]++;
+		if (quire_region_exit(region) < 0)
+			return "exit";
+		if (quire_region_commit(region, NULL) < 0)
+			return "commit";
+	}
+	return NULL;
+}
+
+static void commits_of_several_threads_are_merged_and_whole(void **state)
+{
+	struct quire_region_stat stat = { .size = sizeof(stat) };
+	pthread_t threads[THREADS];
+	uint64_t sum = 0;
+	uint64_t *all;
+
+	(void)state;
+	for (uintptr_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, count, (void *)i), 0);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		void *wrong;
+
+		assert_int_equal(pthread_join(threads[i], &wrong), 0);
+		assert_null(wrong);
+	}
+	assert_int_equal(quire_region_stat(region, &stat), 0);
+	assert_true(stat.merged > 0);
+	assert_true(stat.commits + stat.merged <= THREADS * rounds);
+	assert_int_equal(quire_region_close(region), 0);
+	assert_int_equal(quire_region_open(NULL, scratch_path("t"), NULL, &region), 0);
+	all = quire_map_address(quire_region_map(region));
+	for (unsigned int i = 0; i < THREADS; i++) {
+		uint64_t *own = all + (1 + i) * 8 * PAGE / sizeof(*all);
+
+		assert_int_equal(own[0], own[PAGE / sizeof(*own)]);
+		sum += own[0];
+	}
+	assert_int_equal(all[0], sum);
+	assert_int_equal(sum, THREADS * rounds);
+	assert_int_equal(quire_region_check(region, NULL), 0);
+}
+
+/* Stores that keep to no rule, on pages of their own, while others commit and old copies are dropped: none may be lost,
+ * because their page is never home and clean at once. */
+static atomic_int stop;
+
+static void *store_without_asking(void *arg)
+{
+	uint64_t *word = quire_map_address(quire_region_map(region));
+	uint64_t n = 0;
+
+	(void)arg;
+	word += 60 * PAGE / sizeof(*word);
+	while (!atomic_load(&stop)) {
+		__atomic_store_n(word, ++n, __ATOMIC_RELAXED);
+		if (__atomic_load_n(word, __ATOMIC_RELAXED) != n)
+			return "lost";
+	}
+	return NULL;
+}
+
+static void a_store_beside_a_commit_is_not_lost(void **state)
+{
+	unsigned char *bytes = quire_map_address(quire_region_map(region));
+	pthread_t thread;
+	void *wrong;
+
+	(void)state;
+	atomic_store(&stop, 0);
+	assert_int_equal(quire_region_close(region), 0); /* room for all copies: nothing is dropped */
+	assert_int_equal(quire_region_open(NULL, scratch_path("t"), NULL, &region), 0);
+	bytes = quire_map_address(quire_region_map(region));
+	assert_int_equal(pthread_create(&thread, NULL, store_without_asking, NULL), 0);
+	for (unsigned int i = 0; i < rounds; i++) {
+		bytes[i % 60 * PAGE]++;
+		assert_int_equal(quire_region_commit(region, NULL), 0);
+	}
+	atomic_store(&stop, 1);
+	assert_int_equal(pthread_join(thread, &wrong), 0);
+	assert_null(wrong);
+	assert_int_equal(quire_region_commit(region, NULL), 0);
+}
+
+static void who_is_inside_cannot_commit(void **state)
+{
+	(void)state;
+	assert_int_equal(quire_region_enter(region), 0);
+	assert_int_equal(quire_region_enter(region), 0);
+	assert_int_equal(quire_region_commit(region, NULL), -EDEADLK);
+	assert_int_equal(quire_region_abort(region), -EDEADLK);
+	assert_int_equal(quire_region_exit(region), 0);
+	assert_int_equal(quire_region_exit(region), 0);
+	assert_int_equal(quire_region_exit(region), -EINVAL);
+	assert_int_equal(quire_region_commit(region, NULL), 0);
+}
+
+static void a_fork_child_has_no_part(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	if (pid == 0)
+		_exit(quire_region_commit(region, NULL) == -EPERM && quire_region_abort(region) == -EPERM ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(quire_region_commit(region, NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(commits_of_several_threads_are_merged_and_whole, begin, end),
+		cmocka_unit_test_setup_teardown(a_store_beside_a_commit_is_not_lost, begin, end),
+		cmocka_unit_test_setup_teardown(who_is_inside_cannot_commit, begin, end),
+		cmocka_unit_test_setup_teardown(a_fork_child_has_no_part, begin, end),
+	};
+
+	return RUN(tests);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fault table of vm/fault.h, row by row, without a system call. */
+#include "support/run.h"
+
+#include <errno.h>
+
+#include "vm/fault.h"
+#include "vm/pageout.h"
+#include "vm/world.h"
+
+enum { R = PMAP_READ, RW = PMAP_READ | PMAP_WRITE };
+
+static struct world w;
+static struct source file;
+
+static int setup(void **state)
+{
+	(void)state;
+	world_init(&w, &(struct world_config){ .frames = 32, .swap_pages = 64 });
+	source_init(&file, 16 * PAGE);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	world_check(&w);
+	while (as_count(&w.as, 0, UINTPTR_MAX) > 0) {
+		struct seg seg;
+
+		assert_true(as_find(&w.as, 0, &seg));
+		assert_int_equal(as_unmap(&w.as, seg.range.start, seg.range.end), 0);
+	}
+	object_unref(&file.object);
+	source_done(&file);
+	assert_int_equal(w.pool.in_use, 0);
+	world_done(&w);
+	return 0;
+}
+
+static uint64_t counted(enum pool_count what)
+{
+	return atomic_load(&w.pool.counts[what]);
+}
+
+static void a_load_outside_every_segment_is_a_fault(void **state)
+{
+	(void)state;
+	assert_int_equal(world_load(&w, WORLD_BASE), -EFAULT);
+	assert_int_equal(world_store(&w, WORLD_BASE, 1), -EFAULT);
+}
+
+static void protection_is_asked_before_the_object(void **state)
+{
+	uintptr_t none = world_map(&w, 0, 1, &file.object, 0, 0, 0);
+	uintptr_t read = world_map(&w, 2, 1, &file.object, 0, R, 0);
+
+	(void)state;
+	assert_int_equal(world_load(&w, none), -EACCES);
+	assert_int_equal(world_store(&w, read, 1), -EACCES);
+	assert_int_equal(file.calls, 0);
+}
+
+static void a_load_of_a_shared_page_shows_the_object(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 4, &file.object, 3, R, PMAP_SHARED);
+
+	(void)state;
+	assert_int_equal(world_load(&w, va + PAGE + 5), source_byte(4 * PAGE + 5));
+	assert_int_equal(world_load(&w, va + PAGE + 6), source_byte(4 * PAGE + 6));
+	assert_int_equal(file.calls, 1);
+	assert_int_equal(counted(COUNT_FAULTS), 1);
+}
+
+static void a_store_to_a_shared_page_is_seen_by_every_shared_mapping(void **state)
+{
+	uintptr_t a = world_map(&w, 0, 2, &file.object, 0, RW, PMAP_SHARED);
+	uintptr_t b = world_map(&w, 8, 2, &file.object, 1, R, PMAP_SHARED);
+
+	(void)state;
+	assert_int_equal(world_load(&w, b), source_byte(PAGE));
+	assert_int_equal(world_store(&w, a + PAGE, 77), 0);
+	assert_int_equal(world_load(&w, b), 77);
+	assert_int_equal(counted(COUNT_COPIES), 0);
+}
+
+static void a_load_of_a_private_page_shows_the_object_until_the_first_store(void **state)
+{
+	uintptr_t mine = world_map(&w, 0, 2, &file.object, 0, RW, 0);
+	uintptr_t all = world_map(&w, 8, 2, &file.object, 0, RW, PMAP_SHARED);
+
+	(void)state;
+	assert_int_equal(world_load(&w, mine), source_byte(0));
+	assert_int_equal(world_store(&w, all, 50), 0);
+	assert_int_equal(world_load(&w, mine), 50);
+	assert_int_equal(world_store(&w, mine + 1, 51), 0);
+	assert_int_equal(counted(COUNT_COPIES), 1);
+	assert_int_equal(world_store(&w, all, 52), 0);
+	assert_int_equal(world_load(&w, mine), 50);
+	assert_int_equal(world_load(&w, mine + 1), 51);
+	assert_int_equal(world_load(&w, all + 1), source_byte(1));
+}
+
+static void a_store_to_a_private_page_that_is_nowhere_fetches_and_copies(void **state)
+{
+	uintptr_t mine = world_map(&w, 0, 2, &file.object, 0, RW, 0);
+
+	(void)state;
+	assert_int_equal(world_store(&w, mine + PAGE, 9), 0);
+	assert_int_equal(world_load(&w, mine + PAGE + 1), source_byte(PAGE + 1));
+	assert_int_equal(counted(COUNT_COPIES), 1);
+	assert_int_equal(file.bytes[PAGE], source_byte(PAGE));
+}
+
+static void anonymous_memory_begins_as_zeros(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 4, NULL, 0, RW, 0);
+
+	(void)state;
+	assert_int_equal(world_load(&w, va + 9), 0);
+	assert_int_equal(world_store(&w, va + PAGE, 3), 0);
+	assert_int_equal(world_load(&w, va + PAGE), 3);
+	assert_int_equal(counted(COUNT_ZEROS), 2);
+	assert_int_equal(counted(COUNT_COPIES), 0);
+}
+
+static void a_page_beyond_the_end_is_refused_and_the_last_ones_rest_is_zero(void **state)
+{
+	uintptr_t va;
+
+	(void)state;
+	file.object.bytes = PAGE + 100;
+	va = world_map(&w, 0, 4, &file.object, 0, R, PMAP_SHARED);
+	assert_int_equal(world_load(&w, va + PAGE + 99), source_byte(PAGE + 99));
+	assert_int_equal(world_load(&w, va + PAGE + 100), 0);
+	assert_int_equal(world_load(&w, va + 2 * PAGE), -ENXIO);
+}
+
+static void a_failed_fill_is_told_once_and_tried_again(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 4, &file.object, 0, R, PMAP_SHARED);
+
+	(void)state;
+	file.fail_at = 1;
+	assert_int_equal(world_load(&w, va), -EIO);
+	assert_int_equal(world_load(&w, va), source_byte(0));
+}
+
+static void evicted_pages_come_back_with_their_bytes(void **state)
+{
+	uintptr_t all = world_map(&w, 0, 4, &file.object, 0, RW, PMAP_SHARED);
+	uintptr_t mine = world_map(&w, 8, 4, NULL, 0, RW, 0);
+
+	(void)state;
+	assert_int_equal(world_store(&w, all, 60), 0);
+	assert_int_equal(world_load(&w, all + PAGE), source_byte(PAGE));
+	assert_int_equal(world_store(&w, mine, 61), 0);
+	assert_int_equal(pageout_evict(&w.pool, 16), 3);
+	assert_int_equal(w.pool.in_use, 0);
+	assert_false(fake_present(&w.fake, all));
+	assert_int_equal(file.bytes[0], 60);
+	assert_int_equal(world_load(&w, all), 60);
+	assert_int_equal(world_load(&w, mine), 61);
+	assert_int_equal(world_load(&w, all + PAGE), source_byte(PAGE));
+}
+
+static void a_pinned_page_stays_where_it_is(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 4, &file.object, 0, RW, PMAP_SHARED);
+
+	(void)state;
+	assert_int_equal(fault_handle(&w.as, va, R, FAULT_PIN | FAULT_ALLOCATE), 0);
+	assert_int_equal(pageout_evict(&w.pool, 16), 0);
+	assert_true(fake_present(&w.fake, va));
+	fault_unpin(&w.as, va);
+	assert_int_equal(pageout_evict(&w.pool, 16), 1);
+}
+
+static void prefetch_is_a_fault_nobody_waits_for(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 4, &file.object, 0, R, PMAP_SHARED);
+
+	(void)state;
+	file.slow = true;
+	assert_int_equal(fault_handle(&w.as, va, R, FAULT_AHEAD | FAULT_NOWAIT), FAULT_UNDERWAY);
+	assert_int_equal(fault_handle(&w.as, va + PAGE, R, FAULT_NOWAIT), FAULT_UNDERWAY);
+	assert_int_equal(file.calls, 0);
+	assert_int_equal(file.object.ops->reap(&file.object, 1), 2);
+	assert_false(fake_present(&w.fake, va));       /* only in memory */
+	assert_true(fake_present(&w.fake, va + PAGE)); /* entered by the completion */
+	assert_int_equal(world_load(&w, va), source_byte(0));
+	assert_int_equal(file.calls, 2);
+}
+
+static void a_fault_that_waits_sees_a_slow_transfer_through(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 4, &file.object, 0, RW, PMAP_SHARED);
+
+	(void)state;
+	file.slow = true;
+	assert_int_equal(fault_handle(&w.as, va, R, FAULT_AHEAD | FAULT_NOWAIT), FAULT_UNDERWAY);
+	assert_int_equal(world_load(&w, va), source_byte(0));
+	assert_int_equal(world_load(&w, va + PAGE), source_byte(PAGE));
+}
+
+static void unmapping_remembers_what_was_written(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 4, &file.object, 0, RW, PMAP_SHARED);
+
+	(void)state;
+	assert_int_equal(world_store(&w, va, 88), 0);
+	assert_int_equal(as_unmap(&w.as, va, va + 4 * PAGE), 0);
+	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_PUT), 0);
+	assert_int_equal(file.bytes[0], 88);
+}
+
+static void a_cut_takes_private_copies_too(void **state)
+{
+	uintptr_t mine = world_map(&w, 0, 4, &file.object, 0, RW, 0);
+
+	(void)state;
+	assert_int_equal(world_store(&w, mine + 2 * PAGE, 9), 0);
+	assert_int_equal(world_store(&w, mine + PAGE + 200, 8), 0);
+	assert_int_equal(object_resize(&file.object, PAGE + 100), 0);
+	assert_int_equal(world_load(&w, mine + 2 * PAGE), -ENXIO);
+	assert_int_equal(world_load(&w, mine + PAGE + 200), 8); /* the copy of the page with the end stays whole */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		CASE(a_load_outside_every_segment_is_a_fault),
+		CASE(protection_is_asked_before_the_object),
+		CASE(a_load_of_a_shared_page_shows_the_object),
+		CASE(a_store_to_a_shared_page_is_seen_by_every_shared_mapping),
+		CASE(a_load_of_a_private_page_shows_the_object_until_the_first_store),
+		CASE(a_store_to_a_private_page_that_is_nowhere_fetches_and_copies),
+		CASE(anonymous_memory_begins_as_zeros),
+		CASE(a_page_beyond_the_end_is_refused_and_the_last_ones_rest_is_zero),
+		CASE(a_failed_fill_is_told_once_and_tried_again),
+		CASE(evicted_pages_come_back_with_their_bytes),
+		CASE(a_pinned_page_stays_where_it_is),
+		CASE(prefetch_is_a_fault_nobody_waits_for),
+		CASE(a_fault_that_waits_sees_a_slow_transfer_through),
+		CASE(unmapping_remembers_what_was_written),
+		CASE(a_cut_takes_private_copies_too),
+	};
+
+	return RUN(tests);
+}

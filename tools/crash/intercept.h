@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* intercept.h - what the intercepting files share. */
+#ifndef CRASH_INTERCEPT_H
+#define CRASH_INTERCEPT_H
+
+/* On 64-bit machines the large-file names are the same functions. */
+#define ALIAS(type, name, parameters, target) type name parameters __attribute__((alias(target)))
+
+_Static_assert(sizeof(long) == 8, "the large-file names are aliases only where off_t has 64 bits anyway");
+
+#endif

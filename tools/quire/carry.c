@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "carry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <quire/quire.h>
+
+#include "json.h"
+#include "progress.h"
+
+enum { NS_A_SECOND = 1000000000, SHOW_EVERY_NS = 100000000, RING_DEFAULT = 1 << 20 };
+
+const struct verb_option carry_options[] = {
+	{ "lines", 'l', OPTION_FLAG, offsetof(struct carry_settings, lines), NULL,
+		"a message for each line, instead of a stream of bytes", NULL },
+	{ "records", 'r', OPTION_FLAG, offsetof(struct carry_settings, records), NULL,
+		"a message for each record: its length in 8 bytes, little-endian, then its bytes", NULL },
+	{ "quiet", 'q', OPTION_FLAG, offsetof(struct carry_settings, quiet), NULL,
+		"no live line, not even on a terminal", NULL },
+	{ "ring", 0, OPTION_SIZE, offsetof(struct carry_settings, ring), "SIZE",
+		"capacity of the ring, a power of two (default 1M); the sender's counts", NULL },
+	{ "wait", 'w', OPTION_COUNT, offsetof(struct carry_settings, wait), "SECONDS",
+		"give up when the other side has not come by then", NULL },
+	{ "size", 's', OPTION_SIZE, offsetof(struct carry_settings, total), "SIZE",
+		"how much is to come, for the time that is left", NULL },
+	{ 0 },
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_A_SECOND + (uint64_t)now.tv_nsec;
+}
+
+/* ---- finding each other ---- */
+
+static const struct quire_channel_options *options_of(const struct carry *c, uint64_t deadline_ns)
+{
+	static struct quire_channel_options o;
+
+	o = (struct quire_channel_options){
+		.size = sizeof(o),
+		.role = c->sends ? QUIRE_CHANNEL_SEND : QUIRE_CHANNEL_RECEIVE,
+		.mode = c->unit == CARRY_BYTES ? QUIRE_CHANNEL_STREAM : QUIRE_CHANNEL_MESSAGES,
+		.ring_bytes = c->settings->ring != 0 ? c->settings->ring : RING_DEFAULT,
+		.deadline_ns = deadline_ns,
+	};
+	return &o;
+}
+
+static int listen_for(struct carry *c, uint64_t deadline_ns)
+{
+	struct quire_listener *listener;
+	int r = quire_channel_listen(NULL, c->name, options_of(c, 0), &listener);
+
+	if (r < 0)
+		return r;
+	r = quire_channel_accept(listener, deadline_ns, &c->channel);
+	quire_channel_unlisten(listener); /* one sender, one receiver: the name is free again */
+	return r;
+}
+
+/* Two who start at once may both find nobody; only one of them gets the name, and the other one connects. */
+static int meet(struct carry *c)
+{
+	uint64_t deadline = c->settings->wait == 0 ? QUIRE_FOREVER
+						   : now_ns() + c->settings->wait * NS_A_SECOND;
+	int r;
+
+	do {
+		r = quire_channel_connect(NULL, c->name, options_of(c, deadline), &c->channel);
+		if (r == -ENOENT || r == -ECONNREFUSED)
+			r = listen_for(c, deadline);
+	} while (r == -EADDRINUSE && now_ns() < deadline);
+	return r;
+}
+
+static uint64_t size_of_input(const struct carry *c)
+{
+	struct stat st;
+
+	if (c->settings->total != 0)
+		return c->settings->total;
+	if (c->sends && fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+		return (uint64_t)st.st_size;
+	return 0;
+}
+
+enum status carry_open(struct carry *c, struct call *call, bool sends)
+{
+	const struct carry_settings *settings = call->settings;
+	int r;
+
+	*c = (struct carry){
+		.call = call,
+		.settings = settings,
+		.name = call->operands[0],
+		.unit = settings->lines     ? CARRY_LINES
+			: settings->records ? CARRY_RECORDS
+					    : CARRY_BYTES,
+		.sends = sends,
+	};
+	if (settings->lines && settings->records)
+		return fail(STATUS_USAGE, "--lines and --records exclude each other");
+	r = meet(c);
+	if (r == -ETIMEDOUT)
+		return fail(STATUS_NOT_FOUND, "nobody came to channel '%s' within %llu s", c->name,
+			(unsigned long long)settings->wait);
+	if (r < 0)
+		return fail(r == -EINVAL ? STATUS_USAGE : status_of(r), "%s", quire_error_text());
+	c->began_ns = now_ns();
+	if (!settings->quiet)
+		progress_begin(sends ? "sent" : "received", size_of_input(c), true);
+	return STATUS_OK;
+}
+
+/* ---- the live line ---- */
+
+/* Who waits for whom: a full ring waits for its reader, an empty one for its writer. */
+static void describe(const struct carry *c, char *text, size_t room)
+{
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	double fill;
+
+	text[0] = '\0';
+	if (quire_channel_stat(c->channel, &st) < 0 || st.ring_bytes == 0)
+		return;
+	fill = (double)st.fill_bytes / (double)st.ring_bytes;
+	snprintf(text, room, "ring %s full, %s", text_percent(fill).s,
+		fill > 0.75           ? "the reader is the bottleneck"
+			: fill < 0.25 ? "the writer is the bottleneck"
+				      : "both keep pace");
+}
+
+void carry_show(struct carry *c)
+{
+	uint64_t now;
+	char note[80];
+
+	if (c->settings->quiet)
+		return;
+	now = now_ns();
+	if (now - c->shown_ns < SHOW_EVERY_NS)
+		return;
+	c->shown_ns = now;
+	describe(c, note, sizeof(note));
+	progress_note(note);
+	progress_at(c->bytes);
+}
+
+/* ---- the end ---- */
+
+static const char *end_word(int end)
+{
+	switch (end) {
+	case 0: return "complete";
+	case -EPIPE: return "closed";
+	case -EOWNERDEAD: return "died";
+	default: return "error";
+	}
+}
+
+static void put_json(struct carry *c, const struct quire_channel_stat *st, double seconds)
+{
+	json_t *document = json_document(c->sends ? "send" : "recv");
+
+	/* What recv receives goes to stdout, so its document does not. */
+	if (!c->sends)
+		c->call->screen.out = stderr;
+	json_put_name(document, "channel", c->name);
+	json_put_text(document, "end", end_word(c->end));
+	json_put_count(document, "bytes", c->bytes);
+	json_put_count(document, "messages", c->records);
+	json_put_real(document, "seconds", seconds);
+	json_put_real(document, "bytes_per_second", seconds > 0 ? (double)c->bytes / seconds : 0);
+	json_put_count(document, "peer_pid", (uint64_t)st->peer_pid);
+	json_put_count(document, "ring_bytes", st->ring_bytes);
+	json_put_count(document, "waits_for_data", st->data_sleeps);
+	json_put_real(document, "waited_for_data_seconds", (double)st->data_sleep_ns / 1e9);
+	json_put_count(document, "waits_for_room", st->space_sleeps);
+	json_put_real(document, "waited_for_room_seconds", (double)st->space_sleep_ns / 1e9);
+	json_print(c->call, document);
+}
+
+static enum status verdict(const struct carry *c, const char *why)
+{
+	if (c->end == 0)
+		return STATUS_OK;
+	return fail(c->end == -EOWNERDEAD || c->end == -EPIPE ? STATUS_PEER_DIED : status_of(c->end),
+		"channel '%s' ended after %s: %s", c->name, text_bytes(c->bytes).s, why);
+}
+
+enum status carry_close(struct carry *c, int end)
+{
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	double seconds = (double)(now_ns() - c->began_ns) / 1e9;
+	char why[256];
+
+	snprintf(why, sizeof(why), "%s", quire_error_text());
+	progress_end();
+	c->end = end;
+	(void)quire_channel_stat(c->channel, &st); /* zeros when it cannot tell */
+	quire_channel_close(c->channel);
+	if (c->call->json)
+		put_json(c, &st, seconds);
+	return verdict(c, why);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verb-recv.c - quire recv: a channel onto standard output. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <quire/quire.h>
+
+#include "carry.h"
+
+enum { LENGTH_BYTES = 8, BATCH = 64 };
+
+static int write_all(const void *bytes, size_t length)
+{
+	const char *at = bytes;
+
+	while (length > 0) {
+		ssize_t n = write(STDOUT_FILENO, at, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		at += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_record(const struct carry *c, const struct iovec *record)
+{
+	unsigned char head[LENGTH_BYTES];
+	size_t length = record->iov_len;
+
+	if (c->unit == CARRY_BYTES)
+		return write_all(record->iov_base, length);
+	/* Many small messages: through stdio's buffer; it is flushed when no more are there. */
+	for (int i = 0; i < LENGTH_BYTES; i++)
+		head[i] = (unsigned char)((uint64_t)length >> 8 * i);
+	if (c->unit == CARRY_RECORDS && fwrite(head, 1, sizeof(head), stdout) != sizeof(head))
+		return -errno;
+	if (fwrite(record->iov_base, 1, length, stdout) != length)
+		return -errno;
+	return c->unit == CARRY_LINES && putc('\n', stdout) == EOF ? -errno : 0;
+}
+
+/* Written from where they lie, then given back. */
+static int take(struct carry *c, const struct iovec *records, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++) {
+		int r = write_record(c, &records[i]);
+
+		if (r < 0)
+			return r;
+		c->bytes += records[i].iov_len;
+		c->records++;
+	}
+	return quire_channel_release(c->channel, (size_t)count);
+}
+
+/* What lies in stdio's buffer is shown before we wait: whoever reads on must not wait for the next message. */
+static int64_t next(struct carry *c, struct iovec *records)
+{
+	/* A piece of a stream is large: the writer wants its room back at once. */
+	size_t most = c->unit == CARRY_BYTES ? 1 : BATCH;
+	int64_t n = quire_channel_peek_batch(c->channel, records, most, QUIRE_NOW);
+
+	if (n != -EAGAIN)
+		return n;
+	if (fflush(stdout) != 0)
+		return -errno;
+	return quire_channel_peek_batch(c->channel, records, most, QUIRE_FOREVER);
+}
+
+static int receive_all(struct carry *c, bool *output_failed)
+{
+	struct iovec records[BATCH];
+
+	for (;;) {
+		int64_t n = next(c, records);
+		int r;
+
+		if (n < 0)
+			return n == -EPIPE ? 0 : (int)n; /* the sender closed: everything has come */
+		r = take(c, records, n);
+		if (r < 0) {
+			*output_failed = true;
+			return r;
+		}
+		carry_show(c);
+	}
+}
+
+/* The sender is told first; then we end as every filter does when nobody reads it. */
+static enum status end_of_output(struct carry *c, int error)
+{
+	if (error != -EPIPE) {
+		complain("cannot write the output: %s", strerror(-error));
+		return carry_close(c, -EIO);
+	}
+	quire_channel_close(c->channel);
+	signal(SIGPIPE, SIG_DFL);
+	raise(SIGPIPE);
+	return STATUS_SYSTEM;
+}
+
+static enum status run_recv(struct call *call)
+{
+	struct carry c;
+	enum status status = carry_open(&c, call, false);
+	bool output_failed = false;
+	int r;
+
+	if (status != STATUS_OK)
+		return status;
+	signal(SIGPIPE, SIG_IGN);
+	r = receive_all(&c, &output_failed);
+	if (!output_failed && fflush(stdout) != 0) {
+		output_failed = true;
+		r = -errno;
+	}
+	return output_failed ? end_of_output(&c, r) : carry_close(&c, r);
+}
+
+static const char *const description[] = {
+	"Receives what '" QUIRE_PROGRAM
+	" send NAME' sends, and writes it to standard output. Whoever is started first waits "
+	"for the other. It ends when the sender has ended, with status 0; when the sender was killed, everything it had "
+	"published is written, that is said, and the exit status is 6.",
+	"--lines and --records must be given on both sides. With --json the document at the end goes to standard error, as "
+	"standard output carries what was received.",
+	NULL,
+};
+
+static const struct verb_example examples[] = {
+	{ QUIRE_PROGRAM " recv backup | zstd > photos.tar.zst", "take what 'send backup' sends" },
+	{ QUIRE_PROGRAM " recv --lines log | grep error", "messages as lines" },
+	{ NULL, NULL },
+};
+
+static const struct verb_exit exits[] = {
+	{ STATUS_FORBIDDEN, "the socket or its owner's access list says no" },
+	{ STATUS_NOT_FOUND, "nobody came within --wait" },
+	{ STATUS_PEER_DIED, "the sender died before it had sent everything" },
+	{ 0, NULL },
+};
+
+static const char *const see_also[] = { "quire-send(1)", "quire-channel(1)", "quire_channel_connect(3)",
+	NULL };
+
+const struct verb verb_recv = {
+	.name = "recv",
+	.summary = "receive what another process sends, onto standard output",
+	.usage = "NAME",
+	.description = description,
+	.options = carry_options,
+	.examples = examples,
+	.exits = exits,
+	.see_also = see_also,
+	.operands_min = 1,
+	.operands_max = 1,
+	.settings_bytes = sizeof(struct carry_settings),
+	.run = run_recv,
+};

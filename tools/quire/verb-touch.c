@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verb-touch.c - quire touch: bring files into memory, and end when they are there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "file-list.h"
+#include "file-view.h"
+#include "progress.h"
+
+/* Large enough that the calls do not count, small enough that progress moves twice a second on a slow disk. */
+#define STEP (UINT64_C(64) << 20)
+/* What is there is only counted: then a larger step is as smooth. */
+#define STEP_COUNTED (UINT64_C(4) << 30)
+
+struct touch_settings {
+	bool missing;
+	bool recursive;
+};
+
+/** One file that is being touched. */
+struct touching {
+	const char *path;
+	uint64_t bytes;
+	uint64_t brought; /* QUIRE_UNKNOWN when this user may not know */
+	uint64_t done;    /* of bytes */
+	uint64_t cached;  /* at the end, in bytes */
+	int error;
+	char error_text[512];
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void touch_steps(struct touching *t, int fd, bool missing, uint64_t before)
+{
+	uint64_t step = missing ? STEP_COUNTED : STEP;
+
+	while (t->done < t->bytes && t->error == 0) {
+		uint64_t brought = 0, n = t->bytes - t->done < step ? t->bytes - t->done : step;
+
+		/* One count tells whether a large step may be taken as a whole. */
+		if (missing && n > STEP) {
+			struct quire_presence part = { .size = sizeof(part) };
+
+			if (quire_presence_read(fd, t->done, n, 0, &part) != 0 || part.cached != part.pages)
+				n = STEP;
+		}
+		t->error = quire_presence_touch(fd, t->done, n, missing ? QUIRE_TOUCH_MISSING : 0, &brought);
+		if (t->error < 0)
+			snprintf(t->error_text, sizeof(t->error_text), "%s", quire_error_text());
+		t->brought = brought == QUIRE_UNKNOWN || t->brought == QUIRE_UNKNOWN ? QUIRE_UNKNOWN
+										     : t->brought + brought;
+		t->done += t->error == 0 ? n : 0;
+		progress_at(before + t->done);
+	}
+}
+
+/* What was there when its part was touched may have been thrown out since: the end is what counts. */
+static void look_again(struct touching *t, int fd)
+{
+	struct quire_presence figures = { .size = sizeof(figures) };
+
+	t->cached = QUIRE_UNKNOWN;
+	if (quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) != 0)
+		return;
+	if (figures.cached != QUIRE_UNKNOWN)
+		t->cached = bytes_of_pages(figures.cached, figures.file_bytes);
+	else if (figures.ready != QUIRE_UNKNOWN)
+		t->cached = bytes_of_pages(figures.ready, figures.file_bytes);
+}
+
+static void touch_file(struct touching *t, const char *path, bool missing, uint64_t before)
+{
+	struct quire_presence figures = { .size = sizeof(figures) };
+	int fd = -1;
+
+	*t = (struct touching){ .path = path };
+	t->error = quire_presence_open(AT_FDCWD, path, &fd);
+	if (t->error == 0)
+		t->error = quire_presence_read(fd, 0, 0, 0, &figures);
+	if (t->error < 0)
+		snprintf(t->error_text, sizeof(t->error_text), "%s", quire_error_text());
+	t->bytes = figures.file_bytes;
+	if (t->error == 0)
+		touch_steps(t, fd, missing, before);
+	if (t->error == 0)
+		look_again(t, fd);
+	if (fd >= 0)
+		close(fd);
+}
+
+static enum status status_of_touch(const struct touching *t)
+{
+	if (t->error == -EAGAIN)
+		return STATUS_PARTLY;
+	if (t->error != 0)
+		return t->done != 0 ? STATUS_PARTLY : status_of(t->error);
+	if (t->cached == QUIRE_UNKNOWN)
+		return STATUS_FORBIDDEN;
+	return t->cached < t->bytes ? STATUS_PARTLY : STATUS_OK;
+}
+
+/** Sums over all files. */
+struct touch_sum {
+	uint64_t files;
+	uint64_t bytes;
+	uint64_t cached;
+	uint64_t brought;
+	uint64_t unknown;
+	double seconds;
+};
+
+static void add(struct touch_sum *sum, const struct touching *t)
+{
+	sum->files++;
+	sum->bytes += t->bytes;
+	if (t->cached == QUIRE_UNKNOWN || t->brought == QUIRE_UNKNOWN || t->error != 0) {
+		sum->unknown++;
+	} else {
+		sum->cached += t->cached;
+		sum->brought += t->brought;
+	}
+}
+
+static void show_file(struct screen *screen, const struct touching *t)
+{
+	if (t->error != 0)
+		complain("%s: %s", text_name(t->path).s, t->error_text);
+	else if (t->cached == QUIRE_UNKNOWN)
+		say_paragraph(screen, INK_PROBLEM, 2,
+			"? %s: reading was started; whether it is in memory is not told to this "
+			"user, who neither owns nor may write it.",
+			text_name(t->path).s);
+	else if (t->cached < t->bytes)
+		say_paragraph(screen, INK_PROBLEM, 2, "! %s: only %s of %s stayed: memory is short.",
+			text_name(t->path).s, text_bytes(t->cached).s, text_bytes(t->bytes).s);
+}
+
+static void show_sum(struct screen *screen, const struct touch_sum *sum, bool missing)
+{
+	uint64_t there = sum->cached > sum->brought ? sum->cached - sum->brought : 0;
+
+	if (sum->cached >= sum->bytes && sum->unknown == 0)
+		say_paragraph(screen, INK_STRONG, 0,
+			"All of %s is in memory: %s was brought in (%s, %s), %s was there%s.",
+			text_bytes(sum->bytes).s, text_bytes(sum->brought).s, text_seconds(sum->seconds).s,
+			text_speed((double)sum->brought / sum->seconds).s, text_bytes(there).s,
+			missing ? " and was not touched" : "");
+	else
+		say_paragraph(screen, INK_STRONG, 0,
+			"%s of %s is known to be in memory: %s was brought in (%s).",
+			text_bytes(sum->cached).s, text_bytes(sum->bytes).s, text_bytes(sum->brought).s,
+			text_seconds(sum->seconds).s);
+}
+
+static void put_file(json_t *array, const struct touching *t)
+{
+	static const char why[] = "the kernel only tells the owner, or who may write the file";
+	json_t *object = json_add_object(array);
+
+	json_put_name(object, "path", t->path);
+	if (t->error != 0) {
+		json_put_count(object, "errno", (uint64_t)-t->error);
+		json_put_text(object, "error", t->error_text);
+		return;
+	}
+	json_put_count(object, "size", t->bytes);
+	if (t->brought == QUIRE_UNKNOWN)
+		json_put_unknown(object, "brought", why);
+	else
+		json_put_count(object, "brought", t->brought);
+	if (t->cached == QUIRE_UNKNOWN)
+		json_put_unknown(object, "cached", why);
+	else
+		json_put_count(object, "cached", t->cached);
+}
+
+static enum status run_touch(struct call *call)
+{
+	const struct touch_settings *settings = call->settings;
+	json_t *document = json_document("touch");
+	json_t *array = json_put_array(document, "files");
+	struct touch_sum sum = { .files = 0 };
+	struct file_list list;
+	enum status status = file_list_fill(&list, call, settings->recursive);
+	double began = now();
+
+	progress_begin("touch", list.bytes_all, true);
+	for (size_t i = 0; i < list.count; i++) {
+		struct touching t;
+
+		touch_file(&t, list.paths[i], settings->missing, sum.bytes);
+		if (settings->recursive && t.error == -ENOENT)
+			continue; /* it vanished meanwhile */
+		add(&sum, &t);
+		if (!call->json)
+			show_file(&call->screen, &t);
+		else
+			put_file(array, &t);
+		status = status_worse(status, status_of_touch(&t));
+	}
+	progress_end();
+	sum.seconds = now() - began;
+	if (call->json) {
+		json_put_real(document, "seconds", sum.seconds);
+		json_print(call, document);
+	} else {
+		json_decref(document);
+		if (sum.files != 0)
+			show_sum(&call->screen, &sum, settings->missing);
+	}
+	file_list_done(&list);
+	return status;
+}
+
+static const struct verb_option options[] = {
+	{ "missing", 'm', OPTION_FLAG, offsetof(struct touch_settings, missing), NULL,
+		"leave alone what is cached already: much faster where most is there", NULL },
+	{ "recursive", 'r', OPTION_FLAG, offsetof(struct touch_settings, recursive), NULL,
+		"all files of the trees", NULL },
+	{ 0 },
+};
+
+static const char *const description[] = {
+	"Brings files into the page cache. Without --missing, every page is faulted in and looked at, so the command ends "
+	"when all bytes are there, not when reading has been started; a page that cannot be read is an error. With "
+	"--missing, pages that the kernel counts as cached are believed to be ready (one may still be on its way from the "
+	"disk for another reader).",
+	"No file is created, and no time of a file is changed. A user who neither owns a file nor may write it can only ask "
+	"for reading; whether the pages came is not told to him, and the exit status is 4.",
+	NULL,
+};
+
+static const struct verb_example examples[] = {
+	{ QUIRE_PROGRAM " touch --missing data.mdb", "bring in what is not there yet" },
+	{ QUIRE_PROGRAM " touch -r /srv/db", "a whole tree" },
+	{ NULL, NULL },
+};
+
+static const struct verb_exit exits[] = {
+	{ STATUS_PARTLY, "pages were thrown out as fast as they came, or some could not be read" },
+	{ STATUS_FORBIDDEN, "whether the pages came is not told to this user" },
+	{ STATUS_NOT_FOUND, "no such file" },
+	{ 0, NULL },
+};
+
+static const char *const see_also[] = { "quire-presence(1)", "quire-evict(1)", "quire-lock(1)",
+	"quire_presence_touch(3)", NULL };
+
+const struct verb verb_touch = {
+	.name = "touch",
+	.summary = "bring files into memory, and say when they are there",
+	.usage = "FILE...",
+	.description = description,
+	.options = options,
+	.examples = examples,
+	.exits = exits,
+	.see_also = see_also,
+	.operands_min = 1,
+	.settings_bytes = sizeof(struct touch_settings),
+	.run = run_touch,
+};
