@@ -221,6 +221,7 @@ int memfd_open(
 	const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file)
 {
 	unsigned int flags = MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0U);
+	struct file_object *made = NULL;
 	int fd;
 	int r;
 
@@ -233,19 +234,23 @@ int memfd_open(
 	if (fd < 0)
 		return error_set(fd, "cannot make memory file %s: %s", name, strerror(-fd));
 
-	r = adopt(fd, file);
-	if (r < 0)
+	r = adopt(fd, &made);
+	if (r < 0 || made == NULL)
 		return r;
-	(*file)->sealable = true;
-	(*file)->block = (uint64_t)1 << huge_shift;
-	r = file_grow(&(*file)->object, bytes, false);
-	if (r < 0)
-		object_unref(&(*file)->object);
-	return r;
+	made->sealable = true;
+	made->block = (uint64_t)1 << huge_shift;
+	r = file_grow(&made->object, bytes, false);
+	if (r < 0) {
+		object_unref(&made->object);
+		return r;
+	}
+	*file = made;
+	return 0;
 }
 
 int secret_open(uint64_t bytes, struct file_object **file)
 {
+	struct file_object *made = NULL;
 	int fd = sys_memfd_secret(O_CLOEXEC);
 	int r;
 
@@ -256,15 +261,18 @@ int secret_open(uint64_t bytes, struct file_object **file)
 	if (fd < 0)
 		return error_set(fd, "cannot make secret memory: %s", strerror(-fd));
 
-	r = adopt(fd, file);
-	if (r < 0)
+	r = adopt(fd, &made);
+	if (r < 0 || made == NULL)
 		return r;
-	(*file)->secret = true;
-	(*file)->block = PAGE_BYTES;
-	r = file_grow(&(*file)->object, bytes, false);
-	if (r < 0)
-		object_unref(&(*file)->object);
-	return r;
+	made->secret = true;
+	made->block = PAGE_BYTES;
+	r = file_grow(&made->object, bytes, false);
+	if (r < 0) {
+		object_unref(&made->object);
+		return r;
+	}
+	*file = made;
+	return 0;
 }
 
 /* ---- what only files can do ---- */

@@ -207,25 +207,53 @@ static int patch_for(struct guard *guard, uintptr_t page, uint32_t cause, bool s
 
 /* ---- the sticky error ---- */
 
+_Static_assert(sizeof(struct quire_fault) % sizeof(uint64_t) == 0, "it is kept word by word");
+
+enum { STATE_NONE = 0, STATE_WRITING = 1, STATE_THERE = 2, STATE_MASK = 3 };
+
 static void record(struct guard *guard, const struct quire_fault *fault)
 {
-	unsigned int none = 0;
+	uint64_t words[GUARD_FAULT_WORDS];
+	uint64_t state = atomic_load(&guard->state);
 
-	if (!atomic_compare_exchange_strong(&guard->state, &none, 1))
+	if ((state & STATE_MASK) != STATE_NONE ||
+		!atomic_compare_exchange_strong(&guard->state, &state, state | STATE_WRITING))
 		return;
-	guard->first = *fault;
-	atomic_store(&guard->state, 2);
+	memcpy(words, fault, sizeof(words));
+	for (size_t i = 0; i < GUARD_FAULT_WORDS; i++)
+		atomic_store_explicit(&guard->first[i], words[i], memory_order_relaxed);
+	atomic_store(&guard->state, state | STATE_THERE);
 }
 
-int guard_error(const struct guard *guard, struct quire_fault *fault)
+/* Under the claim: everything is as it should be. */
+static void clear_error(struct guard *guard)
 {
-	if (guard->pmap == NULL || atomic_load(&guard->state) != 2)
+	uint64_t state = atomic_load(&guard->state);
+
+	if ((state & STATE_MASK) == STATE_THERE)
+		atomic_store(&guard->state, (state | STATE_MASK) + 1);
+}
+
+int guard_error(const struct guard *guard, struct quire_fault *out)
+{
+	uint64_t words[GUARD_FAULT_WORDS];
+	struct quire_fault fault;
+	uint64_t state;
+
+	if (guard->policy == QUIRE_GUARD_DEFAULT)
 		return 0;
-	if (fault != NULL) {
-		*fault = guard->first;
-		fault->count = atomic_load(&guard->count);
-	}
-	return guard->first.error;
+	do {
+		state = atomic_load(&guard->state);
+		if ((state & STATE_MASK) != STATE_THERE)
+			return 0;
+		for (size_t i = 0; i < GUARD_FAULT_WORDS; i++)
+			words[i] = atomic_load_explicit(&guard->first[i], memory_order_acquire);
+	} while (atomic_load(&guard->state) != state);
+	memcpy(&fault, words, sizeof(words));
+	fault.count = atomic_load(&guard->count);
+	if (out != NULL)
+		*out = fault;
+	return fault.error;
 }
 
 /* ---- the fault ---- */
@@ -249,13 +277,16 @@ static enum quire_fault_action decide(
 	return QUIRE_FAULT_ZEROS;
 }
 
-static enum trap_verdict stand_in(struct guard *guard, uintptr_t page, uint32_t cause, bool store)
+/* Recorded once more under the claim: a repair may have cleared the error while we waited for it. */
+static enum trap_verdict stand_in(struct guard *guard, uintptr_t page, const struct quire_fault *fault)
 {
 	bool claimed = pmap_claim(guard->pmap);
 	int r = 0;
 
-	if (!is_patched(guard, page))
-		r = patch_for(guard, page, cause, store);
+	if (!is_patched(guard, page)) {
+		r = patch_for(guard, page, fault->cause, fault->write != 0);
+		record(guard, fault);
+	}
 	if (claimed)
 		pmap_claim_release(guard->pmap);
 	return r < 0 ? TRAP_REFUSE
@@ -263,7 +294,8 @@ static enum trap_verdict stand_in(struct guard *guard, uintptr_t page, uint32_t 
 }
 
 /* The callback says that it mended the file: look. */
-static enum trap_verdict retry(struct guard *guard, const struct trap_fault *at, uint32_t cause)
+static enum trap_verdict retry(
+	struct guard *guard, const struct trap_fault *at, const struct quire_fault *fault)
 {
 	uintptr_t page = align_down(at->va, guard->page_bytes);
 	uint32_t now;
@@ -272,7 +304,7 @@ static enum trap_verdict retry(struct guard *guard, const struct trap_fault *at,
 		atomic_store(&guard->retries, 0);
 		return TRAP_RESUME;
 	}
-	return try_again(guard, page, MENDS_MAX) ? TRAP_RESUME : stand_in(guard, page, cause, at->store);
+	return try_again(guard, page, MENDS_MAX) ? TRAP_RESUME : stand_in(guard, page, fault);
 }
 
 static enum trap_verdict guard_fix(struct trap_range *trap, struct trap_fault *at)
@@ -299,13 +331,13 @@ static enum trap_verdict guard_fix(struct trap_range *trap, struct trap_fault *a
 	record(guard, &fault);
 
 	switch (decide(guard, at, &fault)) {
-	case QUIRE_FAULT_RETRY: return retry(guard, at, fault.cause);
+	case QUIRE_FAULT_RETRY: return retry(guard, at, &fault);
 	case QUIRE_FAULT_UNWIND:
 		at->error = fault.error;
-		return at->can_leave ? TRAP_LEAVE : stand_in(guard, page, fault.cause, at->store);
+		return at->can_leave ? TRAP_LEAVE : stand_in(guard, page, &fault);
 	case QUIRE_FAULT_SIGNAL: return TRAP_REFUSE;
 	case QUIRE_FAULT_ZEROS:
-	default: return stand_in(guard, page, fault.cause, at->store);
+	default: return stand_in(guard, page, &fault);
 	}
 }
 
@@ -397,10 +429,12 @@ static int follow(struct guard *guard, uintptr_t start, uintptr_t end)
 	if (r < 0)
 		return r;
 	forget_beyond(guard, (end - start) / guard->page_bytes);
-	if (start == guard->trap.start)
-		trap_stretch(&guard->trap, end);
-	guard->trap.start = start;
-	guard->trap.end = end;
+	if (start == guard->trap.start) {
+		trap_stretch(&guard->trap, end); /* a handler may be reading: the start is not touched */
+	} else {
+		guard->trap.start = start;
+		guard->trap.end = end;
+	}
 	guard->patched_from = tail < shown && tail < end - start ? start + tail : end;
 	/* Behind a tail that died while the mapping grew nothing is alive either. */
 	if (tail < shown && shown < end - start)
@@ -518,10 +552,10 @@ int guard_repair(struct guard *guard)
 	claimed = pmap_claim(guard->pmap);
 	tail = repair_tail(guard);
 	pages = repair_pages(guard);
+	if (tail == 0 && pages == 0)
+		clear_error(guard);
 	if (claimed)
 		pmap_claim_release(guard->pmap);
 
-	if (tail == 0 && pages == 0)
-		atomic_store(&guard->state, 0);
 	return tail < 0 ? tail : pages;
 }

@@ -36,6 +36,8 @@
 #include "pmap/pmap.h"
 #include "trap/trap.h"
 
+enum { GUARD_FAULT_WORDS = sizeof(struct quire_fault) / sizeof(uint64_t) };
+
 /* guard: what a mapping does about pages that cannot be served, and which it has patched */
 struct guard {
 	struct trap_range trap; /* the addresses; first */
@@ -54,9 +56,10 @@ struct guard {
 	size_t patched_bytes;   /* of that memory */
 	uint64_t patched_pages; /* bits set */
 
-	/* The sticky error. Written by the first fault, which moves `state` from 0 over 1 to 2. */
-	atomic_uint state;
-	struct quire_fault first;
+	/* The sticky error, word by word, as a repair and another fault may come while it is read. The low two bits of `state`:
+	 * 0 none, 1 being written, 2 there; the others count the repairs, so that a reader sees that it read two halves. */
+	_Atomic uint64_t state;
+	_Atomic uint64_t first[GUARD_FAULT_WORDS];
 	atomic_uint_fast64_t count;
 
 	/* Retries of one address in a row, see try_again(). */

@@ -163,14 +163,15 @@ static void free_is_for_private_anonymous_memory(void **state)
 	struct quire_map *shared;
 	FILE *smaps;
 	char line[256];
-	int lazy = 0;
+	long lazy = 0;
 
 	(void)state;
 	memset(at(map, 0), 'x', 256 * PAGE);
 	EXPECT_IS(quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_FREE), 0);
 	smaps = fopen("/proc/self/smaps_rollup", "re");
 	while (smaps && fgets(line, sizeof(line), smaps))
-		(void)sscanf(line, "LazyFree: %d", &lazy);
+		if (strncmp(line, "LazyFree:", 9) == 0)
+			lazy = strtol(line + 9, NULL, 10);
 	EXPECT(smaps && fclose(smaps) == 0);
 	EXPECT(lazy > 0);
 	gone(map);

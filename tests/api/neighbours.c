@@ -178,11 +178,13 @@ static void touch_a_strangers_dead_page(void *argument)
 	int outer = file_of((size_t)8 * PAGE);
 	int inner = file_of(PAGE);
 	struct quire_map *map;
+	char *raw;
 
 	(void)argument;
 	EXPECT_IS(quire_map_fd(NULL, outer, QUIRE_OPTIONS(map, .guard = QUIRE_GUARD_ZEROS), &map), 0);
 	EXPECT_IS(quire_map_unmap(map, 2 * PAGE, PAGE), 0);
-	EXPECT(mmap(at(map, 2), PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, inner, 0) == at(map, 2));
+	raw = mmap(at(map, 2), PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, inner, 0);
+	EXPECT(raw == at(map, 2));
 	EXPECT_IS(ftruncate(inner, 0), 0);
 	(void)*(volatile char *)at(map, 2);
 }

@@ -111,6 +111,32 @@ static char *bytes_of(struct quire_map *map)
 	return quire_map_address(map);
 }
 
+static int refuse_one(int (*open_one)(struct quire_map **), long n, struct quire_map **map)
+{
+	int r;
+
+	*map = NULL;
+	failed = refused_by_disk = false;
+	calls_left = n;
+	r = open_one(map);
+	calls_left = -1;
+	return r;
+}
+
+/* One kernel mapping more may be malloc's, or a sanitizer's; sixteen times one are ours. */
+static void expect_no_mapping_left(struct found before, int (*open_one)(struct quire_map **), long n)
+{
+	struct quire_map *map;
+
+	if (vma_total() == before.mappings)
+		return;
+	before = found();
+	for (int i = 0; i < 16; i++)
+		if (refuse_one(open_one, n, &map) == 0)
+			EXPECT_IS(quire_unmap(map), 0);
+	EXPECT(vma_total() < before.mappings + 8);
+}
+
 /* Runs an operation that opens a mapping, refusing one call after the other. */
 static void opens_or_leaves_nothing(int (*open_one)(struct quire_map **))
 {
@@ -121,14 +147,8 @@ static void opens_or_leaves_nothing(int (*open_one)(struct quire_map **))
 	EXPECT_IS(quire_unmap(map), 0);
 	for (n = 0;; n++) {
 		struct found before = found();
-		struct found after;
-		int r;
+		int r = refuse_one(open_one, n, &map);
 
-		map = NULL;
-		failed = refused_by_disk = false;
-		calls_left = n;
-		r = open_one(&map);
-		calls_left = -1;
 		if (r < 0) {
 			EXPECT(failed);
 			EXPECT(map == NULL);
@@ -137,11 +157,10 @@ static void opens_or_leaves_nothing(int (*open_one)(struct quire_map **))
 			EXPECT(map != NULL);
 			EXPECT_IS(quire_unmap(map), 0);
 		}
-		after = found();
-		EXPECT_IS(after.descriptors, before.descriptors);
-		EXPECT_IS(after.mappings, before.mappings);
+		EXPECT_IS(descriptors(), before.descriptors);
 		if (!failed)
 			break;
+		expect_no_mapping_left(before, open_one, n);
 	}
 	EXPECT(n > 1);
 }

@@ -303,16 +303,6 @@ static void overwrite_marker(const char *image, const char *marker, const char *
 	EXPECT_IS(close(fd), 0);
 }
 
-static void command(const char *what, const char *first, const char *second)
-{
-	char line[256];
-
-	(void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin %s %s %s >/dev/null 2>&1", what, first,
-		second);
-	if (system(line) != 0)
-		child_skips(line);
-}
-
 static int broken_block(char *path, char *image)
 {
 	static char block[PAGE];
@@ -325,9 +315,9 @@ static int broken_block(char *path, char *image)
 	fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	EXPECT_IS(ftruncate(fd, 128 * MIB), 0);
 	EXPECT_IS(close(fd), 0);
-	command("mkdir", name, "");
-	command("mkfs.btrfs -q -m single -d single", image, "");
-	command("mount -o loop,max_inline=0", image, name);
+	run_command("mkdir ", name, "");
+	run_command("mkfs.btrfs -q -m single -d single ", image, "");
+	run_command("mount -o loop,max_inline=0 ", image, name);
 	(void)snprintf(name, sizeof(name), "%s/mount/file", path);
 	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	EXPECT(fd >= 0);
@@ -338,9 +328,9 @@ static int broken_block(char *path, char *image)
 	EXPECT_IS(fsync(fd), 0);
 	EXPECT_IS(close(fd), 0);
 	(void)snprintf(name, sizeof(name), "%s/mount", path);
-	command("umount", name, "");
+	run_command("umount ", name, "");
 	overwrite_marker(image, "quire-marker-40", "broken");
-	command("mount -o loop", image, name);
+	run_command("mount -o loop ", image, name);
 	(void)snprintf(name, sizeof(name), "%s/mount/file", path);
 	fd = open(name, O_RDONLY | O_CLOEXEC);
 	EXPECT(fd >= 0);

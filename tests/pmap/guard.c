@@ -334,6 +334,20 @@ static void the_inner_of_two_try_blocks_is_left_body(void *argument)
 }
 CHILD_CASE(the_inner_of_two_try_blocks_is_left)
 
+/* What QUIRE_TRY is made of. */
+static void landing_places_are_entered_and_left_body(void *argument)
+{
+	struct quire_landing landing = { .error = 0 };
+
+	(void)argument;
+	EXPECT_IS(quire_try_enter(NULL), -EINVAL);
+	EXPECT_IS(quire_try_enter(&landing), 1);
+	EXPECT_IS(landing.entered, 1);
+	quire_try_leave(&landing);
+	EXPECT_IS(landing.entered, 0);
+}
+CHILD_CASE(landing_places_are_entered_and_left)
+
 static void a_callback_may_leave_to_a_try_block_body(void *argument)
 {
 	int fd = file_of((size_t)8 * PAGE);
@@ -574,10 +588,12 @@ static void no_guard_is_left_when_a_mapping_is_gone_body(void *argument)
 	int fd = file_of((size_t)8 * PAGE);
 	struct quire_map *map = GUARDED(fd, .protection = QUIRE_READ);
 	char *raw = at(map, 0);
+	char *other;
 	int *calls = argument;
 
 	EXPECT_IS(quire_unmap(map), 0);
-	EXPECT(mmap(raw, (size_t)8 * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) == raw);
+	other = mmap(raw, (size_t)8 * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+	EXPECT(other == raw);
 	EXPECT_IS(ftruncate(fd, 0), 0);
 	sink = raw[PAGE];
 	EXPECT(calls == NULL);
@@ -603,6 +619,7 @@ int main(void)
 		cmocka_unit_test(without_a_guard_the_signal_kills),
 		cmocka_unit_test(a_try_block_is_left_with_the_error_and_its_sentence),
 		cmocka_unit_test(the_inner_of_two_try_blocks_is_left),
+		cmocka_unit_test(landing_places_are_entered_and_left),
 		cmocka_unit_test(a_callback_may_leave_to_a_try_block),
 		cmocka_unit_test(a_guarded_copy_returns_the_error_whatever_the_policy),
 		cmocka_unit_test(a_guarded_copy_from_memory_that_is_not_ours_returns_efault),

@@ -20,6 +20,7 @@
 #include <quire/guard.h>
 #include <quire/quire.h>
 
+#include "api/handle.h"
 #include "support/child.h"
 #include "support/files.h"
 
@@ -123,6 +124,145 @@ static void two_threads_lose_no_store_on_lone_dead_pages_body(void *argument)
 	EXPECT_IS(quire_unmap(map), 0);
 }
 CHILD_CASE(two_threads_lose_no_store_on_lone_dead_pages)
+
+/* The same without luck: the second thread decides while the first one patches, goes on and stores. */
+static atomic_int deciding; /* threads that reached the callback */
+static atomic_bool first_stored;
+static atomic_bool gave_up;
+
+static bool wait_for(bool (*come)(void))
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < 5000; i++) {
+		if (come())
+			return true;
+		(void)nanosleep(&pause, NULL);
+	}
+	atomic_store(&gave_up, true);
+	return false;
+}
+
+static bool both_decide(void)
+{
+	return atomic_load(&deciding) == 2;
+}
+
+static bool first_has_stored(void)
+{
+	return atomic_load(&first_stored);
+}
+
+static int meet_and_take_turns(const struct quire_fault *fault, void *user)
+{
+	(void)fault;
+	(void)user;
+	if (atomic_fetch_add(&deciding, 1) == 0)
+		(void)wait_for(both_decide);
+	else
+		(void)wait_for(first_has_stored);
+	return QUIRE_FAULT_ZEROS;
+}
+
+static void *store_one(void *argument)
+{
+	*(volatile char *)(base + (argument != NULL)) = 'x';
+	atomic_store(&first_stored, true);
+	return NULL;
+}
+
+/* The file is cut to nothing when `cut` says so. */
+static void expect_both_stores(int fd, bool cut)
+{
+	struct quire_map *map = NULL;
+	pthread_t thread;
+
+	EXPECT_IS(quire_map_fd(NULL, fd,
+			  QUIRE_OPTIONS(map, .guard = QUIRE_GUARD_CALLBACK, .on_fault = meet_and_take_turns,
+				  .protection = QUIRE_READ | QUIRE_WRITE),
+			  &map),
+		0);
+	base = (char *)quire_map_address(map) + PAGE;
+	if (cut)
+		EXPECT_IS(ftruncate(fd, 0), 0);
+	EXPECT_IS(pthread_create(&thread, NULL, store_one, (void *)(uintptr_t)1), 0);
+	(void)store_one(NULL);
+	EXPECT_IS(pthread_join(thread, NULL), 0);
+	EXPECT(!atomic_load(&gave_up));
+	EXPECT_IS(base[0], 'x');
+	EXPECT_IS(base[1], 'x');
+	EXPECT_IS(quire_unmap(map), 0);
+}
+
+static void a_store_made_while_another_thread_decides_is_kept_body(void *argument)
+{
+	(void)argument;
+	expect_both_stores(file_of(2 * PAGE), true);
+}
+CHILD_CASE(a_store_made_while_another_thread_decides_is_kept)
+
+static void a_store_to_a_lone_page_is_kept_likewise_body(void *argument)
+{
+	char path[64], name[128];
+	int fd;
+
+	(void)argument;
+	small_filesystem("tmpfs", 1 << 20, path);
+	(void)snprintf(name, sizeof(name), "%s/sparse", path);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	EXPECT(fd >= 0);
+	EXPECT_IS(ftruncate(fd, 4 * PAGE), 0);
+	fill_filesystem(path);
+	expect_both_stores(fd, false);
+}
+CHILD_CASE(a_store_to_a_lone_page_is_kept_likewise)
+
+/* A guard that follows its mapping in place waits for nobody who decides: it never leaves the table. */
+static atomic_bool followed;
+
+static bool has_followed(void)
+{
+	return atomic_load(&followed);
+}
+
+static int wait_for_the_follower(const struct quire_fault *fault, void *user)
+{
+	(void)fault;
+	(void)user;
+	atomic_fetch_add(&deciding, 1);
+	(void)wait_for(has_followed);
+	return QUIRE_FAULT_ZEROS;
+}
+
+static bool one_decides(void)
+{
+	return atomic_load(&deciding) == 1;
+}
+
+static void a_guard_follows_in_place_without_leaving_body(void *argument)
+{
+	int fd = file_of(2 * PAGE);
+	struct quire_map *map = NULL;
+	pthread_t thread;
+
+	(void)argument;
+	EXPECT_IS(quire_map_fd(NULL, fd,
+			  QUIRE_OPTIONS(map, .guard = QUIRE_GUARD_CALLBACK, .on_fault = wait_for_the_follower,
+				  .protection = QUIRE_READ | QUIRE_WRITE),
+			  &map),
+		0);
+	base = (char *)quire_map_address(map) + PAGE;
+	EXPECT_IS(ftruncate(fd, 0), 0);
+	EXPECT_IS(pthread_create(&thread, NULL, store_one, NULL), 0);
+	EXPECT(wait_for(one_decides));
+	EXPECT_IS(guard_follow(&map->guard, map->start, map->end), 0);
+	atomic_store(&followed, true);
+	EXPECT_IS(pthread_join(thread, NULL), 0);
+	EXPECT(!atomic_load(&gave_up));
+	EXPECT_IS(base[0], 'x');
+	EXPECT_IS(quire_unmap(map), 0);
+}
+CHILD_CASE(a_guard_follows_in_place_without_leaving)
 
 /* ---- another process cuts and regrows the file ---- */
 
@@ -303,6 +443,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_threads_lose_no_store_on_dead_pages),
 		cmocka_unit_test(two_threads_lose_no_store_on_lone_dead_pages),
+		cmocka_unit_test(a_store_made_while_another_thread_decides_is_kept),
+		cmocka_unit_test(a_store_to_a_lone_page_is_kept_likewise),
+		cmocka_unit_test(a_guard_follows_in_place_without_leaving),
 		cmocka_unit_test(reading_survives_a_file_that_is_cut_all_the_time),
 		cmocka_unit_test(a_mapping_is_guarded_at_every_moment_of_its_growth),
 		cmocka_unit_test(guards_come_and_go_while_others_are_hit),

@@ -123,7 +123,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(written_pages_are_reported_once_each, begin, end),
 		cmocka_unit_test_setup_teardown(pages_only_read_are_not_reported, begin, end),
-		cmocka_unit_test_setup_teardown(each_harvest_begins_anew_where_the_tracker_is_exact, begin, end),
+		cmocka_unit_test_setup_teardown(
+			each_harvest_begins_anew_where_the_tracker_is_exact, begin, end),
 		cmocka_unit_test_setup_teardown(a_dropped_page_is_clean_and_tracked_again, begin, end),
 	};
 

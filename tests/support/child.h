@@ -26,11 +26,12 @@
 			expect_differs(__FILE__, __LINE__, #got, got_, wanted_);  \
 	} while (0)
 
-void expect_failed(const char *file, int line, const char *what);
-void expect_differs(const char *file, int line, const char *what, long long got, long long wanted);
+__attribute__((noreturn)) void expect_failed(const char *file, int line, const char *what);
+__attribute__((noreturn)) void expect_differs(
+	const char *file, int line, const char *what, long long got, long long wanted);
 
 /* Exits the child so that child_passes() skips the case. */
-void child_skips(const char *why);
+__attribute__((noreturn)) void child_skips(const char *why);
 
 /* Runs body in a child; returns its wait status. 60 s at most. */
 int child_status(void (*body)(void *), void *argument);

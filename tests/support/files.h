@@ -25,6 +25,9 @@ void fill_pages(int fd, size_t bytes);
  * case without the right to mount. Only in a child. */
 void small_filesystem(const char *kind, size_t bytes, char *path);
 
+/* Runs "WHATFIRST SECOND" as the shell does; skips the case when it fails. Only in a child. */
+void run_command(const char *what, const char *first, const char *second);
+
 /* Fills a filesystem up to its last block. */
 void fill_filesystem(const char *path);
 

@@ -25,7 +25,6 @@
 #include "support/child.h"
 #include "support/files.h"
 
-static volatile char sink;
 static char *foreign;
 
 static volatile int calls;
@@ -54,9 +53,11 @@ __attribute__((noinline)) static char touch(const char *address)
 static void mend(void)
 {
 	void *page = (void *)((uintptr_t)foreign & ~(uintptr_t)4095);
+	void *got = mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
-	(void)mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	memset(page, 'm', PAGE);
+	if (got == page)
+		memset(got, 'm', PAGE);
+	/* cppcheck-suppress memleak ; the page stays for the load that comes back */
 }
 
 static void note(void)
@@ -179,7 +180,7 @@ static void a_handler_may_jump_out_body(void *argument)
 	for (volatile int i = 1; i < 5; i++) {
 		if (sigsetjmp(back, 1) == 0) {
 			(void)touch(foreign_page());
-			EXPECT(!"reached");
+			expect_failed(__FILE__, __LINE__, "the handler jumped out");
 		}
 		EXPECT_IS(calls, i);
 		ours_is_served();
