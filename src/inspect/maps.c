@@ -98,7 +98,7 @@ static bool read_first_line(struct quire_maps *maps, struct quire_mapping *mappi
 	mapping->inode = read_decimal(&at);
 	while (*at == ' ')
 		at++;
-	(void)snprintf(maps->name, sizeof(maps->name), "%s", at);
+	memcpy(maps->name, at, strlen(at) + 1); /* first[] is as large, and ends */
 	mapping->name = maps->name;
 	return mapping->start < mapping->end;
 }

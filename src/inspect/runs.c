@@ -38,6 +38,12 @@ enum {
 	SIMPLE_RUNS = 64,  /* a fragmented window has more than these */
 };
 
+/* Steps of the span that is the whole file: its first window, the rest before that is known, the rest as a whole. They are
+ * powers of two above every file. */
+#define FIRST (UINT64_C(1) << 62)
+#define REST (UINT64_C(1) << 61)
+#define WHOLE (UINT64_C(1) << 60)
+
 #define ALL_STATES                                                                                     \
 	((unsigned int)(QUIRE_PAGE_CACHED | QUIRE_PAGE_READY | QUIRE_PAGE_DIRTY | QUIRE_PAGE_WRITING | \
 		QUIRE_PAGE_EVICTED))
@@ -269,6 +275,28 @@ static struct span pop(struct quire_runs *runs)
 	return span;
 }
 
+/* The span of a whole file begins with one window, and goes on in windows where that one is fragmented. */
+static struct span pop_after_first(struct quire_runs *runs)
+{
+	struct span *top = &runs->spans[runs->spans_used - 1];
+
+	if (top->step == FIRST) {
+		uint64_t end = align_down(top->page, WINDOW_PAGES) + WINDOW_PAGES;
+		struct span first = {
+			.page = top->page, .end = min_u64(end, top->end), .step = WINDOW_PAGES
+		};
+
+		top->page = first.end;
+		top->step = REST;
+		if (top->page == top->end)
+			runs->spans_used--;
+		return first;
+	}
+	if (top->step == REST)
+		top->step = runs->fragmented ? WINDOW_PAGES : WHOLE;
+	return pop(runs);
+}
+
 /* Cost of a count follows what is cached, so dividing a dense span again and again would count it again and again. */
 static uint64_t step_of(uint64_t pages, uint64_t cached)
 {
@@ -285,7 +313,7 @@ static uint64_t step_of(uint64_t pages, uint64_t cached)
 static int advance(struct quire_runs *runs, struct quire_run *run)
 {
 	struct sys_cachestat counts;
-	struct span span = pop(runs);
+	struct span span = pop_after_first(runs);
 	uint64_t pages = span.end - span.page;
 	unsigned int state;
 	bool settled;
@@ -309,22 +337,29 @@ static int advance(struct quire_runs *runs, struct quire_run *run)
 	return 0;
 }
 
-/* The next stretch of equal pages of the window, eight at a time. */
-static struct quire_run take_from_window(struct quire_runs *runs)
+/* The next stretch of equal pages of the window: short ones page by page, long ones eight at a time. */
+static inline void take_from_window(struct quire_runs *runs, struct quire_run *run)
 {
-	unsigned int from = runs->window_at, at = from;
+	unsigned int from = runs->window_at, at = from + 1, end = runs->window_pages;
 	unsigned char state = runs->state[from];
 	uint64_t eight, wanted = 0x0101010101010101U * state;
 
-	for (; at + 8 <= runs->window_pages; at += 8) {
-		memcpy(&eight, runs->state + at, 8);
-		if (eight != wanted)
-			break;
-	}
-	while (at < runs->window_pages && runs->state[at] == state)
+	while (at < end && at < from + 8 && runs->state[at] == state)
 		at++;
+	if (at == from + 8) {
+		for (; at + 8 <= end; at += 8) {
+			memcpy(&eight, runs->state + at, 8);
+			if (eight != wanted)
+				break;
+		}
+		while (at < end && runs->state[at] == state)
+			at++;
+	}
 	runs->window_at = at;
-	return (struct quire_run){ .page = runs->window + from, .pages = at - from, .state = state };
+	run->page = runs->window + from;
+	run->pages = at - from;
+	run->state = state;
+	run->reserved = 0;
 }
 
 /* 1 and a piece, 0 at the end. Pieces follow each other; neighbours may be alike. */
@@ -339,7 +374,7 @@ static int next_piece(struct quire_runs *runs, struct quire_run *run)
 		if (r != 0)
 			return r;
 	}
-	*run = take_from_window(runs);
+	take_from_window(runs, run);
 	return 1;
 }
 
@@ -412,7 +447,9 @@ int quire_runs_open(int fd, uint64_t offset, uint64_t length, unsigned int state
 	memset(new, 0, offsetof(struct quire_runs, state));
 	new->look = look;
 	new->states = states | QUIRE_PAGE_CACHED;
-	push(new, range.first, range.first + range.pages, look.counts ? UINT64_C(1) << 60 : WINDOW_PAGES);
+	/* The first window alone, then the rest as a whole: where the first is fragmented, counting the rest beforehand would
+	 * be one pass more over what is going to be looked at page by page. */
+	push(new, range.first, range.first + range.pages, look.counts ? FIRST : WINDOW_PAGES);
 	*runs = new;
 	return 0;
 }

@@ -243,25 +243,57 @@ static void flags_text(uint32_t flags, char text[5])
 	text[4] = '\0';
 }
 
-/* KiB as pmap prints them: a list of all mappings is read by columns, and 50,000 of them by a program. */
+/* A number, right-aligned in a field of so many columns, and a blank behind it; returns the place behind that. */
+static char *put_number(char *to, uint64_t number, unsigned int base, int columns)
+{
+	char digits[24];
+	int n = 0;
+
+	do {
+		digits[n++] = "0123456789abcdef"[number % base];
+		number /= base;
+	} while (number != 0);
+	for (int pad = columns - n; pad > 0; pad--)
+		*to++ = ' ';
+	while (n > 0)
+		*to++ = digits[--n];
+	*to++ = ' ';
+	return to;
+}
+
+/* KiB as pmap prints them: a list of all mappings is read by columns, and 50,000 of them by a program. Not by printf,
+ * which would be a third of the time. */
+static void show_row(FILE *out, const struct quire_mapping *m, const char *name)
+{
+	const uint64_t figures[] = { m->end - m->start, m->resident_bytes, m->share_bytes, m->dirty_bytes,
+		m->swap_bytes, m->huge_bytes + m->pool_bytes };
+	char line[200];
+	char *at = put_number(line, m->start, 16, 16);
+
+	flags_text(m->flags, at);
+	at[4] = ' ';
+	at += 5;
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+		at = put_number(at, figures[i] / 1024, 10, 10);
+	fwrite(line, 1, (size_t)(at - line), out);
+	fputs(name, out);
+	putc('\n', out);
+}
+
 static void show_all(struct screen *screen, const struct maps_view *view)
 {
-	FILE *out = screen->out;
+	struct shown_name name = { "" };
+	unsigned int last = UINT32_MAX;
 
-	say(screen, INK_STRONG,
-		"       ADDRESS  MODE  KIB: SIZE        RSS        PSS      DIRTY       SWAP       HUGE  NAME\n");
+	say(screen, INK_STRONG, "%16s %s %10s %10s %10s %10s %10s %10s %s\n", "ADDRESS", "MODE", "SIZE KIB",
+		"RSS", "PSS", "DIRTY", "SWAP", "HUGE", "NAME");
 	for (size_t i = 0; i < view->row_count; i++) {
-		const struct quire_mapping *m = &view->rows[i].m;
-		char mode[5];
+		const struct row *row = &view->rows[i];
 
-		flags_text(m->flags, mode);
-		fprintf(out, "%14llx  %s %10llu %10llu %10llu %10llu %10llu %10llu  %s\n",
-			(unsigned long long)m->start, mode, (unsigned long long)(m->end - m->start) / 1024,
-			(unsigned long long)m->resident_bytes / 1024,
-			(unsigned long long)m->share_bytes / 1024, (unsigned long long)m->dirty_bytes / 1024,
-			(unsigned long long)m->swap_bytes / 1024,
-			(unsigned long long)(m->huge_bytes + m->pool_bytes) / 1024,
-			text_name(view->groups[view->rows[i].group].name).s);
+		if (row->group != last)
+			name = text_name(view->groups[row->group].name);
+		last = row->group;
+		show_row(screen->out, &row->m, name.s);
 	}
 }
 

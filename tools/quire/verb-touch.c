@@ -69,7 +69,7 @@ static void look_again(struct touching *t, int fd)
 	struct quire_presence figures = { .size = sizeof(figures) };
 
 	t->cached = QUIRE_UNKNOWN;
-	if (quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) != 0)
+	if (t->error != 0 || quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) != 0)
 		return;
 	if (figures.cached != QUIRE_UNKNOWN)
 		t->cached = bytes_of_pages(figures.cached, figures.file_bytes);
@@ -85,14 +85,17 @@ static void touch_file(struct touching *t, const char *path, bool missing, uint6
 	*t = (struct touching){ .path = path };
 	t->error = quire_presence_open(AT_FDCWD, path, &fd);
 	if (t->error == 0)
-		t->error = quire_presence_read(fd, 0, 0, 0, &figures);
+		t->error = quire_presence_read(fd, 0, missing ? QUIRE_UNKNOWN : 0, 0, &figures);
 	if (t->error < 0)
 		snprintf(t->error_text, sizeof(t->error_text), "%s", quire_error_text());
 	t->bytes = figures.file_bytes;
-	if (t->error == 0)
+	/* One count of the whole file: where nothing is missing, that was all. */
+	if (t->error == 0 && missing && figures.cached == figures.pages) {
+		t->done = t->cached = t->bytes;
+	} else if (t->error == 0) {
 		touch_steps(t, fd, missing, before);
-	if (t->error == 0)
 		look_again(t, fd);
+	}
 	if (fd >= 0)
 		close(fd);
 }

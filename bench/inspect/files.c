@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench/inspect/files.c - files: sparse, cached whole, trees, touched warm and cold; against vmtouch and fincore.
+ *
+ * Ours prints figures, the exact map, dirty and evicted pages; the peers print what they can: totals. Files are holes
+ * that were read, so that nothing of the disk is measured where the disk is not the question.
+ */
+#include <quire/quire.h>
+
+#include "inspect/command.h"
+
+static char folder[256];
+
+static void name_in(char *path, size_t bytes, const char *name)
+{
+	(void)snprintf(path, bytes, "%s/%s", folder, name);
+}
+
+static void make_hole(const char *path, uint64_t bytes, uint64_t cached_from, uint64_t cached)
+{
+	static char block[1 << 20];
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	bench_must(fd >= 0 && ftruncate(fd, (off_t)bytes) == 0, "no scratch file");
+	for (uint64_t done = 0; done < cached; done += sizeof(block))
+		bench_must(pread(fd, block, sizeof(block), (off_t)(cached_from + done)) > 0,
+			"a hole cannot be read");
+	close(fd);
+}
+
+/* All three must count the same pages before a figure counts. */
+static void check_counts(const char *path, bool with_fincore)
+{
+	struct command ours = { { NULL, "presence", "--json", path } };
+	struct command vmtouch = { { "vmtouch", path } };
+	struct command fincore = { { "fincore", "-n", "-b", "-o", "PAGES", path } };
+	static char text[OUTPUT_MAX];
+	uint64_t pages = command_number(&ours, "\"cached\"") / 4096;
+
+	bench_must(command_number(&vmtouch, "Resident Pages:") == pages, "vmtouch counts other pages");
+	if (!with_fincore)
+		return;
+	(void)command_run(&fincore, text);
+	bench_must(strtoull(text, NULL, 10) == pages, "fincore counts other pages");
+}
+
+static void compare(
+	const char *goal, const char *peer, const struct command *ours, const struct command *theirs, int n)
+{
+	struct bench_pairs pairs;
+	char name[80];
+
+	(void)command_pairs(ours, theirs, n, NULL, NULL, &pairs);
+	(void)snprintf(name, sizeof(name), "%s.%s", goal, peer);
+	bench_goal(name, pairs.ratio, &pairs);
+}
+
+/* Two seconds a run of a peer: three pairs are what a quick run can afford. */
+static void sparse(void)
+{
+	struct bench_pairs pairs;
+	char path[300];
+	struct command ours = { { NULL, "presence", "--json", "--runs", path } };
+	struct command vmtouch = { { "vmtouch", path } }, fincore = { { "fincore", "-b", path } };
+	int n = bench_quick() ? 3 : 9;
+
+	name_in(path, sizeof(path), "sparse");
+	make_hole(path, UINT64_C(1) << 40, UINT64_C(1) << 39, 64 << 20);
+	check_counts(path, false);
+	compare("inspect.sparse", "vmtouch", &ours, &vmtouch, n);
+	compare("inspect.sparse", "fincore", &ours, &fincore, n);
+	(void)command_pairs(&ours, &ours, bench_quick() ? 9 : 21, NULL, NULL, &pairs);
+	bench_goal("inspect.sparse.time", pairs.ours_ns / 1e6, &pairs);
+	(void)unlink(path);
+}
+
+static uint64_t size_of_cached(void)
+{
+	struct quire_memory memory = { .size = sizeof(memory) };
+	uint64_t most = UINT64_C(10) << 30;
+
+	bench_must(quire_memory_read(&memory) == 0, "no memory figures");
+	while (most > memory.available_bytes / 2)
+		most /= 2;
+	return most;
+}
+
+static void cached(void)
+{
+	char path[300];
+	struct command ours = { { NULL, "presence", "--json", "--runs", path } };
+	struct command vmtouch = { { "vmtouch", path } }, fincore = { { "fincore", "-b", path } };
+	struct command touch = { { NULL, "touch", "--missing", path } },
+		       vmtouch_t = { { "vmtouch", "-t", path } };
+	uint64_t bytes = size_of_cached();
+	int n = bench_quick() ? 9 : 21;
+
+	name_in(path, sizeof(path), "cached");
+	make_hole(path, bytes, 0, bytes);
+	check_counts(path, true);
+	compare("inspect.cached", "vmtouch", &ours, &vmtouch, n);
+	compare("inspect.cached", "fincore", &ours, &fincore, n);
+	compare("inspect.touch", "cached", &touch, &vmtouch_t, n);
+	(void)unlink(path);
+}
+
+static void drop(void *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	bench_must(fd >= 0 && fsync(fd) == 0 && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0,
+		"cannot drop a file");
+	close(fd);
+}
+
+/* From the disk: bytes that are there, random so that nothing below can compress them. */
+static void cold(void)
+{
+	static uint64_t block[1 << 17];
+	char path[300];
+	struct command ours = { { NULL, "touch", path } }, theirs = { { "vmtouch", "-t", path } };
+	struct bench_pairs pairs;
+	uint64_t seed = 1, bytes = (bench_quick() ? UINT64_C(256) : UINT64_C(2048)) << 20;
+	int fd;
+
+	name_in(path, sizeof(path), "cold");
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	bench_must(fd >= 0, "no scratch file");
+	for (uint64_t done = 0; done < bytes; done += sizeof(block)) {
+		for (size_t i = 0; i < sizeof(block) / sizeof(block[0]); i++)
+			block[i] = seed = seed * 6364136223846793005U + 1442695040888963407U;
+		bench_must(write(fd, block, sizeof(block)) == (ssize_t)sizeof(block), "the disk is full");
+	}
+	bench_must(fsync(fd) == 0, "cannot write");
+	close(fd);
+	(void)command_pairs(&ours, &theirs, 9, drop, path, &pairs);
+	bench_goal("inspect.touch.cold", pairs.ratio, &pairs);
+	(void)unlink(path);
+}
+
+static void tree(void)
+{
+	static char text[10000];
+	struct command ours = { { NULL, "presence", "--json", "-r", folder } },
+		       theirs = { { "vmtouch", folder } };
+	struct command remove_all = { { "rm", "-rf", folder } };
+	struct bench_pairs pairs;
+	int files = bench_quick() ? 20000 : 100000;
+	char path[300];
+
+	for (int i = 0; i < files; i++) {
+		int fd;
+
+		if (i % 100 == 0) {
+			(void)snprintf(path, sizeof(path), "%s/%d", folder, i / 100);
+			bench_must(mkdir(path, 0700) == 0, "no folder");
+		}
+		(void)snprintf(path, sizeof(path), "%s/%d/%d", folder, i / 100, i % 100);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		bench_must(fd >= 0 && write(fd, text, (size_t)(1 + i % 9000)) > 0, "the disk is full");
+		close(fd);
+	}
+	bench_must(command_number(&ours, "\"files_cached\"") == (uint64_t)files, "ours counts other files");
+	bench_must(command_number(&theirs, "Files:") == (uint64_t)files, "vmtouch counts other files");
+	bench_must(command_number(&ours, "\"cached_pages\"") == command_number(&theirs, "Resident Pages:"),
+		"other pages");
+	(void)command_pairs(&ours, &theirs, bench_quick() ? 9 : 21, NULL, NULL, &pairs);
+	bench_goal("inspect.tree", pairs.ratio, &pairs);
+	(void)command_run(&remove_all, NULL);
+}
+
+int main(void)
+{
+	command_folder(folder, sizeof(folder));
+	sparse();
+	cached();
+	cold();
+	tree();
+	return 0;
+}
