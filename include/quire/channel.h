@@ -194,12 +194,15 @@ QUIRE_API int quire_channel_unlisten(struct quire_listener *listener);
  * quire_channel_listener_fd - a descriptor for epoll: readable when a client may be there
  * @listener: the listener
  *
- * Threads: any. Blocks: no. Memory: none. Signals: none.
+ * Call quire_channel_accept() with QUIRE_NOW until -EAGAIN, then wait for it.
+ *
+ * Threads: any. Blocks: no. Memory: one descriptor. Signals: none.
  * Returns: the descriptor, valid until quire_channel_unlisten()
  *   -EINVAL   no listener
+ *   -EMFILE   too many open files
  * Since: 0.1   Example: examples/channel-epoll.c   See: quire_channel_accept(3)
  */
-QUIRE_API int quire_channel_listener_fd(const struct quire_listener *listener);
+QUIRE_API int quire_channel_listener_fd(struct quire_listener *listener);
 
 /**
  * quire_channel_accept - the channel with the next client

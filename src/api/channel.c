@@ -174,11 +174,11 @@ int quire_channel_unlisten(struct quire_listener *listener)
 	return 0;
 }
 
-int quire_channel_listener_fd(const struct quire_listener *listener)
+int quire_channel_listener_fd(struct quire_listener *listener)
 {
 	if (listener == NULL)
 		return error_set(-EINVAL, "no listener was given");
-	return listener_socket(listener->listener);
+	return listener_descriptor(listener->listener);
 }
 
 static struct quire_channel *new_handle(struct quire *quire, uint32_t role)
