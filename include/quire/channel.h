@@ -130,6 +130,8 @@ struct quire_channel_right {
  * @schema: up to 63 bytes that both sides must give alike; NULL: none
  * @fd: a listening Unix socket of type SOCK_SEQPACKET that was inherited, plus 1; 0: none, the name says where
  * @deadline_ns: for quire_channel_connect(); 0: as long as it takes
+ * @spin_ns: how long this side may look for an answer before it sleeps, at most; it finds out by itself what is worth it;
+ *	0: 100 us; 1: it sleeps at once, which is right where others need the processor
  *
  * Since: 0.1   See: quire_channel_connect(3), quire_channel_listen(3)
  */
@@ -148,6 +150,7 @@ struct quire_channel_options {
 	int32_t fd;
 	uint32_t reserved;
 	uint64_t deadline_ns;
+	uint64_t spin_ns;
 };
 
 /**

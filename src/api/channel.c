@@ -89,6 +89,7 @@ static int make_plan(const char *name, const struct quire_channel_options *optio
 		.pattern = o->pattern,
 		.policy = o->policy,
 		.ring_bytes = o->ring_bytes == 0 ? RING_BYTES_DEFAULT : o->ring_bytes,
+		.spin_ns = o->spin_ns,
 		.huge = o->huge != 0,
 	};
 	if (plan->huge)
