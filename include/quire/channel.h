@@ -130,6 +130,8 @@ struct quire_channel_right {
  * @schema: up to 63 bytes that both sides must give alike; NULL: none
  * @fd: a listening Unix socket of type SOCK_SEQPACKET that was inherited, plus 1; 0: none, the name says where
  * @deadline_ns: for quire_channel_connect(); 0: as long as it takes
+ * @spin_ns: how long this side may look for an answer before it sleeps, at most; it finds out by itself what is worth it;
+ *	0: 100 us; 1: it sleeps at once, which is right where others need the processor
  *
  * Since: 0.1   See: quire_channel_connect(3), quire_channel_listen(3)
  */
@@ -148,6 +150,7 @@ struct quire_channel_options {
 	int32_t fd;
 	uint32_t reserved;
 	uint64_t deadline_ns;
+	uint64_t spin_ns;
 };
 
 /**
@@ -194,12 +197,15 @@ QUIRE_API int quire_channel_unlisten(struct quire_listener *listener);
  * quire_channel_listener_fd - a descriptor for epoll: readable when a client may be there
  * @listener: the listener
  *
- * Threads: any. Blocks: no. Memory: none. Signals: none.
+ * Call quire_channel_accept() with QUIRE_NOW until -EAGAIN, then wait for it.
+ *
+ * Threads: any. Blocks: no. Memory: one descriptor. Signals: none.
  * Returns: the descriptor, valid until quire_channel_unlisten()
  *   -EINVAL   no listener
+ *   -EMFILE   too many open files
  * Since: 0.1   Example: examples/channel-epoll.c   See: quire_channel_accept(3)
  */
-QUIRE_API int quire_channel_listener_fd(const struct quire_listener *listener);
+QUIRE_API int quire_channel_listener_fd(struct quire_listener *listener);
 
 /**
  * quire_channel_accept - the channel with the next client

@@ -89,6 +89,7 @@ static int make_plan(const char *name, const struct quire_channel_options *optio
 		.pattern = o->pattern,
 		.policy = o->policy,
 		.ring_bytes = o->ring_bytes == 0 ? RING_BYTES_DEFAULT : o->ring_bytes,
+		.spin_ns = o->spin_ns,
 		.huge = o->huge != 0,
 	};
 	if (plan->huge)
@@ -174,11 +175,11 @@ int quire_channel_unlisten(struct quire_listener *listener)
 	return 0;
 }
 
-int quire_channel_listener_fd(const struct quire_listener *listener)
+int quire_channel_listener_fd(struct quire_listener *listener)
 {
 	if (listener == NULL)
 		return error_set(-EINVAL, "no listener was given");
-	return listener_socket(listener->listener);
+	return listener_descriptor(listener->listener);
 }
 
 static struct quire_channel *new_handle(struct quire *quire, uint32_t role)

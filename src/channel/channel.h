@@ -50,6 +50,7 @@ struct plan {
 	uint32_t pattern;
 	uint32_t policy;
 	uint64_t ring_bytes; /* of what we write */
+	uint64_t spin_ns;    /* at most; 0: the default */
 	bool huge;
 	char name[LAYOUT_TEXT];
 	char schema[LAYOUT_TEXT];
@@ -81,6 +82,8 @@ struct waiter {
 	uint32_t news_seen;
 	uint32_t armed; /* the last number used */
 	uint64_t spin_ns;
+	uint64_t spin_max_ns;
+	uint32_t futile;    /* spins in a row that were as long as allowed, and for nothing */
 	uint64_t looks;     /* empty looks */
 	uint64_t looked_ns; /* when the sockets were asked last */
 };

@@ -194,7 +194,7 @@ int64_t hub_peek_batch(struct hub *hub, struct record *records, size_t count, ui
 void hub_poll(struct hub *hub, int epoll)
 {
 	hub->epoll = epoll;
-	(void)sys_epoll_set(epoll, listener_socket(hub->listener), EPOLLIN, 0);
+	(void)sys_epoll_set(epoll, listener_descriptor(hub->listener), EPOLLIN, 0);
 	for (uint32_t i = 0; i < hub->lane_count; i++) {
 		hub->lanes[i]->polled = true;
 		channel_descriptors(hub->lanes[i], epoll);

@@ -135,5 +135,5 @@ void channel_descriptors(struct channel *c, int epoll)
 			(void)sys_epoll_set(epoll, link->pidfd, EPOLLIN, 0);
 	}
 	if (c->listener != NULL)
-		(void)sys_epoll_set(epoll, listener_socket(c->listener), EPOLLIN, 0);
+		(void)sys_epoll_set(epoll, listener_descriptor(c->listener), EPOLLIN, 0);
 }

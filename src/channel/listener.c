@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/align.h"
@@ -106,6 +107,7 @@ int listener_open(
 	l->as = as;
 	l->plan = *plan;
 	l->socket = -1;
+	l->epoll = -1;
 	r = fork_mark(&l->mark);
 	if (r == 0)
 		r = copy_rights(l, request);
@@ -130,6 +132,8 @@ static int leave_row(struct listener *l, uint32_t i)
 	int socket = l->strangers[i].socket;
 
 	watch_remove(socket, l->strangers[i].watch);
+	if (l->epoll >= 0)
+		(void)sys_epoll_set(l->epoll, socket, 0, 0);
 	l->stranger_count--;
 	memmove(&l->strangers[i], &l->strangers[i + 1], (l->stranger_count - i) * sizeof(l->strangers[0]));
 	return socket;
@@ -145,6 +149,8 @@ void listener_close(struct listener *l)
 	/* A child made by fork has the socket as well, but the name is its parent's. */
 	if (l->unlink && fork_is_mine(l->mark))
 		(void)sys_unlink(l->place.address);
+	if (l->epoll >= 0)
+		sys_close(l->epoll);
 	if (l->socket >= 0)
 		sys_close(l->socket);
 	free(l->rights);
@@ -154,6 +160,22 @@ void listener_close(struct listener *l)
 int listener_socket(const struct listener *l)
 {
 	return l->socket;
+}
+
+int listener_descriptor(struct listener *l)
+{
+	int r;
+
+	if (l->epoll >= 0)
+		return l->epoll;
+	r = sys_epoll_create();
+	if (r < 0)
+		return error_set(r, "cannot make a descriptor for the listener: %s", strerror(-r));
+	l->epoll = r;
+	(void)sys_epoll_set(l->epoll, l->socket, EPOLLIN, 0);
+	for (uint32_t i = 0; i < l->stranger_count; i++)
+		(void)sys_epoll_set(l->epoll, l->strangers[i].socket, EPOLLIN | EPOLLRDHUP, 0);
+	return l->epoll;
 }
 
 int listener_watch(struct listener *l, atomic_uint *word)
@@ -354,6 +376,8 @@ static void line_up(struct listener *l)
 			sys_close(leave_row(l, 0));
 		last = &l->strangers[l->stranger_count++];
 		*last = (struct stranger){ .socket = fd };
+		if (l->epoll >= 0)
+			(void)sys_epoll_set(l->epoll, fd, EPOLLIN | EPOLLRDHUP, 0);
 		if (l->news != NULL)
 			(void)watch_add(fd, WATCH_READABLE, l->news, &last->watch);
 	}

@@ -44,6 +44,7 @@ struct listener {
 	struct stranger strangers[STRANGERS_MAX];
 	uint32_t stranger_count;
 	watch_ticket watch;
+	int epoll; /* -1: nobody asked for a descriptor; else the socket and all strangers are in it */
 	atomic_uint *news; /* counted up when a client comes or speaks; NULL: nobody asked */
 	bool gathered;     /* a hub takes all clients in: nobody else may */
 	uint64_t refused;
@@ -75,6 +76,9 @@ void listener_again(struct listener *l); /* after taking in who was there */
 void listener_unwatch(struct listener *l);
 void listener_wait(const struct listener *l, uint64_t deadline_ns);
 int listener_socket(const struct listener *l);
+
+/* For poll: readable when a client comes, or one who came says its hello. Made at the first call. */
+int listener_descriptor(struct listener *l);
 
 /* Connects to a name. */
 int channel_connect(struct as *as, const struct plan *plan, const char *name, uint64_t deadline_ns,

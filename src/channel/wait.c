@@ -44,7 +44,9 @@ enum {
 	SPIN_NS_MAX = 100000,
 	SPIN_NS_MIN =
 		10000, /* a peer that answers at once is caught even by who has learnt to sleep; 1 % of a wait of 1 ms */
-	PAUSES_A_CLOCK = 16, /* about 0.7 us between two looks at the clock */
+	FUTILE_MAX = 8,          /* spins for nothing, then ... */
+	FUTILE_FORGOTTEN = 1000, /* ... so many sleeps without */
+	PAUSES_A_CLOCK = 16,     /* about 0.7 us between two looks at the clock */
 	FDS_A_LINK = 2,
 	LOOKS_A_CHECK = 64,      /* a caller that polls reads the clock each so many empty looks ... */
 	CHECK_EVERY_NS = 300000, /* ... and asks the sockets each so many ns: 0.3 % of its time */
@@ -131,7 +133,10 @@ static int spin(const struct waiting *w, uint64_t budget_ns)
 {
 	uint64_t until = 0;
 	uint64_t now;
-	int r;
+	int r = first_ready(w);
+
+	if (r != -EAGAIN || budget_ns <= 1)
+		return r;
 
 	do {
 		for (int i = 0; i < PAUSES_A_CLOCK; i++) {
@@ -147,17 +152,28 @@ static int spin(const struct waiting *w, uint64_t budget_ns)
 	return -EAGAIN;
 }
 
-/* Sleeping costs two switches: when the sleep was short, spinning longer would have caught it. */
+/* Sleeping costs two switches: when the sleep was short, spinning longer would have caught it. Unless it never does: then
+ * whoever is to answer waits for this very processor, and spinning only keeps it waiting. */
 static void learn(const struct waiting *w, uint64_t slept_ns)
 {
-	uint64_t *budget = &w->set[0]->waiters[w->what].spin_ns;
+	struct waiter *waiter = &w->set[0]->waiters[w->what];
+	uint64_t most = waiter->spin_max_ns;
 
-	if (*budget == 0)
-		return; /* one processor: whoever is to answer cannot run while we spin */
-	if (slept_ns < 2 * (uint64_t)SPIN_NS_MAX)
-		*budget = min_u64(*budget * 2, SPIN_NS_MAX);
-	else
-		*budget = max_u64(*budget / 2, SPIN_NS_MIN);
+	if (slept_ns >= 2 * (uint64_t)SPIN_NS_MAX) {
+		waiter->futile = 0;
+		waiter->spin_ns = min_u64(max_u64(waiter->spin_ns / 2, SPIN_NS_MIN), most);
+		return;
+	}
+	if (waiter->spin_ns >= most)
+		waiter->futile++;
+	waiter->spin_ns = waiter->futile < FUTILE_MAX
+		? min_u64(max_u64(waiter->spin_ns, SPIN_NS_MIN) * 2, most)
+		: 0;
+	if (waiter->futile == FUTILE_FORGOTTEN) {
+		waiter->futile = 0; /* things may have changed */
+		waiter->spin_ns = min_u64(SPIN_NS_MIN, most);
+	}
+	waiter->futile += waiter->futile >= FUTILE_MAX;
 }
 
 /* ---- sleeping ---- */
@@ -432,10 +448,14 @@ int wait_ready(struct channel *const *set, size_t count, enum wait_for what, uin
 
 void wait_init(struct channel *c)
 {
-	uint64_t spin = sys_cpu_count() > 1 ? SPIN_NS_START : 0;
+	uint64_t most = c->plan.spin_ns == 0 ? SPIN_NS_MAX : c->plan.spin_ns;
 
-	for (int i = 0; i < WAIT_KINDS; i++)
-		c->waiters[i].spin_ns = spin;
+	if (sys_cpu_online() == 1)
+		most = 0;
+	for (int i = 0; i < WAIT_KINDS; i++) {
+		c->waiters[i].spin_max_ns = most;
+		c->waiters[i].spin_ns = min_u64(SPIN_NS_START, most);
+	}
 }
 
 void wait_ring(struct channel *c, struct link *link, enum wait_for what, uint32_t armed)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sys/clock.h"
 
-#include <sched.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t sys_now_ns(void)
 {
@@ -12,11 +12,9 @@ uint64_t sys_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-unsigned int sys_cpu_count(void)
+unsigned int sys_cpu_online(void)
 {
-	cpu_set_t set;
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1; /* more processors than the set holds is many, but 1 is the careful answer */
-	return (unsigned int)CPU_COUNT(&set);
+	return n < 1 ? 1 : (unsigned int)n;
 }

@@ -7,7 +7,6 @@
 
 uint64_t sys_now_ns(void); /* CLOCK_MONOTONIC */
 
-/* How many processors this thread may run on; at least 1. */
-unsigned int sys_cpu_count(void);
+unsigned int sys_cpu_online(void); /* processors there are; at least 1 */
 
 #endif

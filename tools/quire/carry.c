@@ -50,6 +50,7 @@ static const struct quire_channel_options *options_of(const struct carry *c, uin
 		.mode = c->unit == CARRY_BYTES ? QUIRE_CHANNEL_STREAM : QUIRE_CHANNEL_MESSAGES,
 		.ring_bytes = c->settings->ring != 0 ? c->settings->ring : RING_DEFAULT,
 		.deadline_ns = deadline_ns,
+		.spin_ns = 1, /* the programs before and behind us need the processor */
 	};
 	return &o;
 }
