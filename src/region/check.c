@@ -12,11 +12,22 @@
 /* A writer in another process may be bringing this very page home: look again before calling it damaged. */
 enum { LOOKS = 5, NAP_NS = 2000000 };
 
+static int writer_of(const struct region *rg)
+{
+	struct pins_live live;
+	int r;
+
+	if (rg->writable)
+		return rg->pid;
+	r = pins_look(&rg->pins, &live);
+	return r == PINS_WRITER ? (int)live.pid : r == PINS_NO_WRITER ? 0 : -1;
+}
+
 static int check_page(struct region *rg, uint64_t page)
 {
 	int r = pagefile_verify(&rg->file, page, rg->home_stage);
 
-	for (int i = 1; r == -EBADMSG && !rg->writable && i < LOOKS; i++) {
+	for (int i = 1; r == -EBADMSG && !rg->writable && writer_of(rg) != 0 && i < LOOKS; i++) {
 		lock_nap(NAP_NS);
 		r = pagefile_verify(&rg->file, page, rg->home_stage);
 	}
@@ -91,17 +102,6 @@ int region_check(struct region *rg, struct region_report *report)
 }
 
 /* ---- figures ---- */
-
-static int writer_of(const struct region *rg)
-{
-	struct pins_live live;
-	int r;
-
-	if (rg->writable)
-		return rg->pid;
-	r = pins_look(&rg->pins, &live);
-	return r == PINS_WRITER ? (int)live.pid : r == PINS_NO_WRITER ? 0 : -1;
-}
 
 void region_figures(struct region *rg, struct region_figures *f)
 {
