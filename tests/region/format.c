@@ -128,7 +128,7 @@ static void it_walks_the_heap(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 40; i++)
-		assert_int_equal(quire_region_alloc(region, 1 + i * 97, &memory[i]), 0);
+		assert_int_equal(quire_region_alloc(region, 1 + i * 55, &memory[i]), 0);
 	for (unsigned int i = 0; i < 40; i += 3)
 		assert_int_equal(quire_region_free(region, memory[i]), 0);
 	assert_int_equal(quire_region_commit(region, NULL), 0);
@@ -164,7 +164,7 @@ static int damage_reported(void)
 
 static void every_flipped_bit_of_a_live_page_is_reported(void **state)
 {
-	unsigned int flips = getenv("QUIRE_TEST_QUICK") != NULL ? 100 : 1000;
+	unsigned int flips = getenv("QUIRE_TEST_QUICK") != NULL ? 100 : 400;
 	struct quire_region *region = open_region(0);
 	uint64_t data = 2 << 20; /* data_offset with so small a reserve */
 	uint32_t seed = 4;
