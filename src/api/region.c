@@ -102,8 +102,11 @@ static int open_checked(struct quire *quire, const char *path, const struct quir
 	const struct region_request request = request_of(path, o);
 	struct quire_region *region = calloc(1, sizeof(*region));
 	char *name = strdup(path);
-	struct pagefile_place place = { .as = &quire->as,
-		.anywhere = (o->flags & QUIRE_REGION_ANYWHERE) != 0 };
+	struct pagefile_place place = {
+		.as = &quire->as,
+		.anywhere = (o->flags & QUIRE_REGION_ANYWHERE) != 0,
+		.track_whole = (o->flags & QUIRE_REGION_HINTED) == 0,
+	};
 	int r = region == NULL || name == NULL ? error_set(-ENOMEM, "no memory for a handle") : 0;
 
 	if (r == 0) {
