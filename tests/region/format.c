@@ -49,7 +49,8 @@ static int read_independently(void)
 {
 	char command[1024];
 
-	(void)snprintf(command, sizeof(command), "python3 %s/tools/format/read_region.py --json --out %s %s > %s 2>&1",
+	(void)snprintf(command, sizeof(command),
+		"python3 %s/tools/format/read_region.py --json --out %s %s > %s 2>&1",
 		getenv("QUIRE_SOURCE") == NULL ? "." : getenv("QUIRE_SOURCE"), scratch_path("out"),
 		scratch_path("x"), scratch_path("said"));
 	return system(command);
@@ -189,7 +190,6 @@ static void every_flipped_bit_of_a_live_page_is_reported(void **state)
 	}
 	assert_int_equal(damage_reported(), 0);
 }
-
 
 static void two_damaged_headers_are_reported(void **state)
 {
