@@ -60,7 +60,8 @@ enum quire_region_flag {
  * @mode: permissions of created files, 0 means 0600
  * @length: of a new region, in bytes; not with QUIRE_REGION_HEAP
  * @reserve_bytes: of a new region: how long it may ever become; addresses are kept for all of it; 0 means 16 GiB
- * @journal_bytes: how large the journal may become, and so the largest commit; 0 means 64 MiB
+ * @journal_bytes: how large the journal may become, and so the largest commit; a new region is born with as much. 0: it is
+ * born with 4 MiB, and may become 64 MiB
  * @private_bytes: memory for private copies of committed pages that a commit need not give back; 0 means 64 MiB
  * @address: of a new region: where it stands at every open, so that raw pointers in it stay true; a page boundary
  *

@@ -29,8 +29,11 @@ void region_follow(struct quire_region *region)
 {
 	const struct pagefile *file = &region->region->file;
 	struct quire_map *map = &region->map;
+	uintptr_t end = file->start + file->pages * PAGE_BYTES;
 
-	map->end = map->outer_end = file->start + file->pages * PAGE_BYTES;
+	if (map->end == end)
+		return;
+	map->end = map->outer_end = end;
 	map->length = map->end - map->start;
 }
 
@@ -102,8 +105,11 @@ static int open_checked(struct quire *quire, const char *path, const struct quir
 	const struct region_request request = request_of(path, o);
 	struct quire_region *region = calloc(1, sizeof(*region));
 	char *name = strdup(path);
-	struct pagefile_place place = { .as = &quire->as,
-		.anywhere = (o->flags & QUIRE_REGION_ANYWHERE) != 0 };
+	struct pagefile_place place = {
+		.as = &quire->as,
+		.anywhere = (o->flags & QUIRE_REGION_ANYWHERE) != 0,
+		.track_whole = (o->flags & QUIRE_REGION_HINTED) == 0,
+	};
 	int r = region == NULL || name == NULL ? error_set(-ENOMEM, "no memory for a handle") : 0;
 
 	if (r == 0) {
@@ -155,7 +161,9 @@ struct quire_map *quire_region_map(struct quire_region *region)
 {
 	if (region == NULL)
 		return NULL;
-	region_follow(region); /* a heap grows by itself */
+	lock_take(&region->region->heap_lock); /* a heap grows by itself, perhaps this moment */
+	region_follow(region);
+	lock_give(&region->region->heap_lock);
 	return &region->map;
 }
 

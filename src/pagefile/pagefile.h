@@ -82,6 +82,7 @@ struct pagefile_place {
 	struct as *as;
 	const void *owner;
 	bool anywhere;
+	bool track_whole; /* see pmap/track.h */
 };
 
 /* Maps the window. anywhere: not at the address the file asks for. -EEXIST: that address is taken. */

@@ -116,7 +116,7 @@ int pagefile_map(struct pagefile *file, const struct pagefile_place *place)
 	file->as = place->as;
 	file->owner = place->owner;
 	if (file->writable) {
-		r = track_open(&file->track);
+		r = track_open(&file->track, place->track_whole);
 		if (r < 0)
 			return r;
 	}

@@ -18,11 +18,12 @@ enum { RANGES_AT_ONCE = 128, WORDS_AT_ONCE = 512 };
 #define WORD_SWAPPED ((uint64_t)1 << 62)
 #define WORD_PRESENT ((uint64_t)1 << 63)
 
-int track_open(struct track *track)
+int track_open(struct track *track, bool whole)
 {
 	uint64_t features;
 
 	track->uffd = -1;
+	track->whole = whole;
 	track->exact = false;
 	track->pagemap = sys_open("/proc/self/pagemap", O_RDONLY, 0);
 	if (track->pagemap < 0)
@@ -51,20 +52,15 @@ const char *track_name(const struct track *track)
 	return track->exact ? "wp-async" : "pagemap";
 }
 
-int track_arm(struct track *track, const struct pmap_span *span)
-{
-	return track->exact ? sys_track_writes(track->uffd, span->start, span->end) : 0;
-}
-
 static int harvest_written(
 	const struct track *track, const struct pmap_span *span, track_found_fn *found, void *user)
 {
 	struct page_region ranges[RANGES_AT_ONCE];
-	uintptr_t at = span->start;
+	uintptr_t at[2] = { span->start, span->end };
 
-	while (at < span->end) {
-		long n = sys_written_pages(
-			track->pagemap, at, span->end, 1, ranges, ARRAY_COUNT(ranges), &at);
+	while (at[0] < at[1]) {
+		long n = sys_written_pages(track->pagemap, at, track->whole ? WRITTEN_ARMED : WRITTEN_PRIVATE,
+			ranges, ARRAY_COUNT(ranges), &at[0]);
 
 		if (n < 0)
 			return (int)n;
@@ -77,6 +73,25 @@ static int harvest_written(
 		}
 	}
 	return 0;
+}
+
+static int found_unarmed(void *user, const struct pmap_span *pages)
+{
+	(void)user;
+	(void)pages;
+	return 0;
+}
+
+int track_arm(struct track *track, const struct pmap_span *span)
+{
+	int r;
+
+	if (!track->exact)
+		return 0;
+	r = sys_track_writes(track->uffd, span->start, span->end);
+	if (r == 0 && track->whole)
+		r = harvest_written(track, span, found_unarmed, NULL);
+	return r;
 }
 
 static int harvest_private(

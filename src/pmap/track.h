@@ -31,10 +31,12 @@ struct track {
 	int uffd; /* -1: pages are taken from pagemap */
 	int pagemap;
 	bool exact; /* what is reported was written since the last harvest; else: at any time */
+	bool whole; /* the window is harvested as a whole, so all of it is armed beforehand */
 };
 
-/* -EACCES, -ENOENT: no /proc. Needs no privilege. */
-int track_open(struct track *track);
+/* whole: harvests will be of the whole window, and have to be fast; else of small spans, and first reads stay cheap (the
+ * kernel maps 16 pages of a file at a time, but no armed ones). -EACCES, -ENOENT: no /proc. Needs no privilege. */
+int track_open(struct track *track, bool whole);
 void track_close(struct track *track); /* accepts one that was not opened: all zeros or -1 */
 const char *track_name(const struct track *track);
 

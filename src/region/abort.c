@@ -99,10 +99,10 @@ int region_abort(struct region *rg)
 	if (r < 0)
 		return r;
 	r = abort_steps(rg);
-	if (r < 0 && r != -ENOMEM) {
+	if (r < 0 && r != -ENOMEM)
 		(void)region_fail(rg, r); /* half of it is back: nobody may commit that */
-		r = region_ready(rg, true);
-	}
+	if (r < 0 && region_ready(rg, true) < 0)
+		r = -EIO;
 	exclusive_end(rg);
 	return r;
 }

@@ -12,22 +12,40 @@
 /* A writer in another process may be bringing this very page home: look again before calling it damaged. */
 enum { LOOKS = 5, NAP_NS = 2000000 };
 
+static int writer_of(const struct region *rg)
+{
+	struct pins_live live;
+	int r;
+
+	if (rg->writable)
+		return rg->pid;
+	r = pins_look(&rg->pins, &live);
+	return r == PINS_WRITER ? (int)live.pid : r == PINS_NO_WRITER ? 0 : -1;
+}
+
 static int check_page(struct region *rg, uint64_t page)
 {
 	int r = pagefile_verify(&rg->file, page, rg->home_stage);
 
-	for (int i = 1; r == -EBADMSG && !rg->writable && i < LOOKS; i++) {
+	for (int i = 1; r == -EBADMSG && !rg->writable && writer_of(rg) != 0 && i < LOOKS; i++) {
 		lock_nap(NAP_NS);
 		r = pagefile_verify(&rg->file, page, rg->home_stage);
 	}
 	return r;
 }
 
-/* Pages that an older image in the journal will mend anyway are checked like the others: nobody but us writes them. */
+/* A crash may have left such a page torn in the file: its image will mend it, and is checked instead. */
+static bool lies_in_journal(const struct region *rg, uint64_t page)
+{
+	const struct note *note = pages_find(&rg->pages, page);
+
+	return note != NULL && (rg->writable ? note->epoch != 0 : (note->flags & NOTE_PRIVATE) != 0);
+}
+
 static int check_pages(struct region *rg, struct region_report *report)
 {
 	for (uint64_t page = 0; page < rg->file.pages; page++) {
-		int r = check_page(rg, page);
+		int r = lies_in_journal(rg, page) ? 0 : check_page(rg, page);
 
 		report->pages_checked++;
 		if (r == -EBADMSG && report->pages_damaged++ == 0)
@@ -91,17 +109,6 @@ int region_check(struct region *rg, struct region_report *report)
 }
 
 /* ---- figures ---- */
-
-static int writer_of(const struct region *rg)
-{
-	struct pins_live live;
-	int r;
-
-	if (rg->writable)
-		return rg->pid;
-	r = pins_look(&rg->pins, &live);
-	return r == PINS_WRITER ? (int)live.pid : r == PINS_NO_WRITER ? 0 : -1;
-}
 
 void region_figures(struct region *rg, struct region_figures *f)
 {

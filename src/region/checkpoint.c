@@ -9,7 +9,7 @@
  *	flush      the file: what was written is home
  *	tail       the header that says so is durable; then the space is free (R5)
  *
- * It runs in a thread of its own when the ring is half full, in the commit that finds no room, and at close. A crash at any
+ * It runs in a thread of its own when the journal is half as full as it may be, in the commit that finds no room, and at close. A crash at any
  * step leaves records that are replayed: the same steps with the same result. Bounded: one pass is at most one ring.
  */
 #include <assert.h>
@@ -226,9 +226,10 @@ int checkpoint_run(struct region *rg)
 
 /* ---- in the background ---- */
 
+/* Of what it may grow to: a page that is written again before it went home goes home once. */
 static bool half_full(const struct region *rg) must_hold(lock_region)
 {
-	return journal_free(&rg->journal) < rg->journal.ring_bytes / 2;
+	return rg->journal.ring_bytes - journal_free(&rg->journal) > rg->journal.limit_bytes / 2;
 }
 
 void checkpoint_wake(struct region *rg)

@@ -158,10 +158,8 @@ static int commit_freeze(struct commit *c)
 	struct region *rg = c->region;
 	int r = dirty_collect(rg);
 
-	if (r < 0)
-		return region_fail(rg, r); /* what was armed again and not noted would be forgotten */
-	if (rg->dirty_count == 0)
-		return 0;
+	if (r < 0 || rg->dirty_count == 0)
+		return r;
 	if (rg->dirty_count > UINT32_MAX / 2)
 		return error_set(-EFBIG, "%zu dirty pages are more than one commit holds", rg->dirty_count);
 	c->record = journal_record_new((uint32_t)rg->dirty_count);

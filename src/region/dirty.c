@@ -88,7 +88,7 @@ static int collect_run(struct region *rg, struct pages_run run)
 	return pagefile_harvest(&rg->file, run, rg->file.track.exact ? found_written : found_private, rg);
 }
 
-int dirty_collect(struct region *rg)
+static int collect_all(struct region *rg)
 {
 	int r = 0;
 
@@ -97,6 +97,14 @@ int dirty_collect(struct region *rg)
 	for (size_t i = 0; r == 0 && i < rg->hint_count; i++)
 		r = collect_run(rg, rg->hints[i]);
 	return r;
+}
+
+int dirty_collect(struct region *rg)
+{
+	int r = collect_all(rg);
+
+	/* What was armed again and could not be noted would be forgotten. */
+	return r < 0 ? region_fail(rg, r) : 0;
 }
 
 void dirty_forget(struct region *rg)

@@ -267,7 +267,7 @@ static int scan_one(struct journal *journal, void *page, uint64_t last)
 		head_fits(journal, head)) /* a writer may be at work: what was checked is what was read now */
 		r = read_record(journal, head, page, &record);
 	free(head);
-	if (r == 1)
+	if (r == 1 && record != NULL)
 		journal_append(journal, record);
 	return r;
 }

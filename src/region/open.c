@@ -88,7 +88,8 @@ static int create_files(const struct region_request *request)
 	bool heap = (request->flags & REGION_HEAP) != 0;
 	uint64_t reserve = request->reserve_bytes == 0 ? (uint64_t)RESERVE_DEFAULT_GIB << 30
 						       : request->reserve_bytes;
-	uint64_t limit = request->journal_bytes == 0 ? JOURNAL_LIMIT_DEFAULT : request->journal_bytes;
+	uint64_t ring = request->journal_bytes == 0 ? JOURNAL_FIRST
+						    : max_u64(request->journal_bytes, JOURNAL_LEAST);
 	uint64_t pages = 1 + (heap ? 0 : (request->bytes + PAGE_BYTES - 1) / PAGE_BYTES);
 	struct superblock head = {
 		.pages_max = max_u64(reserve / PAGE_BYTES + 1, pages),
@@ -106,9 +107,7 @@ static int create_files(const struct region_request *request)
 	page0.meta.heap.next_page = 1;
 	r = disk_random(head.uuid, sizeof(head.uuid));
 	if (r == 0)
-		r = journal_create(request->path, head.uuid,
-			align_up(max_u64(min_u64(limit, JOURNAL_FIRST), JOURNAL_LEAST), PAGE_BYTES),
-			request->mode);
+		r = journal_create(request->path, head.uuid, align_up(ring, PAGE_BYTES), request->mode);
 	if (r == 0)
 		r = pagefile_create(request->path, &head, pages, &page0, request->mode);
 	return r;

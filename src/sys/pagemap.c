@@ -26,26 +26,26 @@ int sys_untrack_writes(int uffd, uintptr_t start, uintptr_t end)
 	return ioctl(uffd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
 }
 
-long sys_written_pages(int pagemap, uintptr_t start, uintptr_t end, int rearm, struct page_region *ranges,
-	size_t room, uintptr_t *next)
+long sys_written_pages(int pagemap, const uintptr_t range[2], enum written_how how,
+	struct page_region *ranges, size_t room, uintptr_t *next)
 {
-	/* A private copy is there and no page of the file, so that "written and not of the file" needs no arming
-	 * beforehand: a page that was only read stays a page of the file. "There" has to be asked for: the kernel calls a
-	 * page that nobody has touched written, too. */
 	struct pm_scan_arg scan = {
 		.size = sizeof(scan),
-		.flags = rearm ? PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC : 0,
-		.start = start,
-		.end = end,
+		.flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
+		.start = range[0],
+		.end = range[1],
 		.vec = (uintptr_t)ranges,
 		.vec_len = room,
-		.category_inverted = PAGE_IS_FILE,
-		.category_mask = PAGE_IS_FILE | PAGE_IS_WRITTEN,
-		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.category_mask = PAGE_IS_WRITTEN,
 		.return_mask = PAGE_IS_WRITTEN,
 	};
 	long n;
 
+	if (how == WRITTEN_PRIVATE) {
+		scan.category_mask |= PAGE_IS_FILE;
+		scan.category_inverted = PAGE_IS_FILE;
+		scan.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+	}
 	do
 		n = ioctl(pagemap, PAGEMAP_SCAN, &scan);
 	while (n < 0 && errno == EINTR);

@@ -2,6 +2,7 @@
 /* A private window of a file: which pages were written, per harvest. T1 and T2 of pmap/track.h. */
 #include "support/run.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ struct setup {
 	unsigned char seen[PAGES];
 };
 
+static bool whole;
+
 static int begin(void **state)
 {
 	struct setup *s = calloc(1, sizeof(*s));
@@ -33,7 +36,7 @@ static int begin(void **state)
 	assert_ptr_not_equal(s->window, MAP_FAILED);
 	assert_int_equal(close(fd), 0);
 	s->span = (struct pmap_span){ (uintptr_t)s->window, (uintptr_t)s->window + PAGES * PAGE_BYTES };
-	assert_int_equal(track_open(&s->track), 0);
+	assert_int_equal(track_open(&s->track, whole), 0);
 	assert_int_equal(track_arm(&s->track, &s->span), 0);
 	*state = s;
 	return 0;
@@ -118,14 +121,37 @@ static void a_dropped_page_is_clean_and_tracked_again(void **state)
 	assert_int_equal(harvest(s), 1);
 }
 
+static int begin_whole(void **state)
+{
+	whole = true;
+	return begin(state);
+}
+
+static int begin_small(void **state)
+{
+	whole = false;
+	return begin(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(written_pages_are_reported_once_each, begin, end),
-		cmocka_unit_test_setup_teardown(pages_only_read_are_not_reported, begin, end),
-		cmocka_unit_test_setup_teardown(
-			each_harvest_begins_anew_where_the_tracker_is_exact, begin, end),
-		cmocka_unit_test_setup_teardown(a_dropped_page_is_clean_and_tracked_again, begin, end),
+		{ "written_pages_are_reported_once_each_whole", written_pages_are_reported_once_each,
+			begin_whole, end, NULL },
+		{ "pages_only_read_are_not_reported_whole", pages_only_read_are_not_reported, begin_whole,
+			end, NULL },
+		{ "each_harvest_begins_anew_where_the_tracker_is_exact_whole",
+			each_harvest_begins_anew_where_the_tracker_is_exact, begin_whole, end, NULL },
+		{ "a_dropped_page_is_clean_and_tracked_again_whole",
+			a_dropped_page_is_clean_and_tracked_again, begin_whole, end, NULL },
+		{ "written_pages_are_reported_once_each_small", written_pages_are_reported_once_each,
+			begin_small, end, NULL },
+		{ "pages_only_read_are_not_reported_small", pages_only_read_are_not_reported, begin_small,
+			end, NULL },
+		{ "each_harvest_begins_anew_where_the_tracker_is_exact_small",
+			each_harvest_begins_anew_where_the_tracker_is_exact, begin_small, end, NULL },
+		{ "a_dropped_page_is_clean_and_tracked_again_small",
+			a_dropped_page_is_clean_and_tracked_again, begin_small, end, NULL },
 	};
 
 	return RUN(tests);

@@ -206,7 +206,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_write_may_fail, begin, end),
 		cmocka_unit_test_setup_teardown(each_write_may_be_cut_short_by_a_full_disk, begin, end),
 		cmocka_unit_test_setup_teardown(each_flush_may_fail_once_and_then_succeed, begin, end),
-		cmocka_unit_test_setup_teardown(a_region_whose_file_cannot_be_created_is_not_there, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_region_whose_file_cannot_be_created_is_not_there, begin, end),
 	};
 
 	return RUN(tests);

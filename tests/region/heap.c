@@ -16,10 +16,11 @@ static struct quire_region *region;
 
 static void open_again(uint32_t flags)
 {
-	assert_int_equal(quire_region_open(NULL, scratch_path("h"),
-				 QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE | QUIRE_REGION_HEAP | flags,
-					 .reserve_bytes = RESERVE),
-				 &region),
+	assert_int_equal(
+		quire_region_open(NULL, scratch_path("h"),
+			QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE | QUIRE_REGION_HEAP | flags,
+				.reserve_bytes = RESERVE),
+			&region),
 		0);
 }
 

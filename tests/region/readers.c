@@ -257,7 +257,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_reader_sees_the_last_commit_and_refreshes, begin, end),
-		cmocka_unit_test_setup_teardown(a_pinned_epoch_stays_whole_until_the_journal_is_full, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_pinned_epoch_stays_whole_until_the_journal_is_full, begin, end),
 		cmocka_unit_test_setup_teardown(a_reader_needs_no_writer_and_outlives_one, begin, end),
 		cmocka_unit_test_setup_teardown(readers_come_go_and_die_while_the_writer_goes_on, begin, end),
 		cmocka_unit_test_setup_teardown(growth_reaches_readers_at_refresh, begin, end),

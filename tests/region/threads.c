@@ -26,8 +26,8 @@ static int begin(void **state)
 	if (scratch_make() == NULL)
 		return 1;
 	return quire_region_open(NULL, scratch_path("t"),
-		QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE, .length = 64 * PAGE, .reserve_bytes = 1 << 20,
-			.journal_bytes = RING, .private_bytes = 8 * PAGE),
+		QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE, .length = 64 * PAGE,
+			.reserve_bytes = 1 << 20, .journal_bytes = RING, .private_bytes = 8 * PAGE),
 		&region);
 }
 
@@ -154,7 +154,9 @@ static void a_fork_child_has_no_part(void **state)
 	(void)state;
 	pid = fork();
 	if (pid == 0)
-		_exit(quire_region_commit(region, NULL) == -EPERM && quire_region_abort(region) == -EPERM ? 0 : 1);
+		_exit(quire_region_commit(region, NULL) == -EPERM && quire_region_abort(region) == -EPERM
+				? 0
+				: 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(quire_region_commit(region, NULL), 0);

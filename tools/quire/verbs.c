@@ -25,6 +25,7 @@ extern const struct verb verb_choose;
 extern const struct verb verb_send;
 extern const struct verb verb_recv;
 extern const struct verb verb_channel;
+extern const struct verb verb_region;
 extern const struct verb verb_features;
 extern const struct verb verb_help;
 
@@ -45,6 +46,7 @@ static const struct verb *const verbs[] = {
 	&verb_send,
 	&verb_recv,
 	&verb_channel,
+	&verb_region,
 	&verb_features,
 	&verb_help,
 	&verb_stranger,

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the library writes is what docs/format.md says: tools/format/read_region.py, written from that page alone, reads it;
+ * and single flipped bits are reported, by either.
+ */
+#include "support/run.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <quire/quire.h>
+
+#include "support/scratch.h"
+
+enum { PAGE = 4096, PAGES = 40 };
+
+static int begin(void **state)
+{
+	(void)state;
+	return scratch_make() == NULL;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	scratch_remove();
+	return 0;
+}
+
+static struct quire_region *open_region(uint32_t flags)
+{
+	struct quire_region *region = NULL;
+	size_t length = (flags & QUIRE_REGION_HEAP) != 0 ? 0 : PAGES * PAGE;
+
+	assert_int_equal(quire_region_open(NULL, scratch_path("x"),
+				 QUIRE_OPTIONS(region, .flags = flags | QUIRE_REGION_CREATE, .length = length,
+					 .reserve_bytes = 4 << 20, .journal_bytes = 128 << 10),
+				 &region),
+		0);
+	return region;
+}
+
+/* Exit status of the independent reader; the bytes it read go to "out". */
+static int read_independently(void)
+{
+	char command[1024];
+
+	(void)snprintf(command, sizeof(command),
+		"python3 %s/tools/format/read_region.py --json --out %s %s > %s 2>&1",
+		getenv("QUIRE_SOURCE") == NULL ? "." : getenv("QUIRE_SOURCE"), scratch_path("out"),
+		scratch_path("x"), scratch_path("said"));
+	return system(command);
+}
+
+static void assert_read(struct quire_region *region)
+{
+	size_t length = quire_map_length(quire_region_map(region));
+	unsigned char *read_bytes = malloc(length + 1);
+	FILE *file;
+
+	assert_int_equal(read_independently(), 0);
+	file = fopen(scratch_path("out"), "rbe");
+	assert_non_null(file);
+	assert_int_equal(fread(read_bytes, 1, length + 1, file), length);
+	assert_memory_equal(read_bytes, quire_map_address(quire_region_map(region)), length);
+	(void)fclose(file);
+	free(read_bytes);
+}
+
+static void commits(struct quire_region *region, unsigned int from, unsigned int to)
+{
+	unsigned char *bytes = quire_map_address(quire_region_map(region));
+
+	for (unsigned int n = from; n <= to; n++) {
+		for (unsigned int i = 0; i < 6; i++)
+			memset(bytes + (n * 7 + i * 5) % PAGES * PAGE + n % 50, (int)(n + i), 3000);
+		assert_int_equal(quire_region_commit(region, NULL), 0);
+	}
+}
+
+static void the_independent_reader_reads_what_lies_in_journal_and_file(void **state)
+{
+	struct quire_region *region = open_region(0);
+
+	(void)state;
+	assert_read(region);
+	for (unsigned int n = 1; n < 60; n += 9) { /* the ring goes round */
+		commits(region, n, n + 8);
+		assert_read(region);
+	}
+	assert_int_equal(quire_region_resize(region, 2 * PAGES * PAGE), 0);
+	commits(region, 60, 61);
+	assert_read(region);
+	assert_int_equal(quire_region_close(region), 0);
+	region = open_region(0);
+	assert_read(region);
+	assert_int_equal(quire_region_close(region), 0);
+}
+
+static void it_reads_what_a_killed_writer_left(void **state)
+{
+	struct quire_region *region;
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		region = open_region(0);
+		commits(region, 1, 23);
+		memset(quire_map_address(quire_region_map(region)), 1, 50000);
+		(void)raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(read_independently(), 0);
+	region = open_region(0);
+	assert_read(region);
+	assert_int_equal(quire_region_close(region), 0);
+}
+
+static void it_walks_the_heap(void **state)
+{
+	struct quire_region *region = open_region(QUIRE_REGION_HEAP);
+	void *memory[40];
+
+	(void)state;
+	for (unsigned int i = 0; i < 40; i++)
+		assert_int_equal(quire_region_alloc(region, 1 + i * 55, &memory[i]), 0);
+	for (unsigned int i = 0; i < 40; i += 3)
+		assert_int_equal(quire_region_free(region, memory[i]), 0);
+	assert_int_equal(quire_region_commit(region, NULL), 0);
+	assert_read(region);
+	assert_int_equal(quire_region_close(region), 0);
+}
+
+static void flip(const char *path, uint64_t bit)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	unsigned char byte;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, (off_t)(bit / 8)), 1);
+	byte ^= (unsigned char)(1U << bit % 8);
+	assert_int_equal(pwrite(fd, &byte, 1, (off_t)(bit / 8)), 1);
+	assert_int_equal(close(fd), 0);
+}
+
+/* Opens read-only and checks: 1 when damage was reported, by the open or by the check. */
+static int damage_reported(void)
+{
+	struct quire_region *region;
+	int r = quire_region_open(
+		NULL, scratch_path("x"), QUIRE_OPTIONS(region, .flags = QUIRE_REGION_READ_ONLY), &region);
+
+	if (r < 0)
+		return 1;
+	r = quire_region_check(region, NULL);
+	(void)quire_region_close(region);
+	return r < 0;
+}
+
+static void every_flipped_bit_of_a_live_page_is_reported(void **state)
+{
+	unsigned int flips = getenv("QUIRE_TEST_QUICK") != NULL ? 100 : 400;
+	struct quire_region *region = open_region(0);
+	uint64_t data = 2 << 20; /* data_offset with so small a reserve */
+	uint32_t seed = 4;
+
+	(void)state;
+	print_message("# seed %u\n", seed);
+	commits(region, 1, 30);
+	assert_int_equal(quire_region_close(region), 0);
+	assert_int_equal(damage_reported(), 0);
+	for (unsigned int i = 0; i < flips; i++) {
+		uint64_t bit;
+
+		seed = seed * 1664525U + 1013904223U;
+		bit = (data * 8) + (seed >> 4) % ((PAGES + 1) * PAGE * 8);
+		if (i % 10 == 0)
+			bit = (seed >> 4) % (PAGE * 8); /* the superblock */
+		flip(scratch_path("x"), bit);
+		assert_int_equal(damage_reported(), 1);
+		if (i % 100 == 0)
+			assert_int_not_equal(read_independently(), 0);
+		flip(scratch_path("x"), bit);
+	}
+	assert_int_equal(damage_reported(), 0);
+}
+
+static void two_damaged_headers_are_reported(void **state)
+{
+	struct quire_region *region = open_region(0);
+
+	(void)state;
+	commits(region, 1, 30);
+	assert_int_equal(quire_region_close(region), 0);
+	region = open_region(0);
+	commits(region, 31, 31);
+	assert_int_equal(quire_region_close(region), 0);
+	flip(scratch_path("x.journal"), 100);
+	flip(scratch_path("x.journal"), PAGE * 8 + 100);
+	assert_int_equal(damage_reported(), 1);
+	flip(scratch_path("x.journal"), 100);
+	flip(scratch_path("x.journal"), PAGE * 8 + 100);
+	assert_int_equal(damage_reported(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			the_independent_reader_reads_what_lies_in_journal_and_file, begin, end),
+		cmocka_unit_test_setup_teardown(it_reads_what_a_killed_writer_left, begin, end),
+		cmocka_unit_test_setup_teardown(it_walks_the_heap, begin, end),
+		cmocka_unit_test_setup_teardown(every_flipped_bit_of_a_live_page_is_reported, begin, end),
+		cmocka_unit_test_setup_teardown(two_damaged_headers_are_reported, begin, end),
+	};
+
+	return RUN(tests);
+}
