@@ -50,8 +50,9 @@ void window_done(struct window *w)
 static size_t chain_add(struct window *w, enum chain_kind kind, int owner, uint32_t page, size_t length)
 {
 	w->chains = model_room(w->chains, &w->chain_room, w->chain_count + 1, sizeof(*w->chains));
-	w->chains[w->chain_count] =
-		(struct chain){ .kind = kind, .owner = owner, .page = page, .length = (uint16_t)length };
+	w->chains[w->chain_count] = (struct chain){
+		.kind = kind, .owner = owner, .page = page, .length = (uint16_t)length
+	};
 	return w->chain_count++;
 }
 
@@ -71,7 +72,8 @@ static void take_pieces(struct window *w, int file)
 	w->first_place[file] = w->place_count;
 	if (f->piece_count == 0)
 		return;
-	w->places = model_room(w->places, &w->place_room, w->place_count + f->piece_count, sizeof(*w->places));
+	w->places = model_room(
+		w->places, &w->place_room, w->place_count + f->piece_count, sizeof(*w->places));
 	w->page_chain = model_room(w->page_chain, &w->page_room, pages, sizeof(*w->page_chain));
 	for (size_t i = 0; i < f->piece_count; i++)
 		w->page_chain[f->pieces[i].page] = UINT32_MAX;
@@ -81,8 +83,8 @@ static void take_pieces(struct window *w, int file)
 
 		if (*chain == UINT32_MAX || *chain < before)
 			*chain = (uint32_t)chain_add(w, CHAIN_PAGE, file, p->page, 0);
-		w->places[w->place_count++] =
-			(struct place){ .chain = *chain, .rank = w->chains[*chain].length++ };
+		w->places[w->place_count++] = (struct place){ .chain = *chain,
+			.rank = w->chains[*chain].length++ };
 		op_add(w, p->op);
 	}
 }

@@ -66,7 +66,8 @@ static void add(struct crash_result *total, const struct crash_result *r)
 	total->violation_count += r->violation_count;
 }
 
-static void explain(const struct test *t, const struct crash_log *log, const struct crash_result *r, const char *fault)
+static void explain(
+	const struct test *t, const struct crash_log *log, const struct crash_result *r, const char *fault)
 {
 	char again[400];
 
@@ -134,7 +135,8 @@ static void states(struct test *t)
 			break;
 	}
 	(void)snprintf(line, sizeof(line),
-		"%s: %" PRIu64 " distinct states of %" PRIu64 " in %" PRIu64 " rounds, %.0f checks/s, %u violations%s",
+		"%s: %" PRIu64 " distinct states of %" PRIu64 " in %" PRIu64
+		" rounds, %.0f checks/s, %u violations%s",
 		t->w->name, total.distinct, total.states, t->round + 1, (double)total.checked / total.seconds,
 		total.violation_count, outcome == BROKEN ? ", and the run failed" : "");
 	tap(t, outcome == FINE && total.distinct >= goal, line);
@@ -154,8 +156,8 @@ static void fault_budget(struct crash_options *o)
 }
 
 /* Every kind of fault (or one) at every call, or at every stride-th. Stops at the first violation. */
-static enum outcome all_faults(struct test *t, const char *only, unsigned int stride, bool verbose, struct crash_result *total,
-	struct crash_result *bad, unsigned int *injected)
+static enum outcome all_faults(struct test *t, const char *only, unsigned int stride, bool verbose,
+	struct crash_result *total, struct crash_result *bad, unsigned int *injected)
 {
 	enum outcome outcome = FINE;
 	struct crash_result r;
@@ -196,9 +198,9 @@ static void faults(struct test *t)
 	fault_budget(&t->options);
 	t->options.seen = crash_seen_new(1U << 20);
 	outcome = all_faults(t, NULL, quick() ? 7 : 1, true, &total, &bad, &injected);
-	(void)snprintf(line, sizeof(line), "%s: %u faults injected, %" PRIu64 " distinct states, %u violations%s",
-		t->w->name, injected, total.distinct, total.violation_count,
-		outcome == BROKEN ? ", and a run failed" : "");
+	(void)snprintf(line, sizeof(line),
+		"%s: %u faults injected, %" PRIu64 " distinct states, %u violations%s", t->w->name, injected,
+		total.distinct, total.violation_count, outcome == BROKEN ? ", and a run failed" : "");
 	tap(t, outcome == FINE && injected > 0, line);
 	crash_seen_free(t->options.seen);
 	t->options = before;
@@ -212,11 +214,13 @@ static const char *words(const struct crash_workload *w, int invariant)
 
 	while (w->invariants && w->invariants[count])
 		count++;
-	return invariant == 0 ? "the check died" : invariant < count ? w->invariants[invariant] : "not described";
+	return invariant == 0       ? "the check died"
+		: invariant < count ? w->invariants[invariant]
+				    : "not described";
 }
 
-static enum outcome hunt_mutant(struct test *t, const struct crash_mutant *m, bool verbose, struct crash_result *bad,
-	unsigned int *injected)
+static enum outcome hunt_mutant(struct test *t, const struct crash_mutant *m, bool verbose,
+	struct crash_result *bad, unsigned int *injected)
 {
 	struct crash_result total = { .states = 0 };
 	struct crash_options before = t->options;
@@ -250,7 +254,8 @@ static void one_mutant(struct test *t, const struct crash_mutant *m, bool verbos
 	if (outcome == VIOLATED)
 		(void)snprintf(line, sizeof(line), "mutant %s: caught by invariant %d (%s)%s%s", m->name,
 			bad.violations[0].invariant, words(t->w, bad.violations[0].invariant),
-			injected ? " under a fault" : "", bad.violations[0].signal == SIGALRM ? " (hung)" : "");
+			injected ? " under a fault" : "",
+			bad.violations[0].signal == SIGALRM ? " (hung)" : "");
 	else
 		(void)snprintf(line, sizeof(line), "mutant %s: %s", m->name,
 			outcome == BROKEN ? "the run failed" : "NOT CAUGHT");
