@@ -152,12 +152,25 @@ static void fault_budget(struct crash_options *o)
 {
 	o->per_point = 4;
 	o->exhaust_max = 16;
-	o->thin_after = 60;
+	o->thin_after = 24;
+	o->jobs = 1;
 }
 
-/* Every kind of fault (or one) at every call, or at every stride-th. Stops at the first violation. */
-static enum outcome all_faults(struct test *t, const char *only, unsigned int stride, bool verbose,
-	struct crash_result *total, struct crash_result *bad, unsigned int *injected)
+/* Which faults are tried: under a hunt all; else EIO at each call and one of the others in turn; quickly, few. */
+static bool chosen(uint64_t call, int kind, const char *only)
+{
+	if (only)
+		return strcmp(only, fault_kinds[kind]) == 0;
+	if (hunt())
+		return true;
+	if (quick())
+		return (call + (uint64_t)kind) % 29 == 0;
+	return kind == 0 || (call + (uint64_t)kind) % 3 == 0;
+}
+
+/* Faults at every call; one kind, or those chosen. Stops at the first violation. */
+static enum outcome all_faults(struct test *t, const char *only, bool verbose, struct crash_result *total,
+	struct crash_result *bad, unsigned int *injected)
 {
 	enum outcome outcome = FINE;
 	struct crash_result r;
@@ -170,9 +183,9 @@ static enum outcome all_faults(struct test *t, const char *only, unsigned int st
 	calls = t->faultable;
 	if (outcome != FINE)
 		*bad = r;
-	for (uint64_t call = 0; call < calls && outcome == FINE; call += stride) {
+	for (uint64_t call = 0; call < calls && outcome == FINE; call++) {
 		for (int kind = 0; kind < FAULT_KINDS && outcome == FINE; kind++) {
-			if (only && strcmp(only, fault_kinds[kind]) != 0)
+			if (!chosen(call, kind, only))
 				continue;
 			(void)snprintf(fault, sizeof(fault), "%" PRIu64 ":%s", call, fault_kinds[kind]);
 			outcome = one(t, fault, verbose, &r);
@@ -197,7 +210,7 @@ static void faults(struct test *t)
 
 	fault_budget(&t->options);
 	t->options.seen = crash_seen_new(1U << 20);
-	outcome = all_faults(t, NULL, quick() ? 7 : 1, true, &total, &bad, &injected);
+	outcome = all_faults(t, NULL, true, &total, &bad, &injected);
 	(void)snprintf(line, sizeof(line),
 		"%s: %u faults injected, %" PRIu64 " distinct states, %u violations%s", t->w->name, injected,
 		total.distinct, total.violation_count, outcome == BROKEN ? ", and a run failed" : "");
@@ -237,7 +250,7 @@ static enum outcome hunt_mutant(struct test *t, const struct crash_mutant *m, bo
 	crash_set_round(0);
 	fault_budget(&t->options);
 	if (m->fault)
-		outcome = all_faults(t, m->fault, 1, verbose, &total, bad, injected);
+		outcome = all_faults(t, m->fault, verbose, &total, bad, injected);
 	crash_mutate(NULL);
 	t->mutant = NULL;
 	t->options = before;
