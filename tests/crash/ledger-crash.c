@@ -159,25 +159,29 @@ static uint64_t backup_promised(const struct crash_history *h, bool *created)
 }
 
 /* A backup newer than the promised one is as good; what is torn is not. */
+static int check_backup_file(int fd, uint64_t promised)
+{
+	struct ledger b = { .journal_fd = -1, .dir_fd = -1, .fd = fd };
+	uint64_t header[4];
+
+	if (pread(fd, header, sizeof(header), 0) != sizeof(header) || header[1] < promised)
+		return BACKUP;
+	b.epoch = header[1];
+	b.page_count = header[2];
+	return ledger_check_pages(&b) ? BACKUP : 0;
+}
+
 static int check_backup(const char *dir, uint64_t promised)
 {
-	struct ledger b = { .journal_fd = -1, .dir_fd = -1 };
 	char path[300];
-	uint64_t header[4];
-	int broken;
+	int fd, broken;
 
 	(void)snprintf(path, sizeof(path), "%s/ledger.backup", dir);
-	b.fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (b.fd < 0)
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
 		return promised ? BACKUP : 0;
-	if (pread(b.fd, header, sizeof(header), 0) != sizeof(header) || header[1] < promised)
-		broken = BACKUP;
-	else {
-		b.epoch = header[1];
-		b.page_count = header[2];
-		broken = ledger_check_pages(&b) ? BACKUP : 0;
-	}
-	(void)close(b.fd);
+	broken = check_backup_file(fd, promised);
+	(void)close(fd);
 	return broken;
 }
 

@@ -54,7 +54,7 @@ static void fill_page(struct ledger_page *page, uint64_t number, uint64_t commit
 
 static uint64_t last_change(uint64_t number, uint64_t commit)
 {
-	uint64_t numbers[LEDGER_TOUCH_MAX];
+	uint64_t numbers[LEDGER_TOUCH_MAX] = { 0 };
 
 	for (; commit > 0; commit--) {
 		unsigned int n = touched_by(commit, numbers);

@@ -80,8 +80,8 @@ static int replay_mode(const struct crash_workload *w, const struct peer_mode *m
 
 	o.entry_with_file = true;
 	o.violations_max = mode->verdict == PEER_KEEPS ? 4 : UINT32_MAX;
-	o.exhaust_max = 512;
-	o.per_point = getenv("QUIRE_HUNT") ? 512 : 24;
+	o.exhaust_max = 256;
+	o.per_point = getenv("QUIRE_HUNT") ? 512 : 12;
 	(void)snprintf(path, sizeof(path), "%s/log", scratch);
 	r = crash_record(w, path, scratch, NULL);
 	if (r == 0)
