@@ -68,7 +68,7 @@ static uint64_t last_change(uint64_t number, uint64_t commit)
 
 int ledger_commit_number(struct ledger *l, uint64_t commit)
 {
-	uint64_t numbers[LEDGER_TOUCH_MAX];
+	uint64_t numbers[LEDGER_TOUCH_MAX] = { 0 };
 	struct ledger_change c = { .page_count = ledger_page_count_at(commit),
 		.count = touched_by(commit, numbers) };
 	int r;

@@ -175,20 +175,18 @@ static void at_least(uint16_t *pick, size_t least)
 		*pick = (uint16_t)least;
 }
 
-static void persist_op_in(struct window *w, struct chain *c, uint32_t op)
+static void persist_change(const struct file *f, struct chain *c, uint32_t op)
 {
-	const struct file *f = &w->model->files[c->owner];
-	const struct dir *d = &w->model->dirs[c->owner];
+	for (size_t i = 0; i < f->change_count; i++)
+		if (f->changes[i].op == op)
+			at_least(&c->pick, i + 1);
+}
 
-	if (c->kind == CHAIN_META) {
-		for (size_t i = 0; i < f->change_count; i++)
-			if (f->changes[i].op == op)
-				at_least(&c->pick, i + 1);
-	} else if (c->kind == CHAIN_NAMES) {
-		for (size_t i = 0; i < d->count; i++)
-			if (d->ops[i] == op)
-				at_least(&c->pick, i + 1);
-	}
+static void persist_name(const struct dir *d, struct chain *c, uint32_t op)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->ops[i] == op)
+			at_least(&c->pick, i + 1);
 }
 
 /* This operation persisted, and so did what its chains held before. */
@@ -203,9 +201,14 @@ static void persist_op(struct window *w, uint32_t op)
 		if (f->pieces[i].op == op)
 			at_least(&w->chains[p->chain].pick, p->rank + 1U);
 	}
-	for (size_t i = 0; i < w->chain_count; i++)
-		if (w->chains[i].kind != CHAIN_PAGE)
-			persist_op_in(w, &w->chains[i], op);
+	for (size_t i = 0; i < w->chain_count; i++) {
+		struct chain *c = &w->chains[i];
+
+		if (c->kind == CHAIN_META)
+			persist_change(&w->model->files[c->owner], c, op);
+		else if (c->kind == CHAIN_NAMES)
+			persist_name(&w->model->dirs[c->owner], c, op);
+	}
 }
 
 /* Operations of the window whose bit is set; only == false turns the set around. */

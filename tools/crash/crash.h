@@ -133,6 +133,9 @@ int crash_replay(const struct crash_log *log, crash_check *check, void *arg,
 void crash_report(const struct crash_log *log, const struct crash_violation *v,
 	const struct crash_options *options, const char *const *invariants, const char *again);
 
+/* What this number promises. */
+const char *crash_words(const char *const *invariants, int number);
+
 /* Makes the image of one state in dir, which must be empty. Returns 0 or -errno; -ENOENT: there is no such state. */
 int crash_show(const struct crash_log *log, const struct crash_options *options, uint32_t point,
 	uint32_t index, const char *dir);

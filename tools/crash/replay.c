@@ -247,9 +247,9 @@ static void worker_main(struct worker *w)
 /* --- the parent ----------------------------------------------------------------------------------------------------- */
 
 struct watched {
-	pid_t pid; /* 0: finished */
 	uint64_t beat;
 	double beat_seconds;
+	pid_t pid; /* 0: finished */
 	bool hung;
 };
 

@@ -145,9 +145,9 @@ static void verdict_of(const struct still *s, uint32_t op, char verdict[VERDICT_
 		tally_pieces(s, op, &data);
 	for (size_t i = 0; i < s->window.chain_count; i++) {
 		const struct chain *c = &s->window.chains[i];
-		const struct file *f = &s->model.files[c->owner];
+		const struct file *f = c->kind == CHAIN_META ? &s->model.files[c->owner] : NULL;
 
-		if (c->kind == CHAIN_META)
+		if (f)
 			tally_links(c, &f->changes->op, sizeof(*f->changes), op, &meta);
 		else if (c->kind == CHAIN_NAMES)
 			tally_links(c, s->model.dirs[c->owner].ops, sizeof(uint32_t), op, &meta);
@@ -188,19 +188,25 @@ static void print_window(const struct still *s)
 		print_op(log, s->model.next, "");
 }
 
+const char *crash_words(const char *const *invariants, int number)
+{
+	if (number == 0)
+		return "the check died";
+	for (int i = 0; invariants && invariants[i]; i++)
+		if (i == number)
+			return invariants[i];
+	return "not described";
+}
+
 static void print_what(const struct crash_violation *v, const char *const *invariants)
 {
-	int count = 0;
-
-	while (invariants && invariants[count])
-		count++;
 	if (v->invariant == 0 && v->signal == SIGALRM)
 		printf("# violation: the check hung\n");
 	else if (v->invariant == 0)
 		printf("# violation: the check died of %s\n", strsignal(v->signal));
 	else
 		printf("# violation: invariant %d (%s)\n", v->invariant,
-			v->invariant < count ? invariants[v->invariant] : "not described");
+			crash_words(invariants, v->invariant));
 	if (v->text[0])
 		printf("#   %s\n", v->text);
 }

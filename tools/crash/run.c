@@ -221,17 +221,6 @@ static void faults(struct test *t)
 
 /* --- mutants -------------------------------------------------------------------------------------------------------- */
 
-static const char *words(const struct crash_workload *w, int invariant)
-{
-	int count = 0;
-
-	while (w->invariants && w->invariants[count])
-		count++;
-	return invariant == 0       ? "the check died"
-		: invariant < count ? w->invariants[invariant]
-				    : "not described";
-}
-
 static enum outcome hunt_mutant(struct test *t, const struct crash_mutant *m, bool verbose,
 	struct crash_result *bad, unsigned int *injected)
 {
@@ -266,7 +255,8 @@ static void one_mutant(struct test *t, const struct crash_mutant *m, bool verbos
 
 	if (outcome == VIOLATED)
 		(void)snprintf(line, sizeof(line), "mutant %s: caught by invariant %d (%s)%s%s", m->name,
-			bad.violations[0].invariant, words(t->w, bad.violations[0].invariant),
+			bad.violations[0].invariant,
+			crash_words(t->w->invariants, bad.violations[0].invariant),
 			injected ? " under a fault" : "",
 			bad.violations[0].signal == SIGALRM ? " (hung)" : "");
 	else
