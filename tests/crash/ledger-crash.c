@@ -8,20 +8,9 @@
 #include <unistd.h>
 
 #include "crash.h"
-#include "crash/ledger.h"
+#include "crash/ledger-model.h"
 
 enum { COMMITS = 24, BACKUP_EVERY = 7, CLOSE_EVERY = 9, DROP_EVERY = 6 };
-
-enum invariant {
-	OPENS = 1,
-	ACKED_IS_THERE,
-	NOTHING_UNBEGUN,
-	ONE_COMMIT,
-	WHOLE_PAGES,
-	FINAL,
-	GOES_ON,
-	BACKUP,
-};
 
 static const char *const invariants[] = {
 	"",
@@ -51,7 +40,8 @@ static const struct crash_mutant mutants[] = {
 	{ "skip-checksum", "recovery does not look at it", NULL },
 	{ "replay-any-sequence", "recovery takes records of any age", NULL },
 	{ "replay-stops-early", "recovery overlooks the third record", NULL },
-	{ "recovery-believes-cache", "what a failed flush left in the page cache is taken for durable", "EIO" },
+	{ "recovery-believes-cache", "what a failed flush left in the page cache is taken for durable",
+		"EIO" },
 	{ "recovery-not-flushed", "recovery starts the journal anew without a flush", NULL },
 	{ "skip-checkpoint", "the journal is used again although pages are not durable", NULL },
 	{ "drop-checkpoint-flush", "the header goes first, with no flush of the pages", NULL },
@@ -67,82 +57,6 @@ static const struct crash_mutant mutants[] = {
 	{ "short-write-is-done", "half a write is taken for all", "SHORT" },
 	{ NULL, NULL, NULL },
 };
-
-/* --- the model: commit n of round r changes these pages, always ------------------------------------------------------- */
-
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
-
-static uint64_t page_count_at(uint64_t commit)
-{
-	uint64_t n = 4 + commit * 3 / 2;
-
-	return commit % 5 == 4 ? n - 4 : n; /* it shrinks at times */
-}
-
-static unsigned int touched_by(uint64_t commit, uint64_t numbers[LEDGER_TOUCH_MAX])
-{
-	uint64_t before = commit > 1 ? page_count_at(commit - 1) : 0, count = page_count_at(commit);
-	unsigned int n = 0, extra;
-
-	for (uint64_t p = before + 1; p <= count; p++)
-		numbers[n++] = p;
-	extra = 1 + (unsigned int)(mix(crash_round() * 1000 + commit) % 3);
-	for (unsigned int i = 0; i < extra && n < LEDGER_TOUCH_MAX; i++) {
-		uint64_t p = 1 + mix(crash_round() * 977 + commit * 13 + i) % count;
-		bool there = false;
-
-		for (unsigned int j = 0; j < n; j++)
-			there |= numbers[j] == p;
-		if (!there)
-			numbers[n++] = p;
-	}
-	return n;
-}
-
-static void fill_page(struct ledger_page *page, uint64_t number, uint64_t commit)
-{
-	uint64_t x = mix(number * 0x10001 + commit + crash_round());
-
-	*page = (struct ledger_page){ .number = number, .epoch = commit };
-	for (size_t i = 0; i + 8 <= sizeof(page->payload); i += 8, x += 0x9e3779b97f4a7c15U)
-		memcpy(page->payload + i, &x, 8);
-	page->checksum = ledger_checksum(page, sizeof(*page) - 8);
-}
-
-static uint64_t last_change(uint64_t number, uint64_t commit)
-{
-	uint64_t numbers[LEDGER_TOUCH_MAX];
-
-	for (; commit > 0; commit--) {
-		unsigned int n = touched_by(commit, numbers);
-
-		for (unsigned int i = 0; i < n; i++)
-			if (numbers[i] == number)
-				return commit;
-	}
-	return 0;
-}
-
-static int commit_number(struct ledger *l, uint64_t commit)
-{
-	uint64_t numbers[LEDGER_TOUCH_MAX];
-	struct ledger_change c = { .page_count = page_count_at(commit), .count = touched_by(commit, numbers) };
-	int r;
-
-	c.pages = calloc(c.count, sizeof(*c.pages));
-	if (!c.pages)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < c.count; i++)
-		fill_page(&c.pages[i], numbers[i], commit);
-	r = ledger_commit(l, &c);
-	free(c.pages);
-	return r;
-}
 
 /* --- the run ---------------------------------------------------------------------------------------------------------- */
 
@@ -196,7 +110,7 @@ static int step(struct ledger *l, const char *dir)
 	int r;
 
 	crash_begun(n);
-	r = commit_number(l, n);
+	r = ledger_commit_number(l, n);
 	if (r < 0)
 		return reopen(l, dir);
 	acknowledge(n);
@@ -212,9 +126,11 @@ static int step(struct ledger *l, const char *dir)
 static int run(void *arg, const char *dir)
 {
 	struct ledger l;
-	int r = ledger_open(&l, dir, true);
+	int r;
 
 	(void)arg;
+	ledger_round = crash_round();
+	r = ledger_open(&l, dir, true);
 	if (r == 0)
 		crash_note("created", 7);
 	while (r == 0 && l.epoch < COMMITS)
@@ -225,42 +141,6 @@ static int run(void *arg, const char *dir)
 }
 
 /* --- the check -------------------------------------------------------------------------------------------------------- */
-
-static int check_pages(struct ledger *l)
-{
-	struct ledger_page page, expected;
-
-	if (l->epoch && l->page_count != page_count_at(l->epoch)) {
-		crash_explain("commit %llu has %llu pages", (unsigned long long)l->epoch,
-			(unsigned long long)l->page_count);
-		return ONE_COMMIT;
-	}
-	for (uint64_t i = 1; i <= l->page_count; i++) {
-		uint64_t change = last_change(i, l->epoch);
-
-		if (ledger_read(l, i, &page) < 0) {
-			crash_explain("page %llu in commit %llu", (unsigned long long)i, (unsigned long long)l->epoch);
-			return WHOLE_PAGES;
-		}
-		fill_page(&expected, i, change);
-		if (memcmp(&page, &expected, sizeof(page)) != 0) {
-			crash_explain("in commit %llu page %llu is of commit %llu, not %llu",
-				(unsigned long long)l->epoch, (unsigned long long)i, (unsigned long long)page.epoch,
-				(unsigned long long)change);
-			return ONE_COMMIT;
-		}
-	}
-	return 0;
-}
-
-static int check_epoch(const struct ledger *l, const struct crash_history *h)
-{
-	crash_explain("commit %llu is there; acknowledged %llu, begun %llu", (unsigned long long)l->epoch,
-		(unsigned long long)h->acked, (unsigned long long)h->begun);
-	if (l->epoch < h->acked)
-		return ACKED_IS_THERE;
-	return l->epoch > h->begun ? NOTHING_UNBEGUN : 0;
-}
 
 static uint64_t backup_promised(const struct crash_history *h, bool *created)
 {
@@ -279,56 +159,30 @@ static uint64_t backup_promised(const struct crash_history *h, bool *created)
 }
 
 /* A backup newer than the promised one is as good; what is torn is not. */
+static int check_backup_file(int fd, uint64_t promised)
+{
+	struct ledger b = { .journal_fd = -1, .dir_fd = -1, .fd = fd };
+	uint64_t header[4];
+
+	if (pread(fd, header, sizeof(header), 0) != sizeof(header) || header[1] < promised)
+		return BACKUP;
+	b.epoch = header[1];
+	b.page_count = header[2];
+	return ledger_check_pages(&b) ? BACKUP : 0;
+}
+
 static int check_backup(const char *dir, uint64_t promised)
 {
-	struct ledger b = { .journal_fd = -1, .dir_fd = -1 };
 	char path[300];
-	uint64_t header[4];
-	int broken;
+	int fd, broken;
 
 	(void)snprintf(path, sizeof(path), "%s/ledger.backup", dir);
-	b.fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (b.fd < 0)
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
 		return promised ? BACKUP : 0;
-	if (pread(b.fd, header, sizeof(header), 0) != sizeof(header) || header[1] < promised)
-		broken = BACKUP;
-	else {
-		b.epoch = header[1];
-		b.page_count = header[2];
-		broken = check_pages(&b) ? BACKUP : 0;
-	}
-	(void)close(b.fd);
+	broken = check_backup_file(fd, promised);
+	(void)close(fd);
 	return broken;
-}
-
-/* in: l is open and good. The next commit, closed or not, must be there after the next open. */
-static int check_future(struct ledger *l, const char *dir)
-{
-	uint64_t epoch = l->epoch;
-	int broken;
-
-	if (commit_number(l, epoch + 1) < 0)
-		return GOES_ON;
-	ledger_drop(l);
-	if (ledger_open(l, dir, false) < 0 || l->epoch != epoch + 1)
-		return GOES_ON;
-	broken = check_pages(l);
-	return broken ? GOES_ON : 0;
-}
-
-static int check_open(struct ledger *l, const char *dir, const struct crash_history *h)
-{
-	uint64_t epoch = l->epoch;
-	int broken = check_epoch(l, h);
-
-	if (broken == 0)
-		broken = check_pages(l);
-	if (broken)
-		return broken;
-	ledger_drop(l);
-	if (ledger_open(l, dir, false) < 0 || l->epoch != epoch || check_pages(l))
-		return FINAL;
-	return check_future(l, dir);
 }
 
 static int check(void *arg, const char *dir, const struct crash_history *h)
@@ -336,16 +190,18 @@ static int check(void *arg, const char *dir, const struct crash_history *h)
 	bool created;
 	uint64_t promised = backup_promised(h, &created);
 	struct ledger l;
-	int r = ledger_open(&l, dir, false), broken;
+	int r, broken;
 
 	(void)arg;
+	ledger_round = crash_round();
+	r = ledger_open(&l, dir, false);
 	if (r == -ENOENT && !created)
 		return 0;
 	if (r < 0) {
 		crash_explain("open says %s", strerror(-r));
 		return OPENS;
 	}
-	broken = check_open(&l, dir, h);
+	broken = ledger_check_open(&l, dir, h);
 	if (broken == 0)
 		broken = check_backup(dir, promised);
 	ledger_drop(&l);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#define QUIRE_MUTANTS 1
 #include "base/mutant.h"
 
 static const uint64_t magic = 0x3152454744454c51; /* "QLEDGER1" */
@@ -235,7 +236,8 @@ static bool record_is_whole(const struct record *record, const struct ledger_pag
 
 static bool record_continues(const struct ledger *l, const struct record *record, uint64_t before)
 {
-	if (record->magic != magic || record->count > LEDGER_TOUCH_MAX || record->page_count > LEDGER_PAGES_MAX)
+	if (record->magic != magic || record->count > LEDGER_TOUCH_MAX ||
+		record->page_count > LEDGER_PAGES_MAX)
 		return false;
 	if (MUTANT("replay-any-sequence"))
 		return true;
@@ -360,7 +362,8 @@ static int sync_dir(const struct ledger *l)
 static int create_main(struct ledger *l)
 {
 	bool in_place = MUTANT("create-in-place");
-	int fd = openat(l->dir_fd, in_place ? "ledger" : "ledger.new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int fd = openat(
+		l->dir_fd, in_place ? "ledger" : "ledger.new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	int r = fd < 0 ? -errno : 0;
 
 	l->epoch = l->page_count = 0;

@@ -45,10 +45,11 @@ struct ledger_change {
 /* 0 or -errno. -ENOENT: there is none, and create is false. */
 int ledger_open(struct ledger *l, const char *dir, bool create);
 int ledger_commit(struct ledger *l, const struct ledger_change *change);
-int ledger_read(struct ledger *l, uint64_t number, struct ledger_page *page); /* -EBADMSG: the checksum is wrong */
+int ledger_read(
+	struct ledger *l, uint64_t number, struct ledger_page *page); /* -EBADMSG: the checksum is wrong */
 int ledger_backup(struct ledger *l);
-int ledger_close(struct ledger *l);  /* cleanly */
-void ledger_drop(struct ledger *l);  /* as a killed process does */
+int ledger_close(struct ledger *l); /* cleanly */
+void ledger_drop(struct ledger *l); /* as a killed process does */
 uint64_t ledger_checksum(const void *data, uint64_t bytes);
 
 #endif

@@ -50,8 +50,9 @@ void window_done(struct window *w)
 static size_t chain_add(struct window *w, enum chain_kind kind, int owner, uint32_t page, size_t length)
 {
 	w->chains = model_room(w->chains, &w->chain_room, w->chain_count + 1, sizeof(*w->chains));
-	w->chains[w->chain_count] =
-		(struct chain){ .kind = kind, .owner = owner, .page = page, .length = (uint16_t)length };
+	w->chains[w->chain_count] = (struct chain){
+		.kind = kind, .owner = owner, .page = page, .length = (uint16_t)length
+	};
 	return w->chain_count++;
 }
 
@@ -71,7 +72,8 @@ static void take_pieces(struct window *w, int file)
 	w->first_place[file] = w->place_count;
 	if (f->piece_count == 0)
 		return;
-	w->places = model_room(w->places, &w->place_room, w->place_count + f->piece_count, sizeof(*w->places));
+	w->places = model_room(
+		w->places, &w->place_room, w->place_count + f->piece_count, sizeof(*w->places));
 	w->page_chain = model_room(w->page_chain, &w->page_room, pages, sizeof(*w->page_chain));
 	for (size_t i = 0; i < f->piece_count; i++)
 		w->page_chain[f->pieces[i].page] = UINT32_MAX;
@@ -81,8 +83,8 @@ static void take_pieces(struct window *w, int file)
 
 		if (*chain == UINT32_MAX || *chain < before)
 			*chain = (uint32_t)chain_add(w, CHAIN_PAGE, file, p->page, 0);
-		w->places[w->place_count++] =
-			(struct place){ .chain = *chain, .rank = w->chains[*chain].length++ };
+		w->places[w->place_count++] = (struct place){ .chain = *chain,
+			.rank = w->chains[*chain].length++ };
 		op_add(w, p->op);
 	}
 }
@@ -173,20 +175,18 @@ static void at_least(uint16_t *pick, size_t least)
 		*pick = (uint16_t)least;
 }
 
-static void persist_op_in(struct window *w, struct chain *c, uint32_t op)
+static void persist_change(const struct file *f, struct chain *c, uint32_t op)
 {
-	const struct file *f = &w->model->files[c->owner];
-	const struct dir *d = &w->model->dirs[c->owner];
+	for (size_t i = 0; i < f->change_count; i++)
+		if (f->changes[i].op == op)
+			at_least(&c->pick, i + 1);
+}
 
-	if (c->kind == CHAIN_META) {
-		for (size_t i = 0; i < f->change_count; i++)
-			if (f->changes[i].op == op)
-				at_least(&c->pick, i + 1);
-	} else if (c->kind == CHAIN_NAMES) {
-		for (size_t i = 0; i < d->count; i++)
-			if (d->ops[i] == op)
-				at_least(&c->pick, i + 1);
-	}
+static void persist_name(const struct dir *d, struct chain *c, uint32_t op)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->ops[i] == op)
+			at_least(&c->pick, i + 1);
 }
 
 /* This operation persisted, and so did what its chains held before. */
@@ -201,9 +201,14 @@ static void persist_op(struct window *w, uint32_t op)
 		if (f->pieces[i].op == op)
 			at_least(&w->chains[p->chain].pick, p->rank + 1U);
 	}
-	for (size_t i = 0; i < w->chain_count; i++)
-		if (w->chains[i].kind != CHAIN_PAGE)
-			persist_op_in(w, &w->chains[i], op);
+	for (size_t i = 0; i < w->chain_count; i++) {
+		struct chain *c = &w->chains[i];
+
+		if (c->kind == CHAIN_META)
+			persist_change(&w->model->files[c->owner], c, op);
+		else if (c->kind == CHAIN_NAMES)
+			persist_name(&w->model->dirs[c->owner], c, op);
+	}
 }
 
 /* Operations of the window whose bit is set; only == false turns the set around. */

@@ -42,20 +42,23 @@ typedef int crash_check(void *arg, const char *dir, const struct crash_history *
 /* One planted mistake: MUTANT(name) is true where the code asks. */
 struct crash_mutant {
 	const char *name;
-	const char *what;  /* the mistake in words */
-	const char *fault; /* it shows after a fault of this kind alone: EIO, ENOSPC, EINTR or SHORT; NULL: without */
+	const char *what; /* the mistake in words */
+	const char *
+		fault; /* it shows after a fault of this kind alone: EIO, ENOSPC, EINTR or SHORT; NULL: without */
 };
 
 struct crash_workload {
 	const char *name;
-	crash_run *run;     /* 0, or a negative error: an injected fault may end it early, but must not make it lie */
+	crash_run *
+		run; /* 0, or a negative error: an injected fault may end it early, but must not make it lie */
 	crash_check *check; /* may change the files: each state gets fresh ones */
 	void *arg;
-	const char *const *invariants; /* invariants[n] says what number n promises; NULL-terminated; [0] is unused */
+	const char *const
+		*invariants; /* invariants[n] says what number n promises; NULL-terminated; [0] is unused */
 	const struct crash_mutant *mutants; /* ends with a name of NULL; NULL: there are none */
 	bool entry_with_file;               /* see crash_options */
-	uint64_t distinct_goal;             /* crash_main() runs more rounds until it has seen so many states; 0: one */
-	bool no_faults;                     /* the program makes no promises about errors */
+	uint64_t distinct_goal; /* crash_main() runs more rounds until it has seen so many states; 0: one */
+	bool no_faults;         /* the program makes no promises about errors */
 };
 
 /* From inside run(). They do nothing when nobody records. */
@@ -77,16 +80,16 @@ void crash_seen_free(struct crash_seen *seen);
 struct crash_options {
 	struct crash_seen *seen; /* NULL: this replay has its own */
 	uint64_t seed;
-	uint32_t per_point;   /* sampled states of a window that is too large to exhaust */
-	uint32_t exhaust_max; /* windows of at most so many states are exhausted */
-	uint64_t distinct_max; /* stop after so many distinct states; 0: never */
+	uint32_t per_point;      /* sampled states of a window that is too large to exhaust */
+	uint32_t exhaust_max;    /* windows of at most so many states are exhausted */
+	uint64_t distinct_max;   /* stop after so many distinct states; 0: never */
 	uint32_t violations_max; /* stop after so many */
-	uint32_t from_point;  /* what came before is known */
-	uint32_t thin_after;  /* so many points later only every 16th is looked at; 0: all are */
+	uint32_t from_point;     /* what came before is known */
+	uint32_t thin_after;     /* so many points later only every 16th is looked at; 0: all are */
 	uint32_t jobs;
 	uint32_t hang_seconds;
 	bool entry_with_file; /* fsync of a new file makes its name durable too (ext4, xfs, btrfs do; POSIX does not say) */
-	const char *keep;     /* where images of violations are kept; NULL: nowhere */
+	const char *keep;                /* where images of violations are kept; NULL: nowhere */
 	uint32_t only_point, only_index; /* with only: this state alone */
 	bool only;
 };
@@ -104,7 +107,8 @@ struct crash_result {
 	uint64_t checked;  /* distinct together with what had been acknowledged */
 	double seconds;
 	uint32_t points;
-	uint32_t violation_count; /* all; the first of them are in violations */
+	uint32_t violation_count;  /* all; the first of them are in violations */
+	uint32_t by_invariant[16]; /* [0]: the check died */
 	struct crash_violation violations[16];
 };
 
@@ -113,24 +117,28 @@ struct crash_log;
 
 /* Runs the workload in a child, on an empty directory below scratch, and leaves its log. fault: NULL or "NUMBER:KIND".
  * Returns 0; a positive number of an invariant that run() found broken; -ECANCELED when run() gave up; -EFAULT when it died. */
-int crash_record(const struct crash_workload *w, const char *log_path, const char *scratch, const char *fault);
+int crash_record(
+	const struct crash_workload *w, const char *log_path, const char *scratch, const char *fault);
 
 /* A new directory on tmpfs, if there is one. False: none could be made. */
 bool crash_scratch(char path[64]);
 void crash_remove_tree(const char *path);
 
 /* Checks the states of one log. Returns 0 or -errno; violations are in the result. */
-int crash_replay(const struct crash_log *log, crash_check *check, void *arg, const struct crash_options *options,
-	struct crash_result *result);
+int crash_replay(const struct crash_log *log, crash_check *check, void *arg,
+	const struct crash_options *options, struct crash_result *result);
 
 /* Prints one violation: operations, what persisted, the invariant, and `again`: the command that repeats it. Leaves the
  * image in options->keep. */
-void crash_report(const struct crash_log *log, const struct crash_violation *v, const struct crash_options *options,
-	const char *const *invariants, const char *again);
+void crash_report(const struct crash_log *log, const struct crash_violation *v,
+	const struct crash_options *options, const char *const *invariants, const char *again);
+
+/* What this number promises. */
+const char *crash_words(const char *const *invariants, int number);
 
 /* Makes the image of one state in dir, which must be empty. Returns 0 or -errno; -ENOENT: there is no such state. */
-int crash_show(const struct crash_log *log, const struct crash_options *options, uint32_t point, uint32_t index,
-	const char *dir);
+int crash_show(const struct crash_log *log, const struct crash_options *options, uint32_t point,
+	uint32_t index, const char *dir);
 
 /* All operations as text. */
 void crash_print_log(const struct crash_log *log);

@@ -68,7 +68,8 @@ static struct opened *opened_of(struct image *image, const char *path)
 	for (size_t i = 0; i < image->file_count; i++)
 		if (strcmp(image->files[i].path, path) == 0)
 			return &image->files[i];
-	image->files = model_room(image->files, &image->file_room, image->file_count + 1, sizeof(*image->files));
+	image->files = model_room(
+		image->files, &image->file_room, image->file_count + 1, sizeof(*image->files));
 	image->files[image->file_count] = (struct opened){ .path = path, .fd = -1 };
 	return &image->files[image->file_count++];
 }

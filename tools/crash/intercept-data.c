@@ -6,6 +6,8 @@
  * code is the seam below our own src/sys and the spy in any other program. What the C library calls inside itself is
  * not seen: a program that writes with stdio must be recorded another way.
  */
+#include "intercept.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,7 +18,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "intercept.h"
 #include "record.h"
 
 enum { AT_POSITION = -1 };
@@ -77,7 +78,8 @@ static ssize_t write_real(int fd, const void *data, size_t bytes, off_t offset, 
 	return syscall(SYS_pwritev2, fd, &one, 1, offset, 0, flags);
 }
 
-static ssize_t write_recorded(int fd, uint64_t file, const uint8_t *data, size_t bytes, off_t offset, int flags)
+static ssize_t write_recorded(
+	int fd, uint64_t file, const uint8_t *data, size_t bytes, off_t offset, int flags)
 {
 	struct crash_record r = { .kind = CRASH_WRITE, .file = file };
 	enum rec_fault fault = rec_fault(REC_WRITE);
@@ -112,6 +114,8 @@ static ssize_t write_seen(int fd, const struct iovec *iov, int count, off_t offs
 		done = write_recorded(fd, file, data, bytes, offset, flags);
 	else
 		done = syscall(SYS_pwritev2, fd, iov, count, offset, 0, flags);
+	if (!data && fd == STDOUT_FILENO && count > 0)
+		rec_heard(iov[0].iov_base, iov[0].iov_len);
 	if (data && count != 1)
 		free(data);
 	rec_leave();
@@ -150,7 +154,8 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
 }
 
 /* The kernel copies; what it copied is read back. */
-ssize_t copy_file_range(int in, off_t *in_offset, int out, off_t *out_offset, size_t bytes, unsigned int flags)
+ssize_t copy_file_range(
+	int in, off_t *in_offset, int out, off_t *out_offset, size_t bytes, unsigned int flags)
 {
 	struct crash_record r = { .kind = CRASH_WRITE };
 	bool seen = rec_enter();
@@ -323,7 +328,8 @@ static int sync_seen(const struct sync_call *c, enum crash_kind begin, enum cras
 
 int fsync(int fd)
 {
-	return sync_seen(&(struct sync_call){ .number = SYS_fsync, .fd = fd }, CRASH_SYNC_BEGIN, CRASH_SYNC_END);
+	return sync_seen(
+		&(struct sync_call){ .number = SYS_fsync, .fd = fd }, CRASH_SYNC_BEGIN, CRASH_SYNC_END);
 }
 
 int fdatasync(int fd)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intercept-maps.c - the calls about mappings: stores through shared ones change files too (stores.c). */
+#include "intercept.h"
+
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "intercept.h"
 #include "record.h"
 #include <unistd.h>
 
@@ -72,7 +73,8 @@ void *mremap(void *address, size_t length, size_t new_length, int flags, ...)
 	va_end(more);
 
 	seen = rec_enter();
-	p = (void *)syscall(SYS_mremap, address, length, new_length, flags, fixed); /* NOLINT: as in map_real */
+	p = (void *)syscall(
+		SYS_mremap, address, length, new_length, flags, fixed); /* NOLINT: as in map_real */
 	if (seen) {
 		ours = p != MAP_FAILED && stores_find((uintptr_t)address, &file, &offset);
 		if (ours) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intercept-names.c - the calls that change directories. The header of intercept-data.c says how they come to be here. */
+#include "intercept.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -8,7 +10,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "intercept.h"
 #include "record.h"
 
 static int fail(enum rec_fault fault)
@@ -130,7 +131,8 @@ static uint64_t last_name_of(int dir, const char *path)
 {
 	struct stat s;
 
-	if (!path || fstatat(dir, path, &s, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(s.st_mode) || s.st_nlink != 1)
+	if (!path || fstatat(dir, path, &s, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(s.st_mode) ||
+		s.st_nlink != 1)
 		return 0;
 	return s.st_ino;
 }

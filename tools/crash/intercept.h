@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* intercept.h - what the intercepting files share. */
+/* intercept.h - what the intercepting files share; before every other header. */
 #ifndef CRASH_INTERCEPT_H
 #define CRASH_INTERCEPT_H
+
+/* Meson sets this, and the headers would then make pwrite another name for pwrite64; here each is defined by its own. */
+#undef _FILE_OFFSET_BITS
 
 /* On 64-bit machines the large-file names are the same functions. */
 #define ALIAS(type, name, parameters, target) type name parameters __attribute__((alias(target)))

@@ -69,7 +69,8 @@ static void reach(struct file *f, uint64_t end)
 		room = room ? 2 * room : (size_t)4 * PAGE;
 	f->live = enlarge(f->live, f->room, room);
 	f->base = enlarge(f->base, f->room, room);
-	f->page_hash = enlarge(f->page_hash, f->room / PAGE * sizeof(*f->page_hash), room / PAGE * sizeof(*f->page_hash));
+	f->page_hash = enlarge(
+		f->page_hash, f->room / PAGE * sizeof(*f->page_hash), room / PAGE * sizeof(*f->page_hash));
 	f->is_touched = enlarge(f->is_touched, f->room / PAGE, room / PAGE);
 	f->room = room;
 }
@@ -136,7 +137,8 @@ static void fold(struct file *f, uint32_t covers, uint32_t first, uint32_t last)
 	size_t kept = 0, c = 0;
 
 	for (size_t i = 0; i < f->piece_count; i++) {
-		for (; c < f->change_count && f->changes[c].op < covers && f->changes[c].op < f->pieces[i].op; c++)
+		for (; c < f->change_count && f->changes[c].op < covers && f->changes[c].op < f->pieces[i].op;
+			c++)
 			fold_change(f, &f->changes[c]);
 		if (goes_home(f, i, covers, first, last))
 			fold_piece(f, &f->pieces[i]);

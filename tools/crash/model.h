@@ -39,8 +39,8 @@ struct piece {
 /* One change of a file's metadata. */
 struct change {
 	uint32_t op;
-	bool zeroes;          /* else only the size moves */
-	uint64_t from, to;    /* bytes that become zero */
+	bool zeroes;       /* else only the size moves */
+	uint64_t from, to; /* bytes that become zero */
 	uint64_t size_after;
 };
 

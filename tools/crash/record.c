@@ -39,6 +39,7 @@ static struct recorder {
 	uint64_t fault_at;
 	enum rec_fault fault;
 	bool fault_done;
+	bool listening; /* to what the program says on its standard output */
 } rec = { .log_fd = -1 };
 
 static pthread_mutex_t rec_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -270,7 +271,9 @@ static void fault_parse(const char *text)
 
 static void initial_file(const char *path, const char *relative, const struct stat *s)
 {
-	struct crash_record r = { .kind = CRASH_INITIAL, .file = s->st_ino, .data_bytes = (uint32_t)s->st_size };
+	struct crash_record r = {
+		.kind = CRASH_INITIAL, .file = s->st_ino, .data_bytes = (uint32_t)s->st_size
+	};
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	void *data = s->st_size ? mmap(NULL, (size_t)s->st_size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
 
@@ -344,26 +347,37 @@ static void after_fork(void)
 		rec.on = false;
 }
 
-int rec_begin(const char *root, const char *log_path, const char *fault)
+static void rec_start(const char *fault)
+{
+	fault_parse(fault);
+	rec.on = true;
+	(void)pthread_atfork(NULL, NULL, after_fork);
+}
+
+/* in: a new, empty log. What is below the root goes first. */
+static int rec_first(void)
 {
 	struct crash_record r = { .kind = CRASH_INITIAL_DIR };
 	struct stat s;
+
+	if (write(rec.log_fd, CRASH_MAGIC, 8) != 8 || stat(rec.root, &s) < 0)
+		return -EIO;
+	r.file = s.st_ino;
+	rec_append(&r, "", NULL);
+	initial_tree(rec.root);
+	return 0;
+}
+
+int rec_begin(const char *root, const char *log_path, const char *fault)
+{
 	int error;
 
 	depth++;
 	error = rec_open(root, log_path, O_CREAT | O_TRUNC);
-	if (error == 0) {
-		fault_parse(fault);
-		if (write(rec.log_fd, CRASH_MAGIC, 8) != 8 || stat(rec.root, &s) < 0)
-			error = -EIO;
-	}
-	if (error == 0) {
-		r.file = s.st_ino;
-		rec_append(&r, "", NULL);
-		initial_tree(rec.root);
-		rec.on = true;
-		(void)pthread_atfork(NULL, NULL, after_fork);
-	}
+	if (error == 0)
+		error = rec_first();
+	if (error == 0)
+		rec_start(fault);
 	depth--;
 	return error;
 }
@@ -371,15 +385,17 @@ int rec_begin(const char *root, const char *log_path, const char *fault)
 void rec_join(void)
 {
 	const char *root = getenv("CRASH_ROOT"), *log_path = getenv("CRASH_LOG");
+	int error;
 
 	if (!root || !log_path)
 		return;
 	depth++;
-	if (rec_open(root, log_path, 0) == 0) {
-		fault_parse(getenv("CRASH_FAULT"));
-		rec.on = true;
-		(void)pthread_atfork(NULL, NULL, after_fork);
-	}
+	/* The first process makes the log; those it starts find one. */
+	error = rec_open(root, log_path, O_CREAT | O_EXCL);
+	error = error == 0 ? rec_first() : rec_open(root, log_path, 0);
+	if (error == 0)
+		rec_start(getenv("CRASH_FAULT"));
+	rec.listening = true;
 	depth--;
 }
 
@@ -405,6 +421,27 @@ static void mark(struct crash_record *r, const void *data)
 		return;
 	rec_append(r, NULL, data);
 	rec_leave();
+}
+
+/* A program that knows nothing of us says what it promises: lines "begun N" and "acked N" on its standard output. */
+void rec_heard(const uint8_t *data, size_t bytes)
+{
+	char text[256], *rest = text;
+
+	if (!rec.listening)
+		return;
+	bytes = bytes < sizeof(text) - 1 ? bytes : sizeof(text) - 1;
+	memcpy(text, data, bytes);
+	text[bytes] = '\0';
+	for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+		bool acked = strncmp(line, "acked ", 6) == 0;
+		struct crash_record r = { .kind = acked ? CRASH_ACKED : CRASH_BEGUN };
+
+		if (!acked && strncmp(line, "begun ", 6) != 0)
+			continue;
+		r.length = strtoull(line + 6, NULL, 10);
+		rec_append(&r, NULL, NULL);
+	}
 }
 
 void crash_begun(uint64_t commit)

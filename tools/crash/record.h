@@ -51,6 +51,7 @@ enum rec_fault rec_fault(enum rec_class class);
 int rec_errno(enum rec_fault fault);
 
 void rec_append(struct crash_record *r, const char *name, const void *data);
+void rec_heard(const uint8_t *data, size_t bytes); /* written to the standard output */
 void rec_append2(struct crash_record *r, const char *name, const char *name2);
 
 /* stores.c: shared mappings. */
@@ -58,7 +59,8 @@ void stores_add(uintptr_t address, size_t length, uint64_t file, uint64_t offset
 void stores_remove(uintptr_t address, size_t length);
 void stores_protect(uintptr_t address, size_t length, bool writable);
 bool stores_find(uintptr_t address, uint64_t *file, uint64_t *offset);
-void stores_look(void);                                                /* records every page that changed */
-void stores_agree(uint64_t file, uint64_t offset, uint64_t length);    /* this changed by a write: known already */
+void stores_look(void); /* records every page that changed */
+void stores_agree(
+	uint64_t file, uint64_t offset, uint64_t length); /* this changed by a write: known already */
 
 #endif

@@ -26,7 +26,14 @@
 #include "seen.h"
 #include "show.h"
 
-enum { JOBS_MAX = 8, TEXT_BYTES = 240, POLL_NS = 1000000, THIN = 16, SEEN_SLOTS = 1 << 17 };
+enum {
+	INVARIANTS_MAX = 16,
+	JOBS_MAX = 8,
+	TEXT_BYTES = 240,
+	POLL_NS = 1000000,
+	THIN = 16,
+	SEEN_SLOTS = 1 << 17
+};
 
 struct slot {
 	_Atomic uint32_t point, index; /* where the worker is */
@@ -38,7 +45,8 @@ struct share {
 	_Atomic uint64_t states, distinct, checked;
 	_Atomic uint32_t points, violation_count;
 	_Atomic bool stop;
-	struct crash_violation violations[16];
+	_Atomic uint32_t by_invariant[INVARIANTS_MAX];
+	struct crash_violation violations[INVARIANTS_MAX];
 	struct slot slots[JOBS_MAX];
 };
 
@@ -104,6 +112,7 @@ static void violate(const struct replay *r, const struct slot *slot, int invaria
 	uint32_t n = atomic_fetch_add(&r->share->violation_count, 1);
 	struct crash_violation *v;
 
+	r->share->by_invariant[(unsigned int)invariant % INVARIANTS_MAX]++;
 	if (n + 1 >= r->options->violations_max)
 		r->share->stop = true;
 	if (n >= sizeof(r->share->violations) / sizeof(*v))
@@ -238,17 +247,20 @@ static void worker_main(struct worker *w)
 /* --- the parent ----------------------------------------------------------------------------------------------------- */
 
 struct watched {
-	pid_t pid; /* 0: finished */
 	uint64_t beat;
 	double beat_seconds;
+	pid_t pid; /* 0: finished */
 	bool hung;
 };
 
-static int start(const struct replay *r, struct watched *p, uint32_t me, uint32_t from_point, uint32_t from_index)
+static int start(
+	const struct replay *r, struct watched *p, uint32_t me, uint32_t from_point, uint32_t from_index)
 {
-	struct worker w = {
-		.r = r, .slot = &r->share->slots[me], .me = me, .from_point = from_point, .from_index = from_index
-	};
+	struct worker w = { .r = r,
+		.slot = &r->share->slots[me],
+		.me = me,
+		.from_point = from_point,
+		.from_index = from_index };
 
 	(void)fflush(NULL);
 	*p = (struct watched){ .pid = fork(), .beat_seconds = now() };
@@ -324,11 +336,13 @@ static void conclude(const struct replay *r, struct crash_result *result, double
 		.points = r->share->points,
 		.violation_count = r->share->violation_count,
 		.seconds = seconds };
+	for (int i = 0; i < INVARIANTS_MAX; i++)
+		result->by_invariant[i] = r->share->by_invariant[i];
 	memcpy(result->violations, r->share->violations, sizeof(result->violations));
 }
 
-int crash_replay(const struct crash_log *log, crash_check *check, void *arg, const struct crash_options *options,
-	struct crash_result *result)
+int crash_replay(const struct crash_log *log, crash_check *check, void *arg,
+	const struct crash_options *options, struct crash_result *result)
 {
 	struct crash_options o = *options;
 	struct replay r = { .log = log, .check = check, .arg = arg, .options = &o, .seen = o.seen };

@@ -19,8 +19,8 @@ struct still {
 	struct shown shown;
 };
 
-static int still_make(struct still *s, const struct crash_log *log, const struct crash_options *o, uint32_t point,
-	uint32_t index)
+static int still_make(struct still *s, const struct crash_log *log, const struct crash_options *o,
+	uint32_t point, uint32_t index)
 {
 	enum point_level level;
 
@@ -64,16 +64,17 @@ static void print_op(const struct crash_log *log, uint32_t index, const char *ve
 	switch ((int)op->kind) {
 	case CRASH_WRITE:
 	case CRASH_STORE:
-		(void)snprintf(what, sizeof(what), "%s +%llu %zu", file_name(log, op), (unsigned long long)op->offset,
-			op->data_bytes);
+		(void)snprintf(what, sizeof(what), "%s +%llu %zu", file_name(log, op),
+			(unsigned long long)op->offset, op->data_bytes);
 		break;
 	case CRASH_ALLOCATE:
 	case CRASH_ZERO:
-		(void)snprintf(what, sizeof(what), "%s +%llu %llu", file_name(log, op), (unsigned long long)op->offset,
-			(unsigned long long)op->length);
+		(void)snprintf(what, sizeof(what), "%s +%llu %llu", file_name(log, op),
+			(unsigned long long)op->offset, (unsigned long long)op->length);
 		break;
 	case CRASH_TRUNCATE:
-		(void)snprintf(what, sizeof(what), "%s to %llu", file_name(log, op), (unsigned long long)op->length);
+		(void)snprintf(
+			what, sizeof(what), "%s to %llu", file_name(log, op), (unsigned long long)op->length);
 		break;
 	case CRASH_RENAME: (void)snprintf(what, sizeof(what), "%s -> %s", op->name, op->name2); break;
 	case CRASH_BEGUN:
@@ -81,7 +82,9 @@ static void print_op(const struct crash_log *log, uint32_t index, const char *ve
 	case CRASH_SYNC_ALL_BEGIN:
 	case CRASH_SYNC_ALL_END:
 	case CRASH_END: what[0] = '\0'; break;
-	case CRASH_NOTE: (void)snprintf(what, sizeof(what), "%.*s", (int)op->data_bytes, (const char *)op->data); break;
+	case CRASH_NOTE:
+		(void)snprintf(what, sizeof(what), "%.*s", (int)op->data_bytes, (const char *)op->data);
+		break;
 	default: (void)snprintf(what, sizeof(what), "%s", file_name(log, op)); break;
 	}
 	printf("#   %5u  %-9s %-40s %s%s\n", index, crash_kind_name(op->kind), what,
@@ -119,7 +122,8 @@ static void tally_pieces(const struct still *s, uint32_t op, struct tally *t)
 	}
 }
 
-static void tally_links(const struct chain *c, const uint32_t *ops, size_t stride, uint32_t op, struct tally *t)
+static void tally_links(
+	const struct chain *c, const uint32_t *ops, size_t stride, uint32_t op, struct tally *t)
 {
 	for (size_t i = 0; i < c->length; i++) {
 		/* ops are fields of larger structs, stride bytes apart */
@@ -141,9 +145,9 @@ static void verdict_of(const struct still *s, uint32_t op, char verdict[VERDICT_
 		tally_pieces(s, op, &data);
 	for (size_t i = 0; i < s->window.chain_count; i++) {
 		const struct chain *c = &s->window.chains[i];
-		const struct file *f = &s->model.files[c->owner];
+		const struct file *f = c->kind == CHAIN_META ? &s->model.files[c->owner] : NULL;
 
-		if (c->kind == CHAIN_META)
+		if (f)
 			tally_links(c, &f->changes->op, sizeof(*f->changes), op, &meta);
 		else if (c->kind == CHAIN_NAMES)
 			tally_links(c, s->model.dirs[c->owner].ops, sizeof(uint32_t), op, &meta);
@@ -158,7 +162,8 @@ static void verdict_of(const struct still *s, uint32_t op, char verdict[VERDICT_
 		(void)snprintf(verdict, VERDICT_BYTES, "data %s, size %s", data.there ? "persisted" : "lost",
 			meta.there ? "persisted" : "lost");
 	else
-		(void)snprintf(verdict, VERDICT_BYTES, "torn: %u of %u sectors persisted", data.there, data.total);
+		(void)snprintf(
+			verdict, VERDICT_BYTES, "torn: %u of %u sectors persisted", data.there, data.total);
 }
 
 static bool is_change(enum crash_kind kind)
@@ -183,25 +188,31 @@ static void print_window(const struct still *s)
 		print_op(log, s->model.next, "");
 }
 
+const char *crash_words(const char *const *invariants, int number)
+{
+	if (number == 0)
+		return "the check died";
+	for (int i = 0; invariants && invariants[i]; i++)
+		if (i == number)
+			return invariants[i];
+	return "not described";
+}
+
 static void print_what(const struct crash_violation *v, const char *const *invariants)
 {
-	int count = 0;
-
-	while (invariants && invariants[count])
-		count++;
 	if (v->invariant == 0 && v->signal == SIGALRM)
 		printf("# violation: the check hung\n");
 	else if (v->invariant == 0)
 		printf("# violation: the check died of %s\n", strsignal(v->signal));
 	else
 		printf("# violation: invariant %d (%s)\n", v->invariant,
-			v->invariant < count ? invariants[v->invariant] : "not described");
+			crash_words(invariants, v->invariant));
 	if (v->text[0])
 		printf("#   %s\n", v->text);
 }
 
-int crash_show(const struct crash_log *log, const struct crash_options *options, uint32_t point, uint32_t index,
-	const char *dir)
+int crash_show(const struct crash_log *log, const struct crash_options *options, uint32_t point,
+	uint32_t index, const char *dir)
 {
 	struct still s;
 	int error = still_make(&s, log, options, point, index);
@@ -216,16 +227,16 @@ int crash_show(const struct crash_log *log, const struct crash_options *options,
 	return error;
 }
 
-void crash_report(const struct crash_log *log, const struct crash_violation *v, const struct crash_options *options,
-	const char *const *invariants, const char *again)
+void crash_report(const struct crash_log *log, const struct crash_violation *v,
+	const struct crash_options *options, const char *const *invariants, const char *again)
 {
 	struct still s;
 	char kept[256];
 
 	print_what(v, invariants);
 	if (still_make(&s, log, options, v->point, v->index) == 0) {
-		printf("#   state %u.%u with seed %llu; acknowledged: commit %llu, begun: %llu\n", v->point, v->index,
-			(unsigned long long)options->seed, (unsigned long long)s.model.acked,
+		printf("#   state %u.%u with seed %llu; acknowledged: commit %llu, begun: %llu\n", v->point,
+			v->index, (unsigned long long)options->seed, (unsigned long long)s.model.acked,
 			(unsigned long long)s.model.begun);
 		print_window(&s);
 	}

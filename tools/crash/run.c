@@ -66,7 +66,8 @@ static void add(struct crash_result *total, const struct crash_result *r)
 	total->violation_count += r->violation_count;
 }
 
-static void explain(const struct test *t, const struct crash_log *log, const struct crash_result *r, const char *fault)
+static void explain(
+	const struct test *t, const struct crash_log *log, const struct crash_result *r, const char *fault)
 {
 	char again[400];
 
@@ -134,7 +135,8 @@ static void states(struct test *t)
 			break;
 	}
 	(void)snprintf(line, sizeof(line),
-		"%s: %" PRIu64 " distinct states of %" PRIu64 " in %" PRIu64 " rounds, %.0f checks/s, %u violations%s",
+		"%s: %" PRIu64 " distinct states of %" PRIu64 " in %" PRIu64
+		" rounds, %.0f checks/s, %u violations%s",
 		t->w->name, total.distinct, total.states, t->round + 1, (double)total.checked / total.seconds,
 		total.violation_count, outcome == BROKEN ? ", and the run failed" : "");
 	tap(t, outcome == FINE && total.distinct >= goal, line);
@@ -150,11 +152,24 @@ static void fault_budget(struct crash_options *o)
 {
 	o->per_point = 4;
 	o->exhaust_max = 16;
-	o->thin_after = 60;
+	o->thin_after = 24;
+	o->jobs = 1;
 }
 
-/* Every kind of fault (or one) at every call, or at every stride-th. Stops at the first violation. */
-static enum outcome all_faults(struct test *t, const char *only, unsigned int stride, bool verbose, struct crash_result *total,
+/* Which faults are tried: under a hunt all; else one or two of them in turn at each call; quickly, few. */
+static bool chosen(uint64_t call, int kind, const char *only)
+{
+	if (only)
+		return strcmp(only, fault_kinds[kind]) == 0;
+	if (hunt())
+		return true;
+	if (quick())
+		return (call + (uint64_t)kind) % 29 == 0;
+	return (call + (uint64_t)kind) % 3 == 0;
+}
+
+/* Faults at every call; one kind, or those chosen. Stops at the first violation. */
+static enum outcome all_faults(struct test *t, const char *only, bool verbose, struct crash_result *total,
 	struct crash_result *bad, unsigned int *injected)
 {
 	enum outcome outcome = FINE;
@@ -168,9 +183,9 @@ static enum outcome all_faults(struct test *t, const char *only, unsigned int st
 	calls = t->faultable;
 	if (outcome != FINE)
 		*bad = r;
-	for (uint64_t call = 0; call < calls && outcome == FINE; call += stride) {
+	for (uint64_t call = 0; call < calls && outcome == FINE; call++) {
 		for (int kind = 0; kind < FAULT_KINDS && outcome == FINE; kind++) {
-			if (only && strcmp(only, fault_kinds[kind]) != 0)
+			if (!chosen(call, kind, only))
 				continue;
 			(void)snprintf(fault, sizeof(fault), "%" PRIu64 ":%s", call, fault_kinds[kind]);
 			outcome = one(t, fault, verbose, &r);
@@ -195,10 +210,10 @@ static void faults(struct test *t)
 
 	fault_budget(&t->options);
 	t->options.seen = crash_seen_new(1U << 20);
-	outcome = all_faults(t, NULL, quick() ? 7 : 1, true, &total, &bad, &injected);
-	(void)snprintf(line, sizeof(line), "%s: %u faults injected, %" PRIu64 " distinct states, %u violations%s",
-		t->w->name, injected, total.distinct, total.violation_count,
-		outcome == BROKEN ? ", and a run failed" : "");
+	outcome = all_faults(t, NULL, true, &total, &bad, &injected);
+	(void)snprintf(line, sizeof(line),
+		"%s: %u faults injected, %" PRIu64 " distinct states, %u violations%s", t->w->name, injected,
+		total.distinct, total.violation_count, outcome == BROKEN ? ", and a run failed" : "");
 	tap(t, outcome == FINE && injected > 0, line);
 	crash_seen_free(t->options.seen);
 	t->options = before;
@@ -206,17 +221,8 @@ static void faults(struct test *t)
 
 /* --- mutants -------------------------------------------------------------------------------------------------------- */
 
-static const char *words(const struct crash_workload *w, int invariant)
-{
-	int count = 0;
-
-	while (w->invariants && w->invariants[count])
-		count++;
-	return invariant == 0 ? "the check died" : invariant < count ? w->invariants[invariant] : "not described";
-}
-
-static enum outcome hunt_mutant(struct test *t, const struct crash_mutant *m, bool verbose, struct crash_result *bad,
-	unsigned int *injected)
+static enum outcome hunt_mutant(struct test *t, const struct crash_mutant *m, bool verbose,
+	struct crash_result *bad, unsigned int *injected)
 {
 	struct crash_result total = { .states = 0 };
 	struct crash_options before = t->options;
@@ -233,7 +239,7 @@ static enum outcome hunt_mutant(struct test *t, const struct crash_mutant *m, bo
 	crash_set_round(0);
 	fault_budget(&t->options);
 	if (m->fault)
-		outcome = all_faults(t, m->fault, 1, verbose, &total, bad, injected);
+		outcome = all_faults(t, m->fault, verbose, &total, bad, injected);
 	crash_mutate(NULL);
 	t->mutant = NULL;
 	t->options = before;
@@ -249,8 +255,10 @@ static void one_mutant(struct test *t, const struct crash_mutant *m, bool verbos
 
 	if (outcome == VIOLATED)
 		(void)snprintf(line, sizeof(line), "mutant %s: caught by invariant %d (%s)%s%s", m->name,
-			bad.violations[0].invariant, words(t->w, bad.violations[0].invariant),
-			injected ? " under a fault" : "", bad.violations[0].signal == SIGALRM ? " (hung)" : "");
+			bad.violations[0].invariant,
+			crash_words(t->w->invariants, bad.violations[0].invariant),
+			injected ? " under a fault" : "",
+			bad.violations[0].signal == SIGALRM ? " (hung)" : "");
 	else
 		(void)snprintf(line, sizeof(line), "mutant %s: %s", m->name,
 			outcome == BROKEN ? "the run failed" : "NOT CAUGHT");

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scratch.c - directories that come and go, and the recording of one run in one of them. */
+/* scratch.c - records one run of a workload, in a child and in a directory of its own. */
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,7 +12,9 @@
 #include "record.h"
 
 enum { LOG_BYTES_MAX = 256 << 20, RUN_SECONDS = 60 };
-enum { GAVE_UP = 120 }; /* exit status: run() returned an error, which is its right when a fault was injected */
+enum {
+	GAVE_UP = 120
+}; /* exit status: run() returned an error, which is its right when a fault was injected */
 
 static uint64_t round_number;
 
@@ -29,34 +29,8 @@ void crash_set_round(uint64_t number)
 	round_number = number;
 }
 
-bool crash_scratch(char path[64])
-{
-	static const char *const places[] = { "/dev/shm", "/tmp" };
-	const char *chosen = getenv("CRASH_SCRATCH");
-
-	for (size_t i = 0; i < 3; i++) {
-		const char *place = i == 0 ? chosen : places[i - 1];
-
-		if (place && snprintf(path, 64, "%s/crash-XXXXXX", place) < 64 && mkdtemp(path))
-			return true;
-	}
-	return false;
-}
-
-static int remove_one(const char *path, const struct stat *s, int type, struct FTW *walk)
-{
-	(void)s;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
-void crash_remove_tree(const char *path)
-{
-	(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static void record_child(const struct crash_workload *w, const char *dir, const char *log_path, const char *fault)
+static void record_child(
+	const struct crash_workload *w, const char *dir, const char *log_path, const char *fault)
 {
 	const struct rlimit log_limit = { LOG_BYTES_MAX, LOG_BYTES_MAX };
 	int r = rec_begin(dir, log_path, fault);

@@ -7,7 +7,7 @@
 struct crash_seen {
 	atomic_flag busy;
 	uint32_t count[SEEN_SETS];
-	size_t slots;        /* of each set, a power of two */
+	size_t slots;         /* of each set, a power of two */
 	struct hash128 all[]; /* zero: free */
 };
 

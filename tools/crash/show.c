@@ -82,7 +82,8 @@ static void show_file(const struct window *w, struct file *f, int file)
 				continue;
 			f->size = f->changes[c].size_after;
 			if (f->changes[c].zeroes)
-				zero(f, f->changes[c].from, f->changes[c].to < reach ? f->changes[c].to : reach);
+				zero(f, f->changes[c].from,
+					f->changes[c].to < reach ? f->changes[c].to : reach);
 		}
 		if (!p || blocked(f, pick, c, p->page))
 			continue;

@@ -9,7 +9,7 @@
 struct shown {
 	struct names names;
 	struct hash128 hash; /* of everything a program could see */
-	uint32_t *name_ops; /* scratch */
+	uint32_t *name_ops;  /* scratch */
 	size_t name_room;
 };
 

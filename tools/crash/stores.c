@@ -96,8 +96,8 @@ void stores_agree(uint64_t file, uint64_t offset, uint64_t length)
 
 void stores_add(uintptr_t address, size_t length, uint64_t file, uint64_t offset, bool writable)
 {
-	long p = syscall(SYS_mmap, NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		-1, 0);
+	long p = syscall(SYS_mmap, NULL, length, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	for (int i = 0; i < MAPPINGS && p != -1; i++) {
 		if (mappings[i].length)
