@@ -999,7 +999,8 @@ struct quire_range {
  *   -EINVAL     outside of the mapping, or not paged
  * Since: 0.1   Example: examples/bounded-cache.c   See: quire_map_pin(3)
  */
-QUIRE_API int64_t quire_map_prefetch(struct quire_map *map, const struct quire_range *ranges, size_t range_count);
+QUIRE_API int64_t quire_map_prefetch(
+	struct quire_map *map, const struct quire_range *ranges, size_t range_count);
 
 /**
  * quire_map_pin - bring a range in and keep it

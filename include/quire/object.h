@@ -89,7 +89,8 @@ QUIRE_API int quire_object_file(const char *path, int writable, struct quire_obj
  *   -EACCES   the file at path cannot be opened
  * Since: 0.1   Example: examples/bounded-cache.c   See: quire_object_fail(3)
  */
-QUIRE_API int quire_object_checksum(struct quire_object *next, const char *path, struct quire_object **object);
+QUIRE_API int quire_object_checksum(
+	struct quire_object *next, const char *path, struct quire_object **object);
 
 /**
  * quire_object_delay - make each transfer take longer

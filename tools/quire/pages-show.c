@@ -47,11 +47,13 @@ void pages_show(struct screen *screen, const struct pages_view *view)
 {
 	const struct quire_mapping *m = &view->mapping;
 
-	say_paragraph(screen, INK_STRONG, 0, "%s", view->name[0] == '\0' ? "(anonymous)" : text_name(view->name).s);
-	say(screen, INK_PLAIN, "  %llx-%llx %c%c%c%c  %s\n", (unsigned long long)m->start, (unsigned long long)m->end,
-		(m->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-', (m->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
-		(m->flags & QUIRE_MAPPING_EXECUTE) != 0 ? 'x' : '-', (m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p',
-		text_bytes(m->end - m->start).s);
+	say_paragraph(
+		screen, INK_STRONG, 0, "%s", view->name[0] == '\0' ? "(anonymous)" : text_name(view->name).s);
+	say(screen, INK_PLAIN, "  %llx-%llx %c%c%c%c  %s\n", (unsigned long long)m->start,
+		(unsigned long long)m->end, (m->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-',
+		(m->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
+		(m->flags & QUIRE_MAPPING_EXECUTE) != 0 ? 'x' : '-',
+		(m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p', text_bytes(m->end - m->start).s);
 	show_cells(screen, view);
 	if (view->cells < view->pages)
 		say(screen, INK_FAINT, "%14s 1 cell = %s; the most frequent kind of what is there\n", "",

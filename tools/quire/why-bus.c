@@ -174,10 +174,10 @@ static void say_unknown(
 		"It touched %s at offset %llu, and the page could not be served. %s",
 		m->name[0] == '\0' ? "anonymous memory" : text_name(m->name).s,
 		(unsigned long long)answer->offset,
-		m->inode == 0 && m->name[0] != '/' ? "No test says why."
-		: !seen && crash->from_core ? "The file of that time is not there any more."
-			: !seen           ? "The file cannot be looked at by this user."
-					  : "The file reads well now: the cause has passed.");
+		m->inode == 0 && m->name[0] != '/'  ? "No test says why."
+			: !seen && crash->from_core ? "The file of that time is not there any more."
+			: !seen                     ? "The file cannot be looked at by this user."
+						    : "The file reads well now: the cause has passed.");
 }
 
 /* In anonymous memory a poisoned page has an entry that is neither present nor, without swap, swapped. Kernels without
@@ -189,7 +189,8 @@ static bool is_marked(const struct crash *crash)
 	struct quire_run run;
 	bool marked = false;
 
-	if (crash->from_core || quire_memory_read(&memory) < 0 || memory.swap_bytes != memory.swap_free_bytes ||
+	if (crash->from_core || quire_memory_read(&memory) < 0 ||
+		memory.swap_bytes != memory.swap_free_bytes ||
 		quire_pages_open(crash->pid, crash->address, 1, &pages) < 0)
 		return false;
 	while (quire_pages_next(pages, &run) == 1)
