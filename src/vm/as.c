@@ -109,11 +109,6 @@ static bool covers(struct as *as, uintptr_t start, uintptr_t end, uint32_t flags
 	return true;
 }
 
-bool as_covers(struct as *as, uintptr_t start, uintptr_t end)
-{
-	return covers(as, start, end, 0);
-}
-
 unsigned int as_count(struct as *as, uintptr_t start, uintptr_t end)
 {
 	struct seg seg;

@@ -106,8 +106,6 @@ const struct seg *as_seg(struct as *as, uintptr_t va);
 /* A copy of the segment that holds va, or of the next above it; false when there is none. Async-signal-safe. */
 bool as_find(struct as *as, uintptr_t va, struct seg *seg);
 
-/* Is all of [start, end) in segments? */
-bool as_covers(struct as *as, uintptr_t start, uintptr_t end);
 unsigned int as_count(struct as *as, uintptr_t start, uintptr_t end);
 
 /* start and end are page aligned and do not wrap: the callers' arguments were checked by api. */
