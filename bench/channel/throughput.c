@@ -74,6 +74,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(matches) / sizeof(matches[0]); i++) {
 		if (argc > 1 && strstr(matches[i].goal, argv[1]) == NULL)
 			continue;
+		if (matches[i].theirs == &by_queue && !queue_allows(matches[i].bytes)) {
+			fprintf(stderr, "%s: this user may not have such a queue\n", matches[i].goal);
+			continue;
+		}
 		m = (struct match){ .theirs = matches[i].theirs, .bytes = matches[i].bytes };
 		m.our_count = carry_count(&by_channel, m.bytes, ms);
 		m.their_count = carry_count(m.theirs, m.bytes, ms);
