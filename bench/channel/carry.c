@@ -174,7 +174,7 @@ uint64_t carry_count(const struct transport *t, size_t bytes, double ms)
 	double ns = carry(t, bytes, bytes >= 65536 ? 64 : 4096);
 	double count = ms * 1e6 / ns;
 
-	ns = carry(t, bytes, count < 64 ? 64 : (uint64_t)count / 4 * 4); /* warm */
+	ns = carry(t, bytes, count < 64 ? 64 : (uint64_t)count / 64 * 64); /* warm */
 	count = ms * 1e6 / ns;
 	return (count < 64 ? 64 : (uint64_t)count) / 64 * 64;
 }

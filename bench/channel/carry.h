@@ -56,6 +56,9 @@ void unshare_memory(void *memory, size_t bytes);
 /* The limit of the machine: one processor fills a block, the other one adds it up: the slower of the two, in ns a byte. */
 double limit_ns_a_byte(size_t block);
 
+/* May this user have a message queue of such messages? Others get 8 KiB at most (fs.mqueue.msgsize_max). */
+int queue_allows(size_t bytes);
+
 extern const struct transport by_channel, by_pipe, by_stream, by_seqpacket, by_queue, by_semaphores, by_zmq,
 	by_nng, by_boost;
 

@@ -122,6 +122,17 @@ const struct transport by_seqpacket = { "unix-seqpacket", packet_make, nothing, 
 
 /* ---- POSIX message queue ---- */
 
+int queue_allows(size_t bytes)
+{
+	struct mq_attr attr = { .mq_maxmsg = 10, .mq_msgsize = (long)bytes };
+	mqd_t q = mq_open("/quire-bench-probe", O_RDWR | O_CREAT, 0600, &attr);
+
+	if (q >= 0)
+		mq_close(q);
+	mq_unlink("/quire-bench-probe");
+	return q >= 0;
+}
+
 static void mq_make(struct route *r)
 {
 	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
