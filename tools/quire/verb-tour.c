@@ -19,6 +19,7 @@ static const struct station *const stations[] = {
 	&station_truncate,
 	&station_share,
 	&station_maps,
+	&station_commit,
 };
 
 enum { STATIONS = sizeof(stations) / sizeof(stations[0]) };
