@@ -12,7 +12,7 @@
 #include "scratch.h"
 #include "tour.h"
 
-enum { KILLS = 5, ACCOUNTS = 256, PAGE = 4096, BALANCE = 1000, HEAD_START_US = 20000 };
+enum { KILLS = 5, ACCOUNTS = 256, PAGE = 4096, BALANCE = 1000, AT_LEAST = 40 };
 
 /** Accounts of a bank, one a page, so that every transfer dirties two pages; and how many transfers there were. */
 struct bank {
@@ -60,6 +60,11 @@ static void work(const char *path, int told)
 	}
 }
 
+static bool told_more(int pipe_end, uint64_t *told)
+{
+	return read(pipe_end, told, sizeof(*told)) == (ssize_t)sizeof(*told);
+}
+
 /* Starts the child, kills it in the middle, and returns the last transfer it had told of. */
 static int kill_one(const char *path, unsigned int round, uint64_t *told)
 {
@@ -77,9 +82,11 @@ static int kill_one(const char *path, unsigned int round, uint64_t *told)
 		close(ends[0]);
 		return -EAGAIN;
 	}
-	usleep(HEAD_START_US * (round + 1));
+	for (unsigned int i = 0; i < AT_LEAST && told_more(ends[0], told); i++)
+		continue;
+	usleep(997 * (round + 1)); /* and then wherever it is */
 	kill(child, SIGKILL);
-	while (read(ends[0], told, sizeof(*told)) == (ssize_t)sizeof(*told))
+	while (told_more(ends[0], told))
 		continue;
 	close(ends[0]);
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)

@@ -249,7 +249,7 @@ static const struct verb_option options[] = {
 	{ "corpus", 'c', OPTION_TEXT, offsetof(struct tour_settings, corpus), "PATH",
 		"a file to use, or a directory to gather from, instead; it is only read", NULL },
 	{ "station", 's', OPTION_LIST, offsetof(struct tour_settings, stations), "NAME",
-		"only this station: gather, count, truncate, share or maps; may be given again", NULL },
+		"only this station: gather, count, truncate, share, maps or commit; may be given again", NULL },
 	{ "keep", 'k', OPTION_FLAG, offsetof(struct tour_settings, keep), NULL,
 		"leave the temporary directory", NULL },
 	{ 0 },
