@@ -29,7 +29,7 @@ static int bank_open(const char *path, struct quire_region **region, struct bank
 {
 	int r = quire_region_open(NULL, path,
 		QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE, .length = (1 + ACCOUNTS) * PAGE,
-			.reserve_bytes = 8 << 20, .journal_bytes = 1 << 20),
+			.reserve_bytes = 8 << 20, .journal_bytes = 4 << 20),
 		region);
 
 	if (r < 0)

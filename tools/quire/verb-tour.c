@@ -106,7 +106,7 @@ static bool stations_exist(const struct tour *tour)
 	for (size_t i = 0; i < list->count; i++) {
 		if (station_find(list->words[i]) != NULL)
 			continue;
-		complain("there is no station '%s'; there are: gather, count, truncate, share, maps",
+		complain("there is no station '%s'; there are: gather, count, truncate, share, maps, commit",
 			text_name(list->words[i]).s);
 		return false;
 	}
