@@ -335,9 +335,9 @@ static void a_stable_address_is_kept_or_refused(void **state)
 	void *address;
 
 	(void)state;
-	assert_int_equal(
-		quire_reserve(NULL, 4 << 20, &blocker), 0); /* an address that is free a moment later */
-	address = (char *)quire_map_address(blocker) + (2 << 20);
+	assert_int_equal(quire_reserve(NULL, 1 << 30, &blocker), 0);
+	address = (char *)quire_map_address(blocker) +
+		(512 << 20); /* free a moment later: new mappings take the top of the gap */
 	assert_int_equal(quire_unmap(blocker), 0);
 	assert_int_equal(quire_region_open(NULL, scratch_path("s"),
 				 QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE, .length = PAGE,

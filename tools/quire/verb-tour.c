@@ -19,6 +19,7 @@ static const struct station *const stations[] = {
 	&station_truncate,
 	&station_share,
 	&station_maps,
+	&station_commit,
 };
 
 enum { STATIONS = sizeof(stations) / sizeof(stations[0]) };
@@ -105,7 +106,7 @@ static bool stations_exist(const struct tour *tour)
 	for (size_t i = 0; i < list->count; i++) {
 		if (station_find(list->words[i]) != NULL)
 			continue;
-		complain("there is no station '%s'; there are: gather, count, truncate, share, maps",
+		complain("there is no station '%s'; there are: gather, count, truncate, share, maps, commit",
 			text_name(list->words[i]).s);
 		return false;
 	}
@@ -248,7 +249,7 @@ static const struct verb_option options[] = {
 	{ "corpus", 'c', OPTION_TEXT, offsetof(struct tour_settings, corpus), "PATH",
 		"a file to use, or a directory to gather from, instead; it is only read", NULL },
 	{ "station", 's', OPTION_LIST, offsetof(struct tour_settings, stations), "NAME",
-		"only this station: gather, count, truncate, share or maps; may be given again", NULL },
+		"only this station: gather, count, truncate, share, maps or commit; may be given again", NULL },
 	{ "keep", 'k', OPTION_FLAG, offsetof(struct tour_settings, keep), NULL,
 		"leave the temporary directory", NULL },
 	{ 0 },
