@@ -141,6 +141,9 @@ static int remap_to(struct remap *m, uintptr_t *address)
 		r = as_unmap(as, m->start + m->new_length, m->start + m->old_length);
 	if (r < 0)
 		return r;
+	/* The new place may have been the old one: then there is nothing left to show twice. */
+	if (!front_vma(as, m->start, &m->vma) || m->vma.range.start > m->start)
+		return -EFAULT;
 	if ((m->flags & MREMAP_FIXED) == 0) {
 		m->new_start = as_place(as, m->new_start, m->new_length);
 		if (m->new_start == 0)

@@ -299,6 +299,7 @@ static void drop_leaf(struct region *rg, uint64_t leaf) must_hold(lock_region)
 	for (uint64_t i = 0; i < NOTES_A_LEAF; i++) {
 		if (!may_drop(&notes[i]))
 			continue;
+		/* cppcheck-suppress uninitvar ; n counts what is set */
 		if (n > 0 && runs[n - 1].first + runs[n - 1].count == first + i)
 			runs[n - 1].count++;
 		else

@@ -72,6 +72,13 @@ static bool run(enum machine_mode mode, uint64_t seed, size_t ops)
 	return true;
 }
 
+static bool set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value != NULL && value[0] == '1';
+}
+
 static uint64_t choose_seed(void)
 {
 	const char *given = getenv("QUIRE_SEED");
@@ -79,15 +86,11 @@ static uint64_t choose_seed(void)
 
 	if (given != NULL)
 		return strtoull(given, NULL, 0);
+	/* The seed that found mremap of length 0 onto itself; a hunt takes a new one each time. */
+	if (!set("QUIRE_HUNT"))
+		return 1795246000;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	return (uint64_t)now.tv_sec;
-}
-
-static bool set(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value != NULL && value[0] == '1';
 }
 
 int main(int argc, char **argv)

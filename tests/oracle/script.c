@@ -217,7 +217,7 @@ void print_op(const struct op *op)
 	print_at(op->at);
 	print_length(op->length);
 	if (op->kind == OP_MMAP)
-		(void)printf(", prot %d, flags 0x%x, fd %s, file page %llu", (unsigned int)op->prot,
+		(void)printf(", prot %u, flags 0x%x, fd %s, file page %llu", (unsigned int)op->prot,
 			(unsigned int)op->flags, fd_names[op->fd], (unsigned long long)(op->to / P));
 	else if (op->kind == OP_MREMAP) {
 		print_length(op->new_length);

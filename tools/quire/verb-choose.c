@@ -203,14 +203,14 @@ static void choose_read(struct choice *choice, const struct data *d)
 		"then the page cache, shared by all processes, is the best copy");
 	step(choice, "Does it fit into memory?",
 		fits ? "yes" : "not surely: it is more than half of what is available",
-		"a mapping larger than memory stalls threads at faults nobody sees coming");
+		"a larger mapping stalls threads at faults nobody sees coming");
 	if (fits)
 		end(choice, "file mapping", "quire_map_file(NULL, path, NULL, &map), guarded",
 			"no copy, one page cache for all, loads at "
 			"the speed of memory once it is warm");
 	else
 		end(choice, "paged", "the pager: a hard bound, prefetch and eviction of your own",
-			"the kernel's choice of what to drop knows nothing of your program");
+			"what the kernel drops, it drops without knowing your program");
 }
 
 static void add_cautions(struct choice *choice, const struct data *d)

@@ -306,7 +306,7 @@ static const char *const see_also[] = { "quire-features(1)", "quire-maps(1)", "q
 
 const struct verb verb_doctor = {
 	.name = "doctor",
-	.summary = "settings and limits that make mapped memory fail, and what to do",
+	.summary = "settings and limits that make mapped memory fail, with cures",
 	.usage = "[PATH|PID]...",
 	.description = description,
 	.options = options,

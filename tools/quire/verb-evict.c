@@ -268,7 +268,7 @@ static const char *const see_also[] = { "quire-presence(1)", "quire-touch(1)", "
 
 const struct verb verb_evict = {
 	.name = "evict",
-	.summary = "throw files out of memory, and say what stayed and who keeps it",
+	.summary = "throw files out of memory; say what stayed and who keeps it",
 	.usage = "FILE...",
 	.description = description,
 	.options = options,
