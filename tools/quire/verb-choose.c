@@ -202,7 +202,7 @@ static void choose_read(struct choice *choice, const struct data *d)
 		d->access == ACCESS_UNSAID ? "not said: at random, again and again" : "again and again",
 		"then the page cache, shared by all processes, is the best copy");
 	step(choice, "Does it fit into memory?",
-		fits ? "yes" : "not surely: it is more than half of what is available",
+		fits ? "yes" : "not surely: more than half of what is available",
 		"a larger mapping stalls threads at faults nobody sees coming");
 	if (fits)
 		end(choice, "file mapping", "quire_map_file(NULL, path, NULL, &map), guarded",
