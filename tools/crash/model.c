@@ -148,7 +148,8 @@ static void fold(struct file *f, uint32_t covers, uint32_t first, uint32_t last)
 	for (; c < f->change_count && f->changes[c].op < covers; c++)
 		fold_change(f, &f->changes[c]);
 	f->piece_count = kept;
-	memmove(f->changes, f->changes + c, (f->change_count - c) * sizeof(*f->changes));
+	if (c > 0)
+		memmove(f->changes, f->changes + c, (f->change_count - c) * sizeof(*f->changes));
 	f->change_count -= c;
 }
 
