@@ -98,6 +98,7 @@ int channel_join(struct channel *c, const struct link *link)
 		*new = *link;
 		c->links = links;
 		c->fence |= link->fence;
+		c->barrier |= !link->fence;
 		if ((c->plan.role & ROLE_RECEIVE) != 0)
 			start_reading(c, new);
 		watch(c, new);

@@ -69,7 +69,7 @@ struct link {
 	uint64_t tail; /* the peer's, checked */
 	watch_ticket watch_socket;
 	watch_ticket watch_pid;
-	bool fence;        /* one side cannot fence the other: each pays on its own */
+	bool fence;        /* each side fences for itself; else the one who sleeps fences the other */
 	atomic_bool gone;  /* no more answers from there */
 	bool died;         /* gone without a word */
 	bool told_dropped; /* the writer has dropped us because we were too slow */
@@ -95,8 +95,9 @@ struct channel {
 	struct ring_reader in;
 	struct link *links;
 	uint32_t link_count;
-	uint32_t mark; /* of the process that opened it */
-	bool fence;
+	uint32_t mark;     /* of the process that opened it */
+	bool fence;        /* with some link each side fences for itself: so do we, for each message ... */
+	bool barrier;      /* ... with some link who sleeps fences the other */
 	bool polled;       /* its descriptor was asked for */
 	bool watched;      /* the watcher tells of every hang-up */
 	atomic_uint *news; /* counted up by the watcher: somebody hung up, or somebody came */

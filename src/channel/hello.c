@@ -14,7 +14,7 @@ static bool registered;
 
 static void register_once(void)
 {
-	registered = sys_barrier_register() == 0 && sys_barrier() == 0;
+	registered = sys_barrier_register() == 0;
 }
 
 /* Registration is inherited by fork children, so once is enough there too. */
@@ -23,7 +23,7 @@ bool hello_barrier(void)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	(void)pthread_once(&once, register_once);
-	return registered;
+	return registered && sys_barrier() == 0;
 }
 
 void hello_fill(struct hello *hello, const struct plan *plan, bool barrier)

@@ -49,7 +49,7 @@ int hello_send(int socket, const struct hello *hello, int fd); /* fd -1: none */
 /* Does what the other one says fit to what we are? 0, -EPROTONOSUPPORT, -EPROTOTYPE, -EBADMSG, with a sentence. */
 int hello_fits(const struct hello *theirs, const struct plan *ours);
 
-/* Registers this process for membarrier, once. */
+/* Registers this process for membarrier, once. May it fence others now? A fork child may have been shut in since. */
 bool hello_barrier(void);
 
 #endif

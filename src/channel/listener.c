@@ -277,6 +277,7 @@ static int check_segment(const struct segment *peer, const struct hello *hello)
 struct guest {
 	struct listener *listener; /* in */
 	int socket;                /* in; -1 once a link has it */
+	bool barrier;              /* in: what we say of ourselves */
 	struct hello hello;        /* set by hear() */
 	int fd;                    /* set by hear(): of its segment */
 	struct sys_peer who;       /* set by check() */
@@ -301,7 +302,7 @@ static int check(struct guest *g)
 
 static int seat(struct guest *g, struct channel *hub, struct link *link)
 {
-	bool fence = !hello_barrier() || (g->hello.flags & HELLO_BARRIER) == 0;
+	bool fence = !g->barrier || (g->hello.flags & HELLO_BARRIER) == 0;
 	int r = 0;
 
 	g->channel = hub;
@@ -322,7 +323,7 @@ static int answer(struct guest *g, const struct link *link)
 {
 	struct hello hello;
 
-	hello_fill(&hello, &g->listener->plan, hello_barrier());
+	hello_fill(&hello, &g->listener->plan, g->barrier);
 	hello.start = link->start;
 	hello.start_records = link->start_records;
 	return hello_send(g->socket, &hello, segment_fd(&g->channel->own));
@@ -388,7 +389,9 @@ static int greet(struct listener *l, struct channel *hub, struct channel **out)
 {
 	line_up(l);
 	for (uint32_t i = 0; i < l->stranger_count;) {
-		struct guest g = { .listener = l, .socket = l->strangers[i].socket, .fd = -1 };
+		struct guest g = {
+			.listener = l, .socket = l->strangers[i].socket, .barrier = hello_barrier(), .fd = -1
+		};
 		int r = hello_receive(g.socket, &g.hello, &g.fd);
 
 		if (r == -EAGAIN) {
@@ -514,9 +517,8 @@ static int await_answer(int socket, uint64_t deadline_ns, struct hello *hello, i
 	}
 }
 
-static int take_answer(struct channel *c, int socket, const struct hello *hello, int fd)
+static int take_answer(struct channel *c, int socket, const struct hello *hello, int fd, bool fence)
 {
-	bool fence = !hello_barrier() || (hello->flags & HELLO_BARRIER) == 0;
 	struct segment peer = { .file = NULL };
 	struct link link = { .socket = -1, .pidfd = -1 };
 	int r;
@@ -558,17 +560,18 @@ static uint64_t new_id(void)
 
 static int greet_listener(struct channel *c, int socket, uint64_t deadline_ns)
 {
+	bool barrier = hello_barrier();
 	struct hello hello;
 	int fd = -1;
 	int r;
 
-	hello_fill(&hello, &c->plan, hello_barrier());
+	hello_fill(&hello, &c->plan, barrier);
 	r = hello_send(socket, &hello, segment_fd(&c->own));
 	if (r < 0)
 		return error_set(r, "cannot greet the listener: %s", strerror(-r));
 	r = await_answer(socket, deadline_ns, &hello, &fd);
 	if (r == 0)
-		r = take_answer(c, socket, &hello, fd);
+		r = take_answer(c, socket, &hello, fd, !barrier || (hello.flags & HELLO_BARRIER) == 0);
 	if (fd >= 0)
 		sys_close(fd);
 	return r;

@@ -18,8 +18,12 @@
  * Why nothing is lost: membarrier (3) runs a full fence on W's processor at some point of W's program. If W's publish
  * stands before that point, look (4) sees it. If it stands behind, so does W's load of armed, which then finds the new
  * number, and W rings; and as S has read b before it armed, the futex of step 5 sees that the bell has changed. Where
- * membarrier is refused both sides fence by themselves. tests/channel/model.c tries every interleaving of these steps
- * under x86-TSO and under a weaker model, and shows that each of them is needed.
+ * membarrier is refused when the two meet, both sides fence by themselves. tests/channel/model.c tries every interleaving
+ * of these steps under x86-TSO and under a weaker model, and shows that each of them is needed.
+ *
+ * A process that shuts itself in after the two have met (seccomp) finds membarrier refused when it is too late to say so.
+ * It then waits at (3) until W's stores of before must have become visible (Morrison and Afek, "Temporally bounding TSO
+ * for fence-free asymmetric synchronization", ASPLOS 2015), which is slow and safe.
  *
  * The watcher's word (news) is slept on together with the bells, so that a peer that dies wakes us as well.
  *
@@ -37,6 +41,7 @@
 #include "channel/listener.h"
 #include "sys/clock.h"
 #include "sys/futex.h"
+#include "sys/thread.h"
 
 enum {
 	/* Longer than a wake-up takes (10-60 us measured), so that two who answer each other never sleep. */
@@ -50,6 +55,8 @@ enum {
 	FDS_A_LINK = 2,
 	LOOKS_A_CHECK = 64,      /* a caller that polls reads the clock each so many empty looks ... */
 	CHECK_EVERY_NS = 300000, /* ... and asks the sockets each so many ns: 0.3 % of its time */
+	/* A store leaves its processor's buffer in well under 10 us: 64 entries of one miss each. Ten times that. */
+	SETTLE_NS = 100000,
 };
 
 /* waiting: one wait in progress */
@@ -190,19 +197,19 @@ static void set_armed(struct channel *c, enum wait_for what, uint32_t armed)
 /* Step 2 and 3. */
 static void arm(const struct waiting *w, uint32_t how)
 {
-	bool fence = false;
+	bool barrier = false;
 
 	for (size_t i = 0; i < w->count; i++) {
 		struct channel *c = w->set[i];
-
 		uint32_t *armed = &c->waiters[w->what].armed;
 
 		*armed += ARMED_STEP; /* the bits below say how we sleep, so it is never 0 */
 		set_armed(c, w->what, *armed | how);
-		fence |= c->fence;
+		barrier |= c->barrier;
 	}
-	if (fence || sys_barrier() < 0)
-		atomic_thread_fence(memory_order_seq_cst);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (barrier && sys_barrier() < 0)
+		sys_sleep(SETTLE_NS);
 }
 
 static void disarm(const struct waiting *w)

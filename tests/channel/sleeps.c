@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { PATIENCE_MS = 60000, FEW_REFUSED = 20 };
+enum { PATIENCE_MS = 60000, FEW_REFUSED = 20, NS_A_MS = 1000000 };
 
 static uint64_t seed;
 static atomic_ulong *echo_sleeps;
@@ -82,28 +82,50 @@ static uint64_t sleeps_of(struct quire_channel *c)
 	return quire_channel_stat(c, &st) == 0 ? st.data_sleeps + st.space_sleeps : 0;
 }
 
-static void echo(const char *name, int cpu, const long *refused)
+/* The next number; -EPIPE at the end. A wake-up that was lost is made good when the sleeper looks once more at its
+ * deadline: who slept through half of the time was not woken. */
+static int64_t receive(struct quire_channel *c, uint64_t *number)
+{
+	uint64_t began = now_ns();
+	int64_t n = quire_channel_recv(c, number, sizeof(*number), in_ms(PATIENCE_MS));
+
+	return now_ns() - began < (uint64_t)PATIENCE_MS / 2 * NS_A_MS ? n : -ETIMEDOUT;
+}
+
+/* what the child loses, and when: 0 ends each list */
+struct loss {
+	long before[3]; /* before the two meet, but after the fork */
+	long after[2];  /* when it is too late to tell the other side */
+};
+
+static void echo(const char *name, int cpu, const struct loss *loss)
 {
 	uint64_t state = seed + 1;
 	struct quire_channel *c;
 	uint64_t number = 0;
 
 	stay_on(cpu);
-	for (; *refused != 0; refused++)
-		refuse(*refused);
+	for (const long *call = loss->before; *call != 0; call++)
+		refuse(*call);
 	MUST(quire_channel_connect(NULL, name,
 		     QUIRE_OPTIONS(
 			     channel, .role = QUIRE_CHANNEL_BOTH, .spin_ns = 1, .deadline_ns = in_ms(10000)),
 		     &c) == 0);
-	while (quire_channel_recv(c, &number, sizeof(number), in_ms(PATIENCE_MS)) == sizeof(number)) {
+	for (const long *call = loss->after; *call != 0; call++)
+		refuse(*call);
+	for (;;) {
+		int64_t n = receive(c, &number);
+
+		if (n == -EPIPE)
+			_exit(0);
+		MUST(n == sizeof(number));
 		busy(&state);
 		MUST(quire_channel_send(c, &number, sizeof(number), in_ms(PATIENCE_MS)) == sizeof(number));
 		atomic_store(echo_sleeps, sleeps_of(c));
 	}
-	_exit(0);
 }
 
-static void sleep_and_wake(int cpu, int other, const long *refused, uint64_t wanted)
+static void sleep_and_wake(int cpu, int other, const struct loss *loss, uint64_t wanted)
 {
 	const char *name = fresh_name();
 	struct quire_listener *l = NULL;
@@ -117,7 +139,7 @@ static void sleep_and_wake(int cpu, int other, const long *refused, uint64_t wan
 		0);
 	pid = spawn();
 	if (pid == 0)
-		echo(name, other, refused);
+		echo(name, other, loss);
 	stay_on(cpu);
 	atomic_store(echo_sleeps, 0);
 	c = accept_from(l);
@@ -130,7 +152,7 @@ static void sleep_and_wake(int cpu, int other, const long *refused, uint64_t wan
 			uint64_t number;
 
 			busy(&state);
-			assert_int_equal(quire_channel_recv(c, &number, 8, in_ms(PATIENCE_MS)), 8);
+			assert_int_equal(receive(c, &number), 8);
 			assert_int_equal(number, sent - burst + i);
 		}
 		slept = sleeps_of(c) + atomic_load(echo_sleeps);
@@ -142,42 +164,50 @@ static void sleep_and_wake(int cpu, int other, const long *refused, uint64_t wan
 	quire_channel_unlisten(l);
 }
 
-static const long none[] = { 0 };
+static const struct loss nothing;
 
 static void on_one_processor(void **state)
 {
 	(void)state;
-	sleep_and_wake(0, 0, none, sleeps_wanted() * 7 / 10);
+	sleep_and_wake(0, 0, &nothing, sleeps_wanted() * 7 / 10);
 }
 
 static void on_two_processors(void **state)
 {
 	(void)state;
-	sleep_and_wake(0, 1, none, sleeps_wanted() * 3 / 10);
+	sleep_and_wake(0, 1, &nothing, sleeps_wanted() * 3 / 10);
 }
 
 static void where_waitv_is_refused_the_socket_rings(void **state)
 {
-	static const long refused[] = { SYS_futex_waitv, 0 };
+	static const struct loss loss = { .before = { SYS_futex_waitv } };
 
 	(void)state;
-	sleep_and_wake(0, 1, refused, sleeps_wanted() / FEW_REFUSED);
+	sleep_and_wake(0, 1, &loss, sleeps_wanted() / FEW_REFUSED);
 }
 
 static void where_membarrier_is_refused_both_sides_fence(void **state)
 {
-	static const long refused[] = { SYS_membarrier, 0 };
+	static const struct loss loss = { .before = { SYS_membarrier } };
 
 	(void)state;
-	sleep_and_wake(0, 1, refused, sleeps_wanted() / FEW_REFUSED);
+	sleep_and_wake(0, 1, &loss, sleeps_wanted() / FEW_REFUSED);
+}
+
+static void where_membarrier_is_lost_on_the_way_the_sleeper_waits_it_out(void **state)
+{
+	static const struct loss loss = { .after = { SYS_membarrier } };
+
+	(void)state;
+	sleep_and_wake(0, 1, &loss, sleeps_wanted() / FEW_REFUSED);
 }
 
 static void where_both_are_refused(void **state)
 {
-	static const long refused[] = { SYS_membarrier, SYS_futex_waitv, 0 };
+	static const struct loss loss = { .before = { SYS_membarrier, SYS_futex_waitv } };
 
 	(void)state;
-	sleep_and_wake(0, 0, refused, sleeps_wanted() / FEW_REFUSED);
+	sleep_and_wake(0, 0, &loss, sleeps_wanted() / FEW_REFUSED);
 }
 
 int main(void)
@@ -187,6 +217,7 @@ int main(void)
 		cmocka_unit_test(on_two_processors),
 		cmocka_unit_test(where_waitv_is_refused_the_socket_rings),
 		cmocka_unit_test(where_membarrier_is_refused_both_sides_fence),
+		cmocka_unit_test(where_membarrier_is_lost_on_the_way_the_sleeper_waits_it_out),
 		cmocka_unit_test(where_both_are_refused),
 	};
 	const char *chosen = getenv("QUIRE_SEED");
