@@ -17,6 +17,7 @@ const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-n
 enum { PATIENCE_S = 20 };
 
 bool machine_died;
+size_t left_out_count;
 
 static struct result *shared; /* of the kernel, then of the other */
 
@@ -94,7 +95,7 @@ static bool equal_access(const struct access_result *a, const struct access_resu
 		a->value == b->value;
 }
 
-static bool equal_segments(const struct result *a, const struct result *b)
+bool equal_segments(const struct result *a, const struct result *b)
 {
 	if (a->seg_count != b->seg_count)
 		return false;
@@ -177,7 +178,9 @@ static void run_child(const struct op *ops, size_t count, int machine, enum mach
 	if (pid == 0) {
 		(void)alarm(PATIENCE_S); /* an endless loop is a difference like any other */
 		if (machine == 0)
-			run_kernel(ops, count, results);
+			run_kernel(ops, count, results, mode == MODE_NATIVE ? results_of(1) : NULL);
+		else if (mode == MODE_NATIVE)
+			run_native(ops, count, results);
 		else
 			run_ours(ops, count, results, mode);
 		_exit(0);
@@ -189,12 +192,14 @@ static void run_child(const struct op *ops, size_t count, int machine, enum mach
 		(void)printf("# machine %d ended with status 0x%x\n", machine, (unsigned int)status);
 }
 
-size_t compare(const struct op *ops, size_t count, enum machine_mode mode, bool native, uint64_t *named)
+size_t compare(const struct op *ops, size_t count, enum machine_mode mode, uint64_t *named)
 {
-	(void)native;
 	machine_died = false;
-	run_child(ops, count, 0, mode);
+	left_out_count = 0;
 	run_child(ops, count, 1, mode);
+	run_child(ops, count, 0, mode);
+	for (size_t i = 0; i < count; i++)
+		left_out_count += other_result(i)->left_out;
 	for (size_t i = 0; i < count; i++) {
 		enum named_difference what = judge(ops, i, mode);
 

@@ -4,7 +4,8 @@
  *
  *	script --.--> kernel   real mmap, munmap, ... in a forked child
  *	         |--> ours     front + vm + fake engine in a child that a seccomp filter forbids every mapping call
- *	         '--> native   quire/as + native engine in a child (those operations it has)
+ *	         '--> native   the public calls on handles over the native engine, in a child; guarded, so that SIGBUS is an
+ *	                       error of the handle. What no call of ours says is left out of the script, for the kernel too
  *
  *	result of each operation: errno, value, signal with code and address, bytes, and the segment list of the arena
  *
@@ -41,10 +42,13 @@ enum op_kind {
 	OP_PWRITE,
 	OP_PREAD,
 	OP_FORK,
+	OP_SEAL,   /* of the file */
+	OP_CLOSE,  /* a descriptor */
+	OP_UNLINK, /* the file that has a name */
 	OP_KINDS,
 };
 
-enum which_file { FD_NONE, FD_RDWR, FD_RDONLY, FD_WRONLY, FD_CLOSED, FD_PIPE };
+enum which_file { FD_NONE, FD_RDWR, FD_RDONLY, FD_WRONLY, FD_CLOSED, FD_PIPE, FD_NAMED, FD_COUNT };
 
 struct op {
 	enum op_kind kind;
@@ -82,6 +86,7 @@ struct access_result {
 
 struct result {
 	bool done;
+	bool left_out; /* the machine has no call for it: nothing was done */
 	int error;
 	uint64_t value; /* address from the arena, or bytes */
 	struct access_result access;
@@ -96,11 +101,13 @@ enum machine_mode {
 	MODE_HOSTILE, /* eight frames, everything is evicted at every fault; nothing is locked */
 	MODE_BACKED,  /* the file has a source, and its pages go and come */
 	MODE_BROKEN,  /* a planted mistake: private pages can be stored into before they are copied */
+	MODE_NATIVE,  /* the other machine is the native one */
 	MODES,
 };
 
-/* Each runs a script in the calling process, which is a child of its own, and leaves a result an operation. */
-void run_kernel(const struct op *ops, size_t count, struct result *results);
+/* Each runs a script in the calling process, which is a child of its own, and leaves a result an operation. The kernel
+ * leaves out what `other` has left out. */
+void run_kernel(const struct op *ops, size_t count, struct result *results, const struct result *other);
 void run_ours(const struct op *ops, size_t count, struct result *results, enum machine_mode mode);
 void run_native(const struct op *ops, size_t count, struct result *results);
 
@@ -118,6 +125,7 @@ uint64_t hash_bytes(const void *bytes, size_t length);
 
 /* Joins neighbours that are one by what is compared, and numbers shared objects. `ids` are the raw identities. */
 void normalise(struct result *result, const uint64_t *ids);
+bool equal_segments(const struct result *a, const struct result *b);
 
 /* ---- scripts ---- */
 
@@ -130,21 +138,22 @@ void generate(struct script *script, uint64_t seed, size_t count, enum machine_m
 void print_op(const struct op *op);
 void print_result(const struct op *op, const struct result *result);
 
-/* Runs a script on the kernel and on ours (or native). Returns the index of the first difference, or count. Differences
- * that have a name in docs/differences.md end the comparison there and are counted in named[]. */
+/* Runs a script on the kernel and on ours or native, as the mode says. Returns the index of the first difference, or
+ * count. Differences that have a name in docs/differences.md end the comparison there and are counted in named[]. */
 enum named_difference { SAME, REAL_DIFFERENCE, ANON_NEIGHBOURS, MOVE_MANY, NAMED_COUNT };
 extern const char *const difference_names[NAMED_COUNT];
 
-size_t compare(const struct op *ops, size_t count, enum machine_mode mode, bool native, uint64_t *named);
+size_t compare(const struct op *ops, size_t count, enum machine_mode mode, uint64_t *named);
 
-/* After compare(): did a machine end before its script did? */
+/* After compare(): did a machine end before its script did? How many operations were left out? */
 extern bool machine_died;
+extern size_t left_out_count;
 
 /* After compare(): the two results at an index. */
 const struct result *kernel_result(size_t i);
 const struct result *other_result(size_t i);
 
 /* Makes a failing script small. */
-void shrink(struct script *script, enum machine_mode mode, bool native);
+void shrink(struct script *script, enum machine_mode mode);
 
 #endif

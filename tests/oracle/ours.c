@@ -4,6 +4,7 @@
 #include "oracle/oracle.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -28,7 +29,8 @@ static struct object memory_file;
 static struct source backed_file;
 static struct object *file;
 
-static struct front_file files[FD_PIPE + 1];
+static struct front_file files[FD_COUNT];
+static bool closed[FD_COUNT];
 
 /* ---- objects that are memory ---- */
 
@@ -239,6 +241,26 @@ static void content(const struct op *op, struct result *result)
 	}
 }
 
+/* A descriptor that is open; NULL: none. */
+static const struct front_file *file_of(enum which_file which)
+{
+	return which == FD_NONE || which == FD_CLOSED || closed[which] ? NULL : &files[which];
+}
+
+/* What the seals of a file mean to its descriptors. */
+static void seal(const struct op *op)
+{
+	bool sealed = (op->flags & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+
+	files[FD_RDWR].sealed = files[FD_RDONLY].sealed = files[FD_WRONLY].sealed = sealed;
+}
+
+static void close_file(const struct op *op)
+{
+	closed[op->fd] = true;
+	object_unref(file); /* what is mapped has references of its own */
+}
+
 static void run_one(const struct op *op, struct result *result)
 {
 	static unsigned char vector[VECTOR_MAX];
@@ -249,7 +271,7 @@ static void run_one(const struct op *op, struct result *result)
 	switch (op->kind) {
 	case OP_MMAP:
 		r = front_mmap(&front, op->at == ELSEWHERE ? 0 : at, op->length, op->prot, op->flags,
-			op->fd == FD_NONE || op->fd == FD_CLOSED ? NULL : &files[op->fd], op->to, &got);
+			file_of(op->fd), op->to, &got);
 		place(result, r, got, op->length);
 		break;
 	case OP_MUNMAP: plain(result, front_munmap(&front, at, op->length)); break;
@@ -273,6 +295,9 @@ static void run_one(const struct op *op, struct result *result)
 	case OP_TRUNCATE:
 	case OP_PWRITE:
 	case OP_PREAD: content(op, result); break;
+	case OP_SEAL: seal(op); break;
+	case OP_CLOSE: close_file(op); break;
+	case OP_UNLINK: /* objects have no names */
 	case OP_KINDS: break;
 	}
 }

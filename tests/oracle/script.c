@@ -136,7 +136,7 @@ static void make_op(struct random *random, struct op *op, enum machine_mode mode
 	static const int syncs[] = { MS_SYNC, MS_SYNC, MS_ASYNC, 0, MS_INVALIDATE, MS_SYNC | MS_ASYNC, 64 };
 
 	*op = (struct op){ .kind = kinds[below(random, sizeof(kinds) / sizeof(kinds[0]))] };
-	if ((op->kind == OP_MLOCK || op->kind == OP_MUNLOCK) && mode != MODE_PLAIN)
+	if ((op->kind == OP_MLOCK || op->kind == OP_MUNLOCK) && mode != MODE_PLAIN && mode != MODE_NATIVE)
 		op->kind = OP_LOAD;
 	op->at = page_at(random);
 	op->length = length_from(random, op->at);
@@ -169,8 +169,29 @@ static void make_op(struct random *random, struct op *op, enum machine_mode mode
 	case OP_MUNMAP:
 	case OP_MUNLOCK:
 	case OP_FORK:
+	case OP_SEAL:
+	case OP_CLOSE:
+	case OP_UNLINK:
 	case OP_KINDS: break;
 	}
+}
+
+/* A handle is grown, cut or moved as a whole, so most of these name a mapping that the script has made before. */
+static void aim(struct random *random, struct script *script, size_t i)
+{
+	struct op *op = &script->ops[i];
+	size_t back = i > 0 ? i - 1 - below(random, i < 24 ? i : 24) : 0;
+
+	if (op->kind != OP_MREMAP || i == 0 || script->ops[back].kind != OP_MMAP || once_in(random, 8))
+		return;
+	op->at = script->ops[back].at;
+	op->length = script->ops[back].length;
+	if (once_in(random, 2))
+		op->new_length = op->length;
+	if (op->at + op->new_length > ARENA_PAGES * P || op->to + op->new_length > ARENA_PAGES * P)
+		op->new_length = op->length;
+	if (op->to + op->new_length > ARENA_PAGES * P)
+		op->to = 0;
 }
 
 void generate(struct script *script, uint64_t seed, size_t count, enum machine_mode mode)
@@ -178,8 +199,11 @@ void generate(struct script *script, uint64_t seed, size_t count, enum machine_m
 	struct random random = { seed };
 
 	script->count = count;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		make_op(&random, &script->ops[i], mode);
+		if (mode == MODE_NATIVE)
+			aim(&random, script, i);
+	}
 	/* The last words of a script: every page is looked at. */
 	for (size_t i = 0; i < ARENA_PAGES && i < count / 2; i++)
 		script->ops[count - 1 - i] = (struct op){ .kind = OP_LOAD,
@@ -189,9 +213,10 @@ void generate(struct script *script, uint64_t seed, size_t count, enum machine_m
 /* ---- printing ---- */
 
 static const char *const names[OP_KINDS] = { "mmap", "munmap", "mprotect", "mremap", "madvise", "msync",
-	"mincore", "mlock", "munlock", "load", "store", "truncate", "pwrite", "pread", "fork" };
+	"mincore", "mlock", "munlock", "load", "store", "truncate", "pwrite", "pread", "fork", "seal",
+	"close", "unlink" };
 
-static const char *const fd_names[] = { "-1", "rdwr", "rdonly", "wronly", "closed", "pipe" };
+static const char *const fd_names[] = { "-1", "rdwr", "rdonly", "wronly", "closed", "pipe", "named" };
 
 static void print_at(uint64_t at)
 {
@@ -265,59 +290,59 @@ void print_result(const struct op *op, const struct result *result)
 
 /* ---- making small ---- */
 
-static bool fails(const struct script *script, enum machine_mode mode, bool native)
+static bool fails(const struct script *script, enum machine_mode mode)
 {
 	uint64_t named[NAMED_COUNT] = { 0 };
 
-	return compare(script->ops, script->count, mode, native, named) < script->count;
+	return compare(script->ops, script->count, mode, named) < script->count;
 }
 
-static bool without(struct script *script, size_t first, size_t count, enum machine_mode mode, bool native)
+static bool without(struct script *script, size_t first, size_t count, enum machine_mode mode)
 {
 	struct script less = { .count = script->count - count };
 
 	memcpy(less.ops, script->ops, first * sizeof(struct op));
 	memcpy(less.ops + first, script->ops + first + count,
 		(script->count - first - count) * sizeof(struct op));
-	if (!fails(&less, mode, native))
+	if (!fails(&less, mode))
 		return false;
 	*script = less;
 	return true;
 }
 
 /* Simpler arguments that fail as well. */
-static void simplify(struct script *script, size_t i, enum machine_mode mode, bool native)
+static void simplify(struct script *script, size_t i, enum machine_mode mode)
 {
 	struct op *op = &script->ops[i];
 	const struct op before = *op;
 
 	if (op->length > P) {
 		op->length = P;
-		if (!fails(script, mode, native))
+		if (!fails(script, mode))
 			*op = before;
 	}
 	if (op->kind == OP_MMAP && (op->flags & (MAP_POPULATE | MAP_LOCKED)) != 0) {
 		const struct op now = *op;
 
 		op->flags &= ~(MAP_POPULATE | MAP_LOCKED);
-		if (!fails(script, mode, native))
+		if (!fails(script, mode))
 			*op = now;
 	}
 }
 
-void shrink(struct script *script, enum machine_mode mode, bool native)
+void shrink(struct script *script, enum machine_mode mode)
 {
 	uint64_t named[NAMED_COUNT] = { 0 };
-	size_t bad = compare(script->ops, script->count, mode, native, named);
+	size_t bad = compare(script->ops, script->count, mode, named);
 
 	if (bad < script->count)
 		script->count = bad + 1; /* what comes after cannot matter */
 	for (size_t piece = script->count / 2; piece > 0; piece = piece > 1 ? piece / 2 : 0) {
 		for (size_t first = 0; first + piece <= script->count;) {
-			if (!without(script, first, piece, mode, native))
+			if (!without(script, first, piece, mode))
 				first += piece;
 		}
 	}
 	for (size_t i = 0; i < script->count; i++)
-		simplify(script, i, mode, native);
+		simplify(script, i, mode);
 }
