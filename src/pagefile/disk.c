@@ -162,6 +162,15 @@ static int sync_directory_of(const char *path)
 	return r;
 }
 
+int disk_flush_name(const struct disk *disk)
+{
+	int r = sync_directory_of(disk->path);
+
+	if (r == 0 || r == -EACCES) /* who may not read the directory has not made the file either */
+		return 0;
+	return error_set(r, "the directory of %s cannot be flushed: %s", disk->path, strerror(-r));
+}
+
 int disk_create_finish(struct disk *disk, bool replace)
 {
 	char *name = strndup(disk->path, strlen(disk->path) - strlen(new_suffix));

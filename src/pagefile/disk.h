@@ -35,7 +35,8 @@ int disk_allocate(const struct disk *disk, uint64_t from, uint64_t to);
 /* Writes zeros, so that later writes there change no metadata. */
 int disk_zero(const struct disk *disk, uint64_t from, uint64_t to);
 
-int disk_flush(const struct disk *disk); /* fdatasync */
+int disk_flush(const struct disk *disk);      /* fdatasync */
+int disk_flush_name(const struct disk *disk); /* whoever created the file may have died before it did */
 int disk_size(const struct disk *disk, uint64_t *bytes);
 
 /* The new file is written under path.new; finish gives it its name, durably. replace: over an older one. */

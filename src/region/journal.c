@@ -9,6 +9,7 @@
 
 #include "base/align.h"
 #include "base/error.h"
+#include "base/mutant.h"
 #include "pagefile/sum.h"
 
 _Static_assert(sizeof(struct journal_header) == 4096, "docs/format.md, section 4");
@@ -203,17 +204,19 @@ static bool head_fits(const struct journal *journal, const struct record_head *h
 		journal_bytes(head->image_count) <= journal_free(journal);
 }
 
-static bool images_are_whole(const struct journal *journal, const struct record *record, void *page)
+/* 1, 0, or what the disk says: that an image cannot be read does not mean that it was never sealed. */
+static int images_are_whole(const struct journal *journal, const struct record *record, void *page)
 {
 	for (uint32_t i = 0; i < record->image_count; i++) {
 		const struct entry *entry = &record->entries[i];
+		int r = journal_get_image(journal, journal_image_offset(journal, record, i), page);
 
-		if (journal_get_image(journal, journal_image_offset(journal, record, i), page) < 0)
-			return false;
+		if (r < 0)
+			return r;
 		if (entry->page >= record->region_pages || sum_page(entry->page, page) != entry->sum)
-			return false;
+			return 0;
 	}
-	return true;
+	return 1;
 }
 
 /* 1 and the record, 0 when there is none, or an error of ours (not of the bytes). */
@@ -222,6 +225,7 @@ static int read_record(
 {
 	struct record *record;
 	uint64_t sum = head->sum;
+	int r;
 
 	head->sum = 0;
 	if (sum_bytes(head, head->head_pages * PAGE_BYTES) != sum)
@@ -233,12 +237,12 @@ static int read_record(
 	journal_place(journal, record);
 	record->region_pages = head->region_pages;
 	memcpy(record->entries, head->entries, head->image_count * sizeof(struct entry));
-	if (!images_are_whole(journal, record, page)) {
+	r = images_are_whole(journal, record, page);
+	if (r == 1)
+		*out = record;
+	else
 		free(record);
-		return 0;
-	}
-	*out = record;
-	return 1;
+	return r;
 }
 
 /* 1 when a record was read and appended. */
@@ -284,6 +288,24 @@ int journal_scan(struct journal *journal, uint64_t last)
 	while (r == 1);
 	free(page);
 	return r;
+}
+
+int journal_rewrite(struct journal *journal, void *stage, size_t stage_bytes)
+{
+	uint64_t behind = min_u64(PAGE_BYTES, journal_free(journal));
+	uint64_t end = journal->head + behind;
+	int r = 0;
+
+	for (uint64_t at = journal->header.tail_position; r == 0 && at < end; at += stage_bytes) {
+		size_t n = min_u64(stage_bytes, end - at);
+
+		r = ring_read(journal, offset_of(journal, at), stage, n);
+		if (r == 0 && !MUTANT("recovery-believes-records"))
+			r = ring_write(journal, offset_of(journal, at), stage, n);
+	}
+	if (r == 0 && !MUTANT("recovery-believes-header"))
+		r = put_header(&journal->disk, &journal->header);
+	return r < 0 ? r : disk_flush(&journal->disk);
 }
 
 /* ---- writing ---- */

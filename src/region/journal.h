@@ -16,6 +16,8 @@
  *	    was never sealed, nor was any behind it
  *	J2  space from the tail to the head is never written
  *	J3  a record that failed is made unreadable before anything else is written
+ *	J4  what recovery read is durable before it is relied upon: after a failed flush the page cache holds, as clean pages,
+ *	    what the disk never got, and no later flush writes them
  */
 #ifndef REGION_JOURNAL_H
 #define REGION_JOURNAL_H
@@ -100,6 +102,10 @@ int journal_reread(struct journal *journal);
 /* Reads records from the head on, up to epoch `last`, until one was never sealed (J1). Images are verified. */
 int journal_scan(struct journal *journal, uint64_t last);
 void journal_forget(struct journal *journal); /* the records; the head is the tail again */
+
+/* J4: after the scan of recovery. What was read is written again as it was, and flushed; with it the page behind the last
+ * record, which was read as none. */
+int journal_rewrite(struct journal *journal, void *stage, size_t stage_bytes);
 
 /* ---- writing ---- */
 

@@ -4,8 +4,9 @@
  *
  *	create    journal, then file: each written whole under another name, flushed, renamed, its directory flushed. Whoever
  *	          finds the file finds a journal that is its own.
- *	recover   read the journal from its tail to the first record that was never sealed; flush it, as the process that
- *	          wrote it may have died before it did; bring home all that no reader forbids; show the rest from the journal
+ *	recover   read the journal from its tail to the first record that was never sealed; write again what was read, and
+ *	          flush it, for the page cache may hold what the disk never got; bring home all that no reader forbids; show the
+ *	          rest from the journal
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -212,8 +213,10 @@ static int recover_records(struct region *rg)
 	int r;
 
 	r = journal_scan(&rg->journal, UINT64_MAX);
-	if (r == 0 && rg->journal.first != NULL)
-		r = journal_flush(&rg->journal);
+	if (r == 0)
+		r = journal_rewrite(&rg->journal, rg->stage, STAGE_PAGES * PAGE_BYTES); /* J4 */
+	if (r == 0)
+		r = disk_flush_name(&rg->file.disk); /* and of the journal: they are neighbours */
 	if (r < 0)
 		return r;
 	region_lock(rg);

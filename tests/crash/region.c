@@ -15,14 +15,20 @@ enum invariant { OPENS = 1, ACKED_IS_THERE, NOTHING_UNBEGUN, ONE_COMMIT, CHECKS,
 
 static const char *const invariants[] = {
 	"",
-	"R1: what was created opens",
-	"R2: every acknowledged commit is there",
-	"R3: nothing is there that was not begun",
-	"R4: all pages are of one commit",
-	"R5: the region's own check finds nothing",
-	"R6: opening again shows the same",
-	"R7: it goes on: the next commit works and stays",
+	"C1: what was created opens",
+	"C2: every acknowledged commit is there",
+	"C3: nothing is there that was not begun",
+	"C4: all pages are of one commit",
+	"C5: the region's own check finds nothing",
+	"C6: opening again shows the same",
+	"C7: it goes on: the next commit works and stays",
 	NULL,
+};
+
+static const struct crash_mutant mutants[] = {
+	{ "recovery-believes-header",
+		"what a failed flush left of the header in the page cache is taken for durable", "EIO" },
+	{ NULL, NULL, NULL },
 };
 
 static uint64_t mix(uint64_t x)
@@ -198,7 +204,7 @@ int main(int argc, char **argv)
 		.run = run,
 		.check = check,
 		.invariants = invariants,
-		.no_faults = true,
+		.mutants = mutants,
 		.distinct_goal = 10000 };
 
 	return crash_main(argc, argv, &w);
