@@ -165,18 +165,20 @@ static void put_file(json_t *array, const struct evicting *e)
 		json_put_text(object, "other_reason", other_reason(e));
 }
 
-/** Sums over all files, in pages. */
+/** Sums over all files, in pages, and the files of which there is more to say. */
 struct evict_sum {
+	uint64_t files; /* that could be opened */
 	uint64_t wanted;
 	uint64_t gone;
 	uint64_t kept;
-	uint64_t unknown;
+	uint64_t unknown; /* files of which nothing is told */
+	struct evicting *told;
+	size_t told_count;
 };
 
-static void add(struct evict_sum *sum, const struct evicting *e)
+static void add_figures(struct evict_sum *sum, const struct evicting *e)
 {
-	if (e->error != 0)
-		return;
+	sum->files++;
 	if (e->result.wanted == QUIRE_UNKNOWN) {
 		sum->unknown++;
 		return;
@@ -186,16 +188,48 @@ static void add(struct evict_sum *sum, const struct evicting *e)
 	sum->kept += e->result.kept + e->result.kept_dirty;
 }
 
+/* The answer comes before the files, so those that are told of wait for it. */
+static bool add(struct evict_sum *sum, const struct evicting *e)
+{
+	size_t n = sum->told_count;
+
+	if (e->error == 0)
+		add_figures(sum, e);
+	if (status_of_evict(e) == STATUS_OK)
+		return false;
+	if ((n & (n - 1)) == 0)
+		sum->told = allocate(sum->told, n == 0 ? 1 : n * 2, sizeof(*e));
+	sum->told[sum->told_count++] = *e;
+	return true;
+}
+
 static void show_sum(struct screen *screen, const struct evict_sum *sum)
 {
+	const char *limit = sum->unknown == 0 ? "" : ", as far as this user may know";
+
 	if (sum->wanted == 0)
-		say_paragraph(screen, INK_STRONG, 0, "Nothing was cached.");
+		say_paragraph(screen, INK_STRONG, 0, "Nothing was cached%s.", limit);
 	else if (sum->kept == 0)
-		say_paragraph(screen, INK_STRONG, 0, "All of %s that was cached is gone.",
-			text_pages(sum->wanted).s);
+		say_paragraph(screen, INK_STRONG, 0, "All of %s that was cached is gone%s.",
+			text_pages(sum->wanted).s, limit);
 	else
-		say_paragraph(screen, INK_STRONG, 0, "Of %s that was cached, %s is gone and %s stayed.",
-			text_pages(sum->wanted).s, text_pages(sum->gone).s, text_pages(sum->kept).s);
+		say_paragraph(screen, INK_STRONG, 0, "Of %s that was cached, %s is gone and %s stayed%s.",
+			text_pages(sum->wanted).s, text_pages(sum->gone).s, text_pages(sum->kept).s, limit);
+}
+
+static void show(struct screen *screen, const struct evict_sum *sum)
+{
+	if (sum->files != 0 && sum->unknown < sum->files)
+		show_sum(screen, sum);
+	for (size_t i = 0; i < sum->told_count; i++)
+		show_file(screen, &sum->told[i]);
+}
+
+static void forget(struct evict_sum *sum)
+{
+	for (size_t i = 0; i < sum->told_count; i++)
+		free(sum->told[i].mappers);
+	free(sum->told);
 }
 
 static enum status run_evict(struct call *call)
@@ -203,24 +237,24 @@ static enum status run_evict(struct call *call)
 	const struct evict_settings *settings = call->settings;
 	json_t *document = json_document("evict");
 	json_t *array = json_put_array(document, "files");
-	struct evict_sum sum = { .wanted = 0 };
+	struct evict_sum sum = { .files = 0 };
 	struct file_list list;
 	enum status status = file_list_fill(&list, call, settings->recursive);
 
 	progress_begin("evict", list.count, false);
 	for (size_t i = 0; i < list.count; i++) {
 		struct evicting e;
+		bool told = false;
 
 		evict_file(&e, list.paths[i], settings->sync);
 		if (!settings->recursive || e.error != -ENOENT) {
 			if (call->json)
 				put_file(array, &e);
-			else
-				show_file(&call->screen, &e);
 			status = status_worse(status, status_of_evict(&e));
-			add(&sum, &e);
+			told = add(&sum, &e);
 		}
-		free(e.mappers);
+		if (!told)
+			free(e.mappers);
 		progress_at(i + 1);
 	}
 	progress_end();
@@ -228,9 +262,9 @@ static enum status run_evict(struct call *call)
 		json_print(call, document);
 	} else {
 		json_decref(document);
-		if (list.count != 0 && sum.unknown < list.count)
-			show_sum(&call->screen, &sum);
+		show(&call->screen, &sum);
 	}
+	forget(&sum);
 	file_list_done(&list);
 	return status;
 }

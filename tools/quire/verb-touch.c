@@ -2,6 +2,7 @@
 /* verb-touch.c - quire touch: bring files into memory, and end when they are there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,7 +112,7 @@ static enum status status_of_touch(const struct touching *t)
 	return t->cached < t->bytes ? STATUS_PARTLY : STATUS_OK;
 }
 
-/** Sums over all files. */
+/** Sums over all files, and the files of which there is more to say. */
 struct touch_sum {
 	uint64_t files;
 	uint64_t bytes;
@@ -119,6 +120,8 @@ struct touch_sum {
 	uint64_t brought;
 	uint64_t unknown;
 	double seconds;
+	struct touching *told;
+	size_t told_count;
 };
 
 static void add(struct touch_sum *sum, const struct touching *t)
@@ -131,6 +134,13 @@ static void add(struct touch_sum *sum, const struct touching *t)
 		sum->cached += t->cached;
 		sum->brought += t->brought;
 	}
+	/* The answer comes before the files, so those that are told of wait for it. */
+	if (status_of_touch(t) == STATUS_OK)
+		return;
+	if ((sum->told_count & (sum->told_count - 1)) == 0)
+		sum->told = allocate(
+			sum->told, sum->told_count == 0 ? 1 : sum->told_count * 2, sizeof(*t));
+	sum->told[sum->told_count++] = *t;
 }
 
 static void show_file(struct screen *screen, const struct touching *t)
@@ -204,9 +214,7 @@ static enum status run_touch(struct call *call)
 		if (settings->recursive && t.error == -ENOENT)
 			continue; /* it vanished meanwhile */
 		add(&sum, &t);
-		if (!call->json)
-			show_file(&call->screen, &t);
-		else
+		if (call->json)
 			put_file(array, &t);
 		status = status_worse(status, status_of_touch(&t));
 	}
@@ -219,7 +227,10 @@ static enum status run_touch(struct call *call)
 		json_decref(document);
 		if (sum.files != 0)
 			show_sum(&call->screen, &sum, settings->missing);
+		for (size_t i = 0; i < sum.told_count; i++)
+			show_file(&call->screen, &sum.told[i]);
 	}
+	free(sum.told);
 	file_list_done(&list);
 	return status;
 }
