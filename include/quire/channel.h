@@ -503,7 +503,8 @@ QUIRE_API int quire_channel_fd(struct quire_channel *channel);
  * @channel: a pair or a topic
  * @role: QUIRE_CHANNEL_SEND: what this side writes; QUIRE_CHANNEL_RECEIVE: what it reads
  * @map: out: a mapping like any other, for quire_map_lock(), quire_map_advise(), quire_map_place(), quire_map_stat() ...;
- *	it belongs to the channel: quire_unmap() refuses it with -EBUSY, and it is valid until quire_channel_close()
+ *	it belongs to the channel, and is valid until quire_channel_close(): quire_unmap(), quire_map_unmap(),
+ *	quire_map_resize(), quire_map_move() and advice that destroys content are refused with -EBUSY
  *
  * It begins with the header of docs/format.md; the ring stands in it twice.
  *

@@ -410,7 +410,8 @@ static struct quire_map *view_of(struct quire *quire, const struct segment *segm
 	map->sharing = QUIRE_SHARED;
 	map->page_bytes = segment->page_bytes;
 	map->pmap_flags = PMAP_SHARED | PMAP_DONTFORK;
-	atomic_init(&map->tenants, 1); /* the channel stands in it: quire_unmap() refuses */
+	map->held = "the mapping belongs to a channel: .ring_bytes decides its size when it is opened, and "
+		    "quire_channel_close ends it";
 	return map;
 }
 
