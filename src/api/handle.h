@@ -57,7 +57,8 @@ struct quire_map {
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */
 	struct guard guard;       /* guard.policy 0: unguarded */
-	const char *held; /* by a region or channel: why its layout is not the caller's to change; NULL: it is */
+	const char
+		*held; /* by a region or channel: why its layout is not the caller's to change; NULL: it is */
 };
 
 /* A page cache with everything that makes it run. */
