@@ -70,7 +70,8 @@ enum quire_channel_mode {
  * enum quire_channel_pattern - who talks with whom; the listener decides
  * @QUIRE_CHANNEL_PAIR: each client has a channel of its own with the listener (quire_channel_accept)
  * @QUIRE_CHANNEL_QUEUE: each message goes to one: many clients send and the listener receives, or the listener sends and
- *	each message goes to one of many clients; the order is kept for each writer
+ *	each message goes to one of many clients. Where the name ends in '/', many listen and each client has all of them:
+ *	many write and many read. A reader gets what one writer has sent it in the order in which it was sent
  * @QUIRE_CHANNEL_TOPIC: each message goes to all: the listener sends, every client receives everything from the moment it
  *	connects
  *
@@ -157,9 +158,14 @@ struct quire_channel_options {
  * quire_channel_listen - offer a channel under a name
  * @quire: the address space, or NULL
  * @name: without '/': the socket is $XDG_RUNTIME_DIR/quire/NAME, or abstract (@quire-UID/NAME) where there is no such
- *	directory; "@name" is an abstract socket; with '/' it is the path of the socket
+ *	directory; "@name" is an abstract socket; with '/' it is the path of the socket; with '/' at its end
+ *	("jobs/", "/srv/jobs/") it is a directory, where many listen to one queue
  * @options: what is offered, and to whom
  * @listener: out: to be given back with quire_channel_unlisten()
+ *
+ * In a directory each listener has a socket of its own, and a client that connects to the directory's name has all of
+ * them, also those who come later: a queue with many at both ends and nobody in the middle. In $XDG_RUNTIME_DIR the
+ * directory is made when it is missing.
  *
  * A name whose owner was killed is taken over. Who may connect is decided twice: by the permissions of the socket's file
  * and its directory, and by the access list.
@@ -258,6 +264,8 @@ QUIRE_API int quire_channel_gather(struct quire_listener *listener, uint32_t cou
  * @name: as quire_channel_listen()
  * @options: what this side does
  * @channel: out: to be given back with quire_channel_close()
+ *
+ * With the name of a directory (see quire_channel_listen()) it waits for the first listener there; others may come and go.
  *
  * Threads: any. Blocks: until the listener has answered, or .deadline_ns. Memory: as quire_channel_accept(). Signals:
  * none.
@@ -503,7 +511,8 @@ QUIRE_API int quire_channel_fd(struct quire_channel *channel);
  * @channel: a pair or a topic
  * @role: QUIRE_CHANNEL_SEND: what this side writes; QUIRE_CHANNEL_RECEIVE: what it reads
  * @map: out: a mapping like any other, for quire_map_lock(), quire_map_advise(), quire_map_place(), quire_map_stat() ...;
- *	it belongs to the channel: quire_unmap() refuses it with -EBUSY, and it is valid until quire_channel_close()
+ *	it belongs to the channel, and is valid until quire_channel_close(): quire_unmap(), quire_map_unmap(),
+ *	quire_map_resize(), quire_map_move() and advice that destroys content are refused with -EBUSY
  *
  * It begins with the header of docs/format.md; the ring stands in it twice.
  *

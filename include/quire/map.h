@@ -615,6 +615,7 @@ QUIRE_API int quire_map_protect(struct quire_map *map, size_t offset, size_t len
  *   -ENOSPC     no room on the filesystem
  *   -EFBIG      the filesystem does not allow files of that size
  *   -EPERM      a seal forbids growing
+ *   -EBUSY      it belongs to a region or a channel
  * Since: 0.1   Example: examples/grow-in-place.c   See: quire_map_move(3)
  */
 QUIRE_API int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags);
@@ -629,7 +630,7 @@ QUIRE_API int quire_map_resize(struct quire_map *map, size_t length, unsigned in
  *   -EINVAL     unaligned
  *   -EEXIST     something is mapped there
  *   -EFAULT     the mapping is in several pieces
- *   -EBUSY      it stands in a reservation
+ *   -EBUSY      it stands in a reservation, or belongs to a region or a channel
  *   -ENOMEM     a limit was reached
  * Since: 0.1   Example: examples/grow-in-place.c   See: quire_map_resize(3)
  */

@@ -167,7 +167,7 @@ int64_t quire_channel_sendv(
 	for (size_t i = 0; i < count; i++)
 		if (!add_fits(want.bytes, parts[i].iov_len, &want.bytes))
 			return error_set(-EMSGSIZE, "the parts are more than any memory holds");
-	if (want.bytes > record_max(channel->hub->listener->plan.ring_bytes))
+	if (want.bytes > record_max(channel->hub->ring_bytes))
 		return error_set(-EMSGSIZE, "%zu parts of %lu bytes in all are longer than the ring", count,
 			(unsigned long)want.bytes);
 	r = hub_choose(channel->hub, WAIT_SPACE, &want, deadline_ns, &c);

@@ -64,14 +64,18 @@ static int check_options(const struct quire_channel_options *o)
 	return 0;
 }
 
+/* What people see in /proc and in quire channel ls: the last part, cut where it is too long. */
 static void name_plan(struct plan *plan, const char *name)
 {
-	const char *slash = name == NULL ? NULL : strrchr(name, '/');
-	const char *last = slash == NULL ? name : slash + 1;
+	size_t end = name == NULL ? 0 : strlen(name);
+	size_t begin;
 
-	/* What people see in /proc and in quire channel ls: the last part, cut where it is too long. */
-	if (last != NULL)
-		memcpy(plan->name, last, strnlen(last, LAYOUT_TEXT - 1));
+	while (end > 0 && name[end - 1] == '/') /* a directory where many listen */
+		end--;
+	for (begin = end; begin > 0 && name[begin - 1] != '/';)
+		begin--;
+	if (name != NULL)
+		memcpy(plan->name, name + begin, min_u64(end - begin, LAYOUT_TEXT - 1));
 }
 
 static int make_plan(const char *name, const struct quire_channel_options *options, const char *what,
@@ -278,14 +282,10 @@ static int gather_first(struct quire_listener *listener, struct quire_channel **
 	return 0;
 }
 
-static uint32_t clients(struct quire_channel *channel)
+static uint32_t readers(struct channel *topic)
 {
-	if (channel->hub != NULL) {
-		hub_tend(channel->hub);
-		return channel->hub->lane_count;
-	}
-	wait_hear_news(channel->one, WAIT_SPACE);
-	return channel->one->link_count;
+	wait_hear_news(topic, WAIT_SPACE);
+	return topic->link_count;
 }
 
 int quire_channel_gather(
@@ -301,8 +301,10 @@ int quire_channel_gather(
 		r = gather_first(listener, channel);
 	if (r < 0)
 		return r;
+	if ((*channel)->hub != NULL)
+		return hub_gather((*channel)->hub, count, deadline_ns);
 	for (;;) {
-		uint32_t there = clients(*channel);
+		uint32_t there = readers((*channel)->one);
 
 		if (there >= count)
 			return (int)there;
@@ -316,6 +318,30 @@ int quire_channel_gather(
 }
 
 /* ---- connecting and closing ---- */
+
+/* To everybody who listens there, now and later; the first one is waited for. */
+static int connect_many(
+	struct quire_channel *handle, struct plan *plan, const char *name, uint64_t deadline_ns)
+{
+	struct seek *seek;
+	int r;
+
+	if (plan->mode != MODE_MESSAGES || plan->role == ROLE_BOTH)
+		return error_set(-EINVAL,
+			"'%s' is a queue with many at both ends: a side sends messages, or "
+			"receives them",
+			name);
+	plan->pattern = PATTERN_QUEUE;
+	r = seek_open(&handle->quire->as, plan, name, &seek);
+	if (r == 0)
+		r = hub_new_seeking(seek, &handle->hub);
+	if (r < 0)
+		return r;
+	r = hub_gather(handle->hub, 1, deadline_ns);
+	if (r < 0)
+		hub_close(handle->hub);
+	return r < 0 ? r : 0;
+}
 
 int quire_channel_connect(struct quire *quire, const char *name, const struct quire_channel_options *options,
 	struct quire_channel **out)
@@ -337,13 +363,14 @@ int quire_channel_connect(struct quire *quire, const char *name, const struct qu
 	handle = new_handle(quire, plan.role);
 	if (handle == NULL)
 		return -ENOMEM;
-	r = channel_connect(
-		&quire->as, &plan, name, o.deadline_ns == 0 ? CHANNEL_FOREVER : o.deadline_ns, &handle->one);
+	o.deadline_ns = o.deadline_ns == 0 ? CHANNEL_FOREVER : o.deadline_ns;
+	r = name_is_of_many(name) ? connect_many(handle, &plan, name, o.deadline_ns)
+				  : channel_connect(&quire->as, &plan, name, o.deadline_ns, &handle->one);
 	if (r < 0) {
 		free(handle);
 		return error_default(r, "cannot connect to channel '%s': %s", name, strerror(-r));
 	}
-	opened(handle, handle->one->mark, out);
+	opened(handle, handle->hub == NULL ? handle->one->mark : handle->hub->mark, out);
 	return 0;
 }
 
@@ -410,7 +437,8 @@ static struct quire_map *view_of(struct quire *quire, const struct segment *segm
 	map->sharing = QUIRE_SHARED;
 	map->page_bytes = segment->page_bytes;
 	map->pmap_flags = PMAP_SHARED | PMAP_DONTFORK;
-	atomic_init(&map->tenants, 1); /* the channel stands in it: quire_unmap() refuses */
+	map->held = "the mapping belongs to a channel: .ring_bytes decides its size when it is opened, and "
+		    "quire_channel_close ends it";
 	return map;
 }
 

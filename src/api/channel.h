@@ -6,6 +6,7 @@
 #include <quire/channel.h>
 
 #include "channel/channel.h"
+#include "channel/connect.h"
 #include "channel/hub.h"
 #include "channel/listener.h"
 

@@ -57,7 +57,8 @@ struct quire_map {
 	struct quire_map *inside; /* the reservation it stands in */
 	atomic_uint tenants;      /* mappings that stand in it */
 	struct guard guard;       /* guard.policy 0: unguarded */
-	bool held; /* by a region: it ends with it, and its layout is not the caller's to change */
+	const char
+		*held; /* by a region or channel: why its layout is not the caller's to change; NULL: it is */
 };
 
 /* A page cache with everything that makes it run. */
@@ -133,7 +134,7 @@ int map_guard(struct quire_map *map);
 int map_error(const struct quire_map *map);
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
 
-/* -EBUSY when the mapping belongs to a region. */
+/* -EBUSY when the mapping belongs to a region or a channel. */
 int map_not_held(const struct quire_map *map);
 
 /* -EINVAL with a sentence, for bits that have no meaning. */

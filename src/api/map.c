@@ -567,7 +567,7 @@ int quire_unmap(struct quire_map *map)
 
 	if (map == NULL)
 		return 0;
-	if (map->held)
+	if (map->held != NULL)
 		return map_not_held(map);
 	tenants = atomic_load(&map->tenants);
 	if (tenants > 0)

@@ -83,11 +83,7 @@ bool map_owns(const struct quire_map *map, const struct pmap_span *span)
 
 int map_not_held(const struct quire_map *map)
 {
-	return map->held
-		? error_set(-EBUSY,
-			  "the mapping belongs to a region: quire_region_close, quire_region_resize and "
-			  "quire_region_abort are the calls for it")
-		: 0;
+	return map->held != NULL ? error_set(-EBUSY, "%s", map->held) : 0;
 }
 
 static int need_whole(const struct quire_map *map, const struct pmap_span *span)
@@ -294,7 +290,7 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 	if (map == NULL || length == 0 || (flags & ~(unsigned int)(QUIRE_MAY_MOVE | QUIRE_PREALLOCATE)) != 0)
 		return error_set(
 			-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
-	if (map->held)
+	if (map->held != NULL)
 		return map_not_held(map);
 	r = resize_check(map, length);
 	if (r < 0)
@@ -328,7 +324,7 @@ int quire_map_move(struct quire_map *map, void *address)
 	error_clear();
 	if (map == NULL || !is_aligned(to, map->page_bytes))
 		return error_set(-EINVAL, "%p is not at a page boundary", address);
-	if (map->held)
+	if (map->held != NULL)
 		return map_not_held(map);
 	if (map->inside != NULL || map->kept)
 		return error_set(-EBUSY, "a mapping with addresses kept around it cannot be moved");

@@ -94,7 +94,8 @@ static void show_map(struct quire_region *region, struct quire *quire, char *nam
 	map->sharing = QUIRE_PRIVATE;
 	map->page_bytes = PAGE_BYTES;
 	map->name = name;
-	map->held = true;
+	map->held = "the mapping belongs to a region: quire_region_close, quire_region_resize and "
+		    "quire_region_abort are the calls for it";
 	region_follow(region);
 	atomic_fetch_add(&quire->maps, 1);
 }

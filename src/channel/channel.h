@@ -98,6 +98,7 @@ struct channel {
 	uint32_t mark;     /* of the process that opened it */
 	bool fence;        /* with some link each side fences for itself: so do we, for each message ... */
 	bool barrier;      /* ... with some link who sleeps fences the other */
+	bool said_barrier; /* a client: what its hello said of itself */
 	bool polled;       /* its descriptor was asked for */
 	bool watched;      /* the watcher tells of every hang-up */
 	atomic_uint *news; /* counted up by the watcher: somebody hung up, or somebody came */
@@ -129,9 +130,8 @@ int channel_join(struct channel *c, const struct link *link);
 
 /* ---- waiting (wait.c) ---- */
 
-/* Until one of the channels is ready; returns its number, -EAGAIN, -ETIMEDOUT, or what channel_state() says. */
-int wait_ready(struct channel *const *set, size_t count, enum wait_for what, uint64_t deadline_ns,
-	struct listener *listener);
+/* door: readable when somebody comes, -1 when nobody is expected. Until one of the channels is ready; returns its number, -EAGAIN, -ETIMEDOUT, or what channel_state() says. */
+int wait_ready(struct channel *const *set, size_t count, enum wait_for what, uint64_t deadline_ns, int door);
 
 /* 1 ready, 0 not, -EPROTO. Looks at shared memory only. */
 int wait_is_ready(struct channel *c, enum wait_for what);

@@ -11,18 +11,35 @@
 #include "sys/file.h"
 #include "sys/futex.h"
 
-int hub_new(struct listener *listener, struct hub **out)
+static int hub_start(struct hub **out)
 {
 	struct hub *hub = calloc(1, sizeof(*hub));
 	int r;
 
 	if (hub == NULL)
 		return error_set(-ENOMEM, "no memory for a queue");
-	hub->listener = listener;
 	hub->epoll = -1;
-	atomic_init(&hub->news, 1); /* whoever waits in the backlog already is news */
+	atomic_init(&hub->news, 1); /* whoever is there already is news */
 	r = fork_mark(&hub->mark);
-	if (r == 0)
+	if (r < 0) {
+		free(hub);
+		return r;
+	}
+	*out = hub;
+	return 0;
+}
+
+int hub_new(struct listener *listener, struct hub **out)
+{
+	struct hub *hub;
+	int r = hub_start(&hub);
+
+	if (r < 0)
+		return r;
+	hub->listener = listener;
+	hub->ring_bytes = listener->plan.ring_bytes;
+	r = hub->door = listener_descriptor(listener);
+	if (r >= 0)
 		r = listener_watch(listener, &hub->news);
 	if (r < 0) {
 		free(hub);
@@ -33,13 +50,44 @@ int hub_new(struct listener *listener, struct hub **out)
 	return 0;
 }
 
+int hub_new_seeking(struct seek *seek, struct hub **out)
+{
+	struct hub *hub;
+	int r = hub_start(&hub);
+
+	if (r < 0) {
+		seek_close(seek);
+		return r;
+	}
+	hub->seek = seek;
+	hub->door = seek->epoll;
+	hub->ring_bytes = seek->plan.ring_bytes;
+	r = seek_watch(seek, &hub->news);
+	if (r < 0) {
+		seek_close(seek);
+		free(hub);
+		return r;
+	}
+	*out = hub;
+	return 0;
+}
+
+static void close_lane(struct hub *hub, struct channel *lane)
+{
+	if (hub->seek != NULL)
+		seek_forget(hub->seek, lane);
+	channel_close(lane);
+}
+
 void hub_close(struct hub *hub)
 {
 	if (hub == NULL)
 		return;
 	for (uint32_t i = 0; i < hub->lane_count; i++)
-		channel_close(hub->lanes[i]);
-	listener_unwatch(hub->listener);
+		close_lane(hub, hub->lanes[i]);
+	if (hub->listener != NULL)
+		listener_unwatch(hub->listener);
+	seek_close(hub->seek);
 	if (hub->epoll >= 0)
 		sys_close(hub->epoll);
 	free(hub);
@@ -47,17 +95,26 @@ void hub_close(struct hub *hub)
 
 /* ---- who comes, who goes ---- */
 
+static int next_client(struct hub *hub, struct channel **lane)
+{
+	return hub->seek != NULL ? seek_next(hub->seek, lane)
+				 : listener_accept(hub->listener, CHANNEL_NOW, lane);
+}
+
 static void admit(struct hub *hub)
 {
 	struct channel *lane;
 
-	while (hub->lane_count < LANES_MAX && listener_accept(hub->listener, CHANNEL_NOW, &lane) == 0) {
+	while (hub->lane_count < LANES_MAX && next_client(hub, &lane) == 0) {
 		hub->lanes[hub->lane_count++] = lane;
 		if (hub->epoll >= 0)
 			channel_descriptors(lane, hub->epoll);
 		lane->polled = hub->epoll >= 0;
 	}
-	listener_again(hub->listener);
+	if (hub->seek != NULL)
+		seek_again(hub->seek);
+	else
+		listener_again(hub->listener);
 }
 
 static bool is_done(struct channel *lane)
@@ -75,19 +132,25 @@ static void let_go(struct hub *hub)
 		if (lane == hub->held || !is_done(lane))
 			continue;
 		hub->died += lane->links[0].died;
-		channel_close(lane);
+		close_lane(hub, lane);
 		hub->lanes[i] = hub->lanes[--hub->lane_count];
 	}
+}
+
+static void hear(struct hub *hub)
+{
+	for (uint32_t i = 0; i < hub->lane_count; i++)
+		for (int what = 0; what < WAIT_KINDS; what++)
+			wait_hear_news(hub->lanes[i], (enum wait_for)what);
 }
 
 void hub_tend(struct hub *hub)
 {
 	hub->news_seen = atomic_load(&hub->news);
+	hear(hub);
+	let_go(hub); /* first: who went away may be found again */
 	admit(hub);
-	for (uint32_t i = 0; i < hub->lane_count; i++)
-		for (int what = 0; what < WAIT_KINDS; what++)
-			wait_hear_news(hub->lanes[i], (enum wait_for)what);
-	let_go(hub);
+	hear(hub);
 }
 
 static void tend_if_news(struct hub *hub)
@@ -118,20 +181,28 @@ static struct channel *ready_lane(struct hub *hub, enum wait_for what)
 	return NULL;
 }
 
-static int wait_for_lanes(struct hub *hub, enum wait_for what, uint64_t deadline_ns)
+int hub_gather(struct hub *hub, uint32_t count, uint64_t deadline_ns)
 {
-	int r;
+	for (;;) {
+		bool ready;
 
-	if (hub->lane_count == 0) {
+		hub_tend(hub);
+		if (hub->lane_count >= count)
+			return (int)hub->lane_count;
 		if (deadline_ns == CHANNEL_NOW)
 			return -EAGAIN;
-		listener_wait(hub->listener, deadline_ns);
-		hub_tend(hub);
-		return deadline_ns != CHANNEL_FOREVER && sys_now_ns() >= deadline_ns
-			? error_set(-ETIMEDOUT, "no client was there before the deadline")
-			: 0;
+		if (deadline_ns != CHANNEL_FOREVER && sys_now_ns() >= deadline_ns)
+			return error_set(
+				-ETIMEDOUT, "%u of %u were there at the deadline", hub->lane_count, count);
+		(void)sys_wait_readable(&hub->door, 1, deadline_ns, &ready);
 	}
-	r = wait_ready(hub->lanes, hub->lane_count, what, deadline_ns, hub->listener);
+}
+
+static int wait_for_lanes(struct hub *hub, enum wait_for what, uint64_t deadline_ns)
+{
+	int r = hub->lane_count == 0 ? hub_gather(hub, 1, deadline_ns)
+				     : wait_ready(hub->lanes, hub->lane_count, what, deadline_ns, hub->door);
+
 	if (r == -EINTR)
 		hub_tend(hub);
 	return r == -EINTR || r >= 0 ? 0 : r;
@@ -161,12 +232,12 @@ int hub_reserve(struct hub *hub, uint64_t bytes, uint64_t count, uint64_t deadli
 {
 	struct channel *lane;
 	const struct want want = { .bytes = bytes, .count = count };
-	uint64_t ring = hub->listener->plan.ring_bytes;
+	uint64_t ring = hub->ring_bytes;
 	int r;
 
 	if (bytes > record_max(ring) || count > (ring - RECORD_HEAD) / record_step(bytes))
-		return error_set(-EMSGSIZE, "the records do not fit into a ring of %lu bytes",
-			(unsigned long)hub->listener->plan.ring_bytes);
+		return error_set(
+			-EMSGSIZE, "the records do not fit into a ring of %lu bytes", (unsigned long)ring);
 	r = hub_choose(hub, WAIT_SPACE, &want, deadline_ns, &lane);
 	if (r == 0)
 		r = channel_reserve(lane, bytes, count, CHANNEL_NOW, at);
@@ -194,7 +265,7 @@ int64_t hub_peek_batch(struct hub *hub, struct record *records, size_t count, ui
 void hub_poll(struct hub *hub, int epoll)
 {
 	hub->epoll = epoll;
-	(void)sys_epoll_set(epoll, listener_descriptor(hub->listener), EPOLLIN, 0);
+	(void)sys_epoll_set(epoll, hub->door, EPOLLIN, 0);
 	for (uint32_t i = 0; i < hub->lane_count; i++) {
 		hub->lanes[i]->polled = true;
 		channel_descriptors(hub->lanes[i], epoll);

@@ -6,6 +6,9 @@
  *	writer 2 ==lane===> hub that receives     hub that sends ==lane== reader 2
  *	writer 3 ==lane==/                        \==lane== reader 3
  *
+ * Clients come to a hub that has a listener; a hub that seeks goes to theirs (channel/seek.h): then there are hubs at both
+ * ends of the lanes, many that write and many that read.
+ *
  * A lane is a pair: no two processes ever store to one word, a dead client blocks its own lane only, and the order is
  * kept for each writer. The hub takes from its lanes in turn, one batch from each; it gives to the next lane with room.
  */
@@ -14,10 +17,14 @@
 
 #include "channel/channel.h"
 #include "channel/listener.h"
+#include "channel/seek.h"
 
-/* hub: the one end of a queue: a lane for each client that has come */
+/* hub: one end of a queue: a lane for each client that has come, or was sought and found */
 struct hub {
-	struct listener *listener; /* not owned */
+	struct listener *listener; /* not owned; NULL: it seeks */
+	struct seek *seek;         /* NULL: it has a listener */
+	int door;                  /* readable when somebody comes, or has answered */
+	uint64_t ring_bytes;       /* of each lane it writes */
 	struct channel *lanes[LANES_MAX];
 	uint32_t lane_count;
 	uint32_t next;        /* whose turn it is */
@@ -36,6 +43,7 @@ struct want {
 };
 
 int hub_new(struct listener *listener, struct hub **hub);
+int hub_new_seeking(struct seek *seek, struct hub **hub); /* takes seek over, whatever happens */
 void hub_close(struct hub *hub);
 
 /* Takes in who came, lets go who is gone and has nothing left. */
@@ -44,6 +52,9 @@ void hub_tend(struct hub *hub);
 /* As the functions of a channel; both remember the lane in hub->held. */
 int hub_reserve(struct hub *hub, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at);
 int64_t hub_peek_batch(struct hub *hub, struct record *records, size_t count, uint64_t deadline_ns);
+
+/* Until so many lanes are there; returns how many. -EAGAIN, -ETIMEDOUT */
+int hub_gather(struct hub *hub, uint32_t count, uint64_t deadline_ns);
 
 /* The lane that can take or give now, for the plain send and receive. */
 int hub_choose(struct hub *hub, enum wait_for what, const struct want *want, uint64_t deadline_ns,

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -10,7 +12,9 @@
 
 #include "base/align.h"
 #include "base/error.h"
+#include "channel/connect.h"
 #include "channel/hello.h"
+#include "channel/seek.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/futex.h"
@@ -43,24 +47,38 @@ static int bind_over(struct listener *l)
 	return sys_unix_bind(l->place.address);
 }
 
+/* One of many has a name that nobody had before it: a pid, and a moment. */
+static int name_one_of_many(struct name_place *place)
+{
+	seek_sweep(place->directory);
+	return snprintf(place->address, sizeof(place->address), "%s/%d.%" PRIx64, place->directory,
+		       (int)getpid(), sys_now_ns()) >= NAME_BYTES
+		? -ENAMETOOLONG
+		: 0;
+}
+
 static int bind_in_directory(struct listener *l, uint32_t permissions)
 {
+	mode_t mode = permissions == 0 ? OWNER_ONLY : permissions;
 	int lock = -1;
 	int fd;
-	int r = 0;
+	int r = name_make_directory(&l->place);
 
-	if (l->place.make_directory)
-		r = sys_make_directory(l->place.directory, 0700);
 	if (r == 0 && l->place.directory[0] != '\0')
 		r = lock = sys_lock_directory(l->place.directory);
 	if (r < 0)
 		return error_set(r, "cannot use the directory %s: %s", l->place.directory, strerror(-r));
 
-	fd = bind_over(l);
+	fd = l->place.many ? name_one_of_many(&l->place) : 0;
+	if (fd == 0)
+		fd = bind_over(l);
 	/* Nobody can connect before listen(), so the permissions are right from the first moment on. */
 	if (fd >= 0 && lock >= 0)
-		(void)sys_set_permissions(l->place.address, permissions == 0 ? OWNER_ONLY : permissions);
+		(void)sys_set_permissions(l->place.address, mode);
 	r = fd < 0 ? fd : sys_unix_listen(fd, BACKLOG);
+	if (r == 0 && l->place.many)
+		(void)sys_set_permissions(
+			l->place.address, mode); /* who seeks us sees this, and comes again */
 	if (lock >= 0)
 		sys_close(lock);
 	if (r == -EADDRINUSE)
@@ -115,6 +133,10 @@ int listener_open(
 		r = adopt(l, request->fd);
 	else if (r == 0) {
 		r = name_resolve(request->name, &l->place);
+		if (r == 0 && l->place.many && plan->pattern != PATTERN_QUEUE)
+			r = error_set(-EINVAL,
+				"'%s' ends in '/', so many may listen there: that is for queues",
+				request->name);
 		if (r == 0)
 			r = bind_in_directory(l, request->permissions);
 	}
@@ -144,22 +166,19 @@ void listener_close(struct listener *l)
 	if (l == NULL)
 		return;
 	watch_remove(l->socket, l->watch);
+	/* First: a child made by fork shares it with its parent, who still needs what is in it. */
+	if (l->epoll >= 0)
+		sys_close(l->epoll);
+	l->epoll = -1;
 	while (l->stranger_count > 0)
 		sys_close(leave_row(l, 0));
 	/* A child made by fork has the socket as well, but the name is its parent's. */
 	if (l->unlink && fork_is_mine(l->mark))
 		(void)sys_unlink(l->place.address);
-	if (l->epoll >= 0)
-		sys_close(l->epoll);
 	if (l->socket >= 0)
 		sys_close(l->socket);
 	free(l->rights);
 	free(l);
-}
-
-int listener_socket(const struct listener *l)
-{
-	return l->socket;
 }
 
 int listener_descriptor(struct listener *l)
@@ -243,34 +262,6 @@ static int check_credentials(
 	return 0;
 }
 
-/* ---- links ---- */
-
-int link_make(struct link *link, int socket, const struct segment *peer, bool fence)
-{
-	struct sys_peer who;
-	int r = sys_unix_peer(socket, &who);
-
-	if (r < 0)
-		return r;
-	*link = (struct link){
-		.peer = *peer,
-		.control = peer->control,
-		.socket = socket,
-		.pidfd = who.pid > 0 ? sys_pidfd_open(who.pid) : -1,
-		.who = who,
-		.fence = fence,
-	};
-	return 0;
-}
-
-/* The client must write what we read, and must not write when we do not read. */
-static int check_segment(const struct segment *peer, const struct hello *hello)
-{
-	if ((peer->header.capacity > 0) != ((hello->role & ROLE_SEND) != 0))
-		return error_set(-EBADMSG, "the client's segment does not fit to what it says it does");
-	return 0;
-}
-
 /* ---- a client comes ---- */
 
 /* guest: one client on its way in, passed through the steps */
@@ -296,7 +287,7 @@ static int check(struct guest *g)
 	if (r == 0)
 		r = segment_take(&g->segment, g->listener->as, g->fd);
 	if (r == 0)
-		r = check_segment(&g->segment, &g->hello);
+		r = link_fits(&g->segment, &g->hello);
 	return r;
 }
 
@@ -446,158 +437,4 @@ void listener_admit(struct listener *l, struct channel *hub)
 	while (greet(l, hub, &same) == 0)
 		assert(same == hub);
 	listener_again(l);
-}
-
-/* ---- connecting ---- */
-
-static int explain_connect(int error, const struct name_place *place, const char *name)
-{
-	if (error == -ENOENT || error == -ECONNREFUSED)
-		return error_set(-ENOENT, "nobody listens on channel '%s' (%s)", name, place->address);
-	if (error == -EACCES || error == -EPERM)
-		return error_set(
-			-EACCES, "no permission to connect to channel '%s' (%s)", name, place->address);
-	return error_set(
-		error, "cannot connect to channel '%s' (%s): %s", name, place->address, strerror(-error));
-}
-
-/* A full backlog says EAGAIN: the listener is there and slow. */
-static int connect_until(const char *name, uint64_t deadline_ns)
-{
-	enum { RETRY_NS = 1000000 };
-	struct name_place place;
-	int fd = name_resolve(name, &place);
-
-	if (fd < 0)
-		return fd;
-	for (;;) {
-		uint64_t now;
-
-		fd = sys_unix_connect(place.address);
-		if (fd != -EAGAIN)
-			return fd < 0 ? explain_connect(fd, &place, name) : fd;
-		now = sys_now_ns();
-		if (now >= deadline_ns)
-			return error_set(
-				-ETIMEDOUT, "the listener of '%s' has too many clients waiting", name);
-		(void)sys_wait_readable(NULL, 0, min_u64(deadline_ns, now + RETRY_NS), NULL);
-	}
-}
-
-/* The listener's reasons in words for who was refused. */
-static int refused(int status)
-{
-	switch (status) {
-	case -EACCES: return error_set(status, "the listener refused: this user is not on its access list");
-	case -EPROTONOSUPPORT:
-		return error_set(status, "the listener refused: it speaks another version of the layout");
-	case -EPROTOTYPE:
-		return error_set(status, "the listener refused: role, mode or schema do not fit to its own");
-	case -EPERM: return error_set(status, "the listener refused: our segment is not sealed");
-	default:
-		return status < 0 && status > -4096
-			? error_set(status, "the listener refused: %s", strerror(-status))
-			: error_set(-EBADMSG, "the listener answered with status %d", status);
-	}
-}
-
-static int await_answer(int socket, uint64_t deadline_ns, struct hello *hello, int *fd)
-{
-	for (;;) {
-		bool ready;
-		int r = hello_receive(socket, hello, fd);
-
-		if (r == -EPIPE || r == -ECONNRESET)
-			return error_set(-ECONNREFUSED, "the listener went away before it answered");
-		if (r != -EAGAIN)
-			return r;
-		if (deadline_ns != CHANNEL_FOREVER && sys_now_ns() >= deadline_ns)
-			return error_set(-ETIMEDOUT, "the listener did not answer before the deadline");
-		(void)sys_wait_readable(&socket, 1, deadline_ns, &ready);
-	}
-}
-
-static int take_answer(struct channel *c, int socket, const struct hello *hello, int fd, bool fence)
-{
-	struct segment peer = { .file = NULL };
-	struct link link = { .socket = -1, .pidfd = -1 };
-	int r;
-
-	if (hello->status != 0)
-		return refused(hello->status);
-	r = hello_fits(hello, &c->plan);
-	if (r == 0 && fd < 0)
-		r = error_set(-EBADMSG, "the listener sent no segment");
-	if (r == 0)
-		r = segment_take(&peer, c->as, fd);
-	if (r < 0)
-		return r;
-
-	c->plan.pattern = hello->pattern;
-	c->plan.policy = hello->policy;
-	r = check_segment(&peer, hello);
-	if (r == 0)
-		r = link_make(&link, socket, &peer, fence);
-	link.start = link.tail = (c->plan.role & ROLE_RECEIVE) != 0 ? hello->start : 0;
-	link.start_records = hello->start_records;
-	if (r == 0 && !is_aligned(link.start, RECORD_ALIGN))
-		r = error_set(-EBADMSG, "the listener's ring begins at an odd place");
-	if (r == 0)
-		r = channel_join(c, &link);
-	if (r < 0) {
-		if (link.pidfd >= 0)
-			sys_close(link.pidfd);
-		segment_drop(&peer);
-	}
-	return r;
-}
-
-/* Numbers of conversations only have to differ from each other while they last. */
-static uint64_t new_id(void)
-{
-	return (sys_now_ns() << 16) ^ (uint64_t)getpid();
-}
-
-static int greet_listener(struct channel *c, int socket, uint64_t deadline_ns)
-{
-	bool barrier = hello_barrier();
-	struct hello hello;
-	int fd = -1;
-	int r;
-
-	hello_fill(&hello, &c->plan, barrier);
-	r = hello_send(socket, &hello, segment_fd(&c->own));
-	if (r < 0)
-		return error_set(r, "cannot greet the listener: %s", strerror(-r));
-	r = await_answer(socket, deadline_ns, &hello, &fd);
-	if (r == 0)
-		r = take_answer(c, socket, &hello, fd, !barrier || (hello.flags & HELLO_BARRIER) == 0);
-	if (fd >= 0)
-		sys_close(fd);
-	return r;
-}
-
-int channel_connect(
-	struct as *as, const struct plan *plan, const char *name, uint64_t deadline_ns, struct channel **out)
-{
-	struct channel *c;
-	int socket = connect_until(name, deadline_ns);
-	int r;
-
-	if (socket < 0)
-		return socket;
-	r = channel_new(as, plan, new_id(), &c);
-	if (r < 0) {
-		sys_close(socket);
-		return r;
-	}
-	r = greet_listener(c, socket, deadline_ns);
-	if (r < 0) {
-		if (c->link_count == 0)
-			sys_close(socket);
-		channel_close(c);
-		return r;
-	}
-	*out = c;
-	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * channel/listener.h - a name that others connect to, and connecting to one.
+ * channel/listener.h - a name that others connect to.
  *
  * A client that connects and then says nothing must not keep the others waiting, so clients are greeted without blocking:
  * whoever has not said its hello yet waits in a row.
@@ -75,16 +75,8 @@ int listener_watch(struct listener *l, atomic_uint *word);
 void listener_again(struct listener *l); /* after taking in who was there */
 void listener_unwatch(struct listener *l);
 void listener_wait(const struct listener *l, uint64_t deadline_ns);
-int listener_socket(const struct listener *l);
 
 /* For poll: readable when a client comes, or one who came says its hello. Made at the first call. */
 int listener_descriptor(struct listener *l);
-
-/* Connects to a name. */
-int channel_connect(struct as *as, const struct plan *plan, const char *name, uint64_t deadline_ns,
-	struct channel **channel);
-
-/* A link over a connected socket, from what the peer has sent; takes socket and segment over. */
-int link_make(struct link *link, int socket, const struct segment *peer, bool fence);
 
 #endif

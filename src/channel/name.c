@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/unix.h"
+
+enum { NAME_OF_ONE = 32 }; /* of the socket of one of many: a pid, a moment */
 
 static int too_long(const char *name)
 {
@@ -26,6 +29,26 @@ static int in_runtime_directory(const char *name, const char *runtime, struct na
 	return n >= NAME_BYTES ? too_long(name) : 0;
 }
 
+/* Room is kept for the sockets' own names. */
+static int where_many_listen(const char *name, const char *runtime, struct name_place *place)
+{
+	size_t length = strlen(name) - 1;
+	bool is_path = memchr(name, '/', length) != NULL || length == 0;
+	int n;
+
+	if (!is_path && (runtime == NULL || runtime[0] != '/'))
+		return error_set(-ENOENT,
+			"'%s' is a directory in $XDG_RUNTIME_DIR, which is not set: set it, or give a path",
+			name);
+	n = is_path ? snprintf(place->directory, sizeof(place->directory), "%.*s",
+			      length == 0 ? 1 : (int)length, name)
+		    : snprintf(place->directory, sizeof(place->directory), "%s/quire/%.*s", runtime,
+			      (int)length, name);
+	place->many = true;
+	place->make_directory = !is_path;
+	return n >= NAME_BYTES - NAME_OF_ONE ? too_long(name) : 0;
+}
+
 static int as_written(const char *name, struct name_place *place)
 {
 	const char *slash = strrchr(name, '/');
@@ -40,6 +63,11 @@ static int as_written(const char *name, struct name_place *place)
 	return 0;
 }
 
+bool name_is_of_many(const char *name)
+{
+	return name != NULL && name[0] != '\0' && name[0] != '@' && name[strlen(name) - 1] == '/';
+}
+
 int name_resolve(const char *name, struct name_place *place)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -47,14 +75,30 @@ int name_resolve(const char *name, struct name_place *place)
 	*place = (struct name_place){ .make_directory = false };
 	if (name == NULL || name[0] == '\0' || strcmp(name, "@") == 0)
 		return error_set(-EINVAL, "a channel needs a name");
+	if (name[0] == '.' && strchr(name, '/') == NULL)
+		return error_set(-EINVAL, "the name of a channel does not begin with a dot");
+	if (name_is_of_many(name))
+		return where_many_listen(name, runtime, place);
 	if (name[0] == '@' || strchr(name, '/') != NULL)
 		return as_written(name, place);
-	if (name[0] == '.')
-		return error_set(-EINVAL, "the name of a channel does not begin with a dot");
 	if (runtime != NULL && runtime[0] == '/')
 		return in_runtime_directory(name, runtime, place);
 	return snprintf(place->address, sizeof(place->address), "@quire-%u/%s", (unsigned int)getuid(),
 		       name) >= NAME_BYTES
 		? too_long(name)
 		: 0;
+}
+
+int name_make_directory(const struct name_place *place)
+{
+	char above[NAME_BYTES];
+	int r;
+
+	if (!place->make_directory)
+		return 0;
+	memcpy(above, place->directory, sizeof(above));
+	if (place->many)
+		*strrchr(above, '/') = '\0'; /* $XDG_RUNTIME_DIR/quire */
+	r = sys_make_directory(above, 0700);
+	return r < 0 || !place->many ? r : sys_make_directory(place->directory, 0700);
 }

@@ -12,10 +12,18 @@ struct name_place {
 	char address[NAME_BYTES];
 	char directory[NAME_BYTES]; /* "": abstract, there is none */
 	bool make_directory;        /* it is ours: $XDG_RUNTIME_DIR/quire */
+	bool many; /* each who listens has a socket of its own in it; there is no address yet */
 };
 
 /* A name without '/' is $XDG_RUNTIME_DIR/quire/NAME, or abstract where there is no such directory; "@name" is abstract;
- * anything with '/' is the path of the socket. -EINVAL, -ENAMETOOLONG. */
+ * anything with '/' is the path of the socket. With '/' at its end it is a directory, where many listen.
+ * -EINVAL, -ENAMETOOLONG. */
 int name_resolve(const char *name, struct name_place *place);
+
+/* Is it one where many listen? */
+bool name_is_of_many(const char *name);
+
+/* Makes the directory, where that is for us to do. */
+int name_make_directory(const struct name_place *place);
 
 #endif

@@ -43,7 +43,7 @@ int channel_peek_slow(struct channel *c, struct record *record, uint64_t deadlin
 		/* Whoever waits for room may be waiting for what we have not given back yet. */
 		if (c->in.told != c->in.tail)
 			tell(c);
-		r = wait_ready(&c, 1, WAIT_DATA, deadline_ns, NULL);
+		r = wait_ready(&c, 1, WAIT_DATA, deadline_ns, -1);
 		if (r < 0)
 			return r;
 		r = look(c,

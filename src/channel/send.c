@@ -50,7 +50,7 @@ static int make_room(struct channel *c, uint64_t deadline_ns)
 
 	if (c->plan.pattern == PATTERN_TOPIC && c->plan.policy == POLICY_DROP_SLOWEST)
 		return drop_until_room(c);
-	r = wait_ready(&c, 1, WAIT_SPACE, deadline_ns, NULL);
+	r = wait_ready(&c, 1, WAIT_SPACE, deadline_ns, -1);
 	return r < 0 ? r : 0;
 }
 

@@ -65,9 +65,10 @@ struct waiting {
 	size_t count;
 	enum wait_for what;
 	uint64_t deadline_ns;
-	struct listener *listener; /* clients may come; NULL: none are expected */
+	int door; /* readable when somebody comes; -1: nobody is expected */
 	struct sys_word words[SYS_WORDS_MAX];
 	size_t word_count; /* set by hear() */
+	bool came;         /* set by sleep_on_sockets(): somebody is at the door */
 };
 
 #if defined(__x86_64__)
@@ -282,8 +283,8 @@ static size_t list_descriptors(const struct waiting *w, int *fds)
 				fds[n++] = c->links[l].pidfd;
 		}
 	}
-	if (w->listener != NULL)
-		fds[n++] = listener_socket(w->listener);
+	if (w->door >= 0)
+		fds[n++] = w->door;
 	return n;
 }
 
@@ -294,7 +295,7 @@ static void look_for_dead(const struct waiting *w)
 }
 
 /* Where words cannot be slept on: the bell is a byte on the socket. */
-static int sleep_on_sockets(const struct waiting *w)
+static int sleep_on_sockets(struct waiting *w)
 {
 	int fds[LANES_MAX * FDS_A_LINK + 1];
 	bool ready[LANES_MAX * FDS_A_LINK + 1];
@@ -304,7 +305,8 @@ static int sleep_on_sockets(const struct waiting *w)
 	arm(w, ARMED_SOCKET);
 	r = first_ready(w);
 	if (r == -EAGAIN && !has_news(w))
-		(void)sys_wait_readable(fds, n, w->deadline_ns, ready);
+		w->came = sys_wait_readable(fds, n, w->deadline_ns, ready) > 0 && w->door >= 0 &&
+			ready[n - 1];
 	disarm(w);
 	look_for_dead(w); /* takes the bytes as well */
 	return r;
@@ -365,7 +367,7 @@ static void hear_news(const struct waiting *w)
 /* Why it is of no use to go on; 0 when it is. A hub goes on: others may come. */
 static int state(const struct waiting *w)
 {
-	return w->listener != NULL ? 0 : channel_state(w->set[0], w->what);
+	return w->door >= 0 ? 0 : channel_state(w->set[0], w->what);
 }
 
 /* ---- not waiting ---- */
@@ -419,15 +421,14 @@ static int look_once(struct waiting *w)
 
 /* ---- the whole ---- */
 
-int wait_ready(struct channel *const *set, size_t count, enum wait_for what, uint64_t deadline_ns,
-	struct listener *listener)
+int wait_ready(struct channel *const *set, size_t count, enum wait_for what, uint64_t deadline_ns, int door)
 {
 	struct waiting w = {
 		.set = set,
 		.count = count,
 		.what = what,
 		.deadline_ns = deadline_ns,
-		.listener = listener,
+		.door = door,
 	};
 	int r;
 
@@ -441,7 +442,7 @@ int wait_ready(struct channel *const *set, size_t count, enum wait_for what, uin
 			return r != -EAGAIN ? r : gone;
 		if (!has_news(&w))
 			r = sleep_once(&w);
-		if (listener != NULL && has_news(&w))
+		if (door >= 0 && (w.came || has_news(&w)))
 			return -EINTR; /* the hub takes new clients in and dead ones out, and comes back */
 		hear_news(&w);
 		if (r != -EAGAIN)

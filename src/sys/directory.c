@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/stat.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -80,4 +81,29 @@ bool sys_next_name(const void *buffer, size_t filled, size_t *at, struct sys_nam
 	name->type = packed->type;
 	*at += packed->bytes;
 	return true;
+}
+
+int sys_directory_changes(const char *path)
+{
+	int fd = result(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = result(inotify_add_watch(fd, path, IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR));
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	return fd;
+}
+
+bool sys_directory_changed(int changes)
+{
+	char events[4096];
+	bool any = false;
+
+	while (read(changes, events, sizeof(events)) > 0)
+		any = true;
+	return any;
 }

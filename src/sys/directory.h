@@ -27,4 +27,8 @@ int sys_is_dax(int fd);                                                      /* 
 ssize_t sys_getdents(int fd, void *buffer, size_t buffer_bytes);
 bool sys_next_name(const void *buffer, size_t filled, size_t *at, struct sys_name *name);
 
+/* A descriptor that is readable when names come, go, or get other permissions. */
+int sys_directory_changes(const char *path);
+bool sys_directory_changed(int changes); /* since the last time it was asked */
+
 #endif

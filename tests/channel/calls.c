@@ -261,6 +261,14 @@ static void the_memory_is_a_mapping_that_only_the_writer_can_store_to(void **sta
 	assert_int_equal(seals & (QUIRE_SEAL_SHRINK | QUIRE_SEAL_GROW | QUIRE_SEAL_FUTURE_WRITE),
 		QUIRE_SEAL_SHRINK | QUIRE_SEAL_GROW | QUIRE_SEAL_FUTURE_WRITE);
 	assert_int_equal(quire_unmap(mine), -EBUSY);
+	for (size_t length = 4096; length <= 4 * 65536; length *= 64) {
+		assert_int_equal(quire_map_resize(mine, length, QUIRE_MAY_MOVE), -EBUSY);
+		assert_non_null(strstr(quire_error_text(), ".ring_bytes"));
+		assert_int_equal(quire_map_resize(theirs, length, 0), -EBUSY);
+	}
+	assert_int_equal(quire_map_move(theirs, NULL), -EBUSY);
+	assert_int_equal(quire_map_unmap(mine, 0, 4096), -EBUSY);
+	assert_int_equal(quire_map_advise(mine, 0, QUIRE_TO_END, QUIRE_DONTNEED), -EBUSY);
 	assert_int_equal(quire_map_stat(mine, &stat), 0);
 	assert_true(quire_map_describe(theirs, text, sizeof(text)) > 0);
 	assert_int_equal(quire_map_advise(mine, 0, QUIRE_TO_END, QUIRE_DONTDUMP), 0);

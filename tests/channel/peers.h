@@ -82,10 +82,17 @@ static inline int exit_of(pid_t pid)
 
 static inline struct quire_channel *connect_to(const char *name, uint32_t role)
 {
+	const struct timespec nap = { .tv_nsec = 1000000 };
+	uint64_t until = in_ms(10000);
 	struct quire_channel *c = NULL;
+	int r;
 
-	MUST(quire_channel_connect(
-		     NULL, name, QUIRE_OPTIONS(channel, .role = role, .deadline_ns = in_ms(10000)), &c) == 0);
+	/* The listener may be a process that has not come so far yet. */
+	while ((r = quire_channel_connect(NULL, name,
+			QUIRE_OPTIONS(channel, .role = role, .deadline_ns = until), &c)) == -ENOENT &&
+		now_ns() < until)
+		(void)nanosleep(&nap, NULL);
+	MUST(r == 0);
 	return c;
 }
 
