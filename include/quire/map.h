@@ -604,8 +604,8 @@ QUIRE_API int quire_map_protect(struct quire_map *map, size_t offset, size_t len
  * @length: new length in bytes, not 0
  * @flags: 0, or bits of: QUIRE_MAY_MOVE the address may change; QUIRE_PREALLOCATE the new blocks are allocated
  *
- * Within .reserve_bytes the address never changes. A file is extended when the mapping is shared and writable;
- * it is never cut.
+ * Within .reserve_bytes the address never changes. When a shared mapping of a writable file grows, the file is made long
+ * enough; it is never cut.
  *
  * Threads: any, when no other thread uses memory that goes away. Blocks: may extend a file. Memory: page tables.
  * Signals: none.
