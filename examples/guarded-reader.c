@@ -55,9 +55,7 @@ int main(void)
 	assert(quire_unmap(map) == 0);
 
 	/* The other policy, for a whole address space: leave the block that reads. */
-	assert(quire_open(&(struct quire_options){ .size = sizeof(struct quire_options),
-				  .guard = QUIRE_GUARD_TRY },
-		       &quire) == 0);
+	assert(quire_open(QUIRE_OPTIONS(open, .guard = QUIRE_GUARD_TRY), &quire) == 0);
 	assert(quire_map_file(quire, path, QUIRE_READ, &map) == 0);
 	bytes = quire_map_address(map);
 	assert(ftruncate(fd, 5 * PAGE) == 0);

@@ -51,13 +51,13 @@ QUIRE_API const char *quire_version(void);
 QUIRE_API const char *quire_error_text(void);
 
 /**
- * struct quire_options - properties of an address space
- * @size: sizeof(struct quire_options), set by QUIRE_OPTIONS
+ * struct quire_open_options - properties of an address space
+ * @size: sizeof(struct quire_open_options), set by QUIRE_OPTIONS(open, ...)
  * @guard: an enum quire_guard that mappings take when they do not name one; 0 leaves them unguarded
  *
  * Since: 0.1   See: quire_open(3)
  */
-struct quire_options {
+struct quire_open_options {
 	size_t size;
 	uint32_t guard;
 	uint32_t reserved;
@@ -78,7 +78,7 @@ struct quire_options {
  *   -ENOMEM  no memory
  * Since: 0.1   Example: examples/guarded-reader.c   See: quire_close(3)
  */
-QUIRE_API int quire_open(const struct quire_options *options, struct quire **quire);
+QUIRE_API int quire_open(const struct quire_open_options *options, struct quire **quire);
 
 /**
  * quire_close - give an address space back

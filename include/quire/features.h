@@ -42,7 +42,8 @@ struct quire_feature {
  * @feature: out: .size is set by the caller
  *
  * Each probe is a real system call, made once and remembered. The environment variable QUIRE_MASK=6.1 hides what came
- * after that kernel version, as if it were not there: for tests.
+ * after that kernel version, as if it were not there: for tests. The kernel's features come first and say nothing of @path;
+ * a path that is not there or cannot be opened is an error at the first index behind them.
  *
  * Threads: any. Blocks: briefly. Memory: none. Signals: none.
  * Returns: 1, or 0 when there is no feature with this index, or

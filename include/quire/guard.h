@@ -18,7 +18,10 @@ extern "C" {
  * @source: bytes of any mapping, Quire's or not
  * @length: in bytes
  *
- * At memcpy's speed. When a page cannot be served the copy stops; what was copied before stays copied.
+ * At memcpy's speed. When a page cannot be served the copy stops; what was copied before stays copied. For a guarded
+ * mapping the sentence of quire_error_text() names the file, the offset and the cause, whatever its policy; the error stays
+ * on the handle as well. Of every other mapping, QUIRE_GUARD_OFF included, nothing but -EFAULT can be said: the signal
+ * does not come, and nobody asked why. An address where nothing is mapped is SIGSEGV, as with memcpy.
  *
  * Threads: any, also in signal handlers. Blocks: as a load from the mapping does. Memory: none.
  * Signals: needs the SIGBUS handler, which it installs at the first call unless a guarded mapping has done so.
@@ -28,7 +31,8 @@ extern "C" {
  *   -ENOSPC     the filesystem was full under a store
  *   -ENOMEM     the pool of huge pages was empty
  *   -EHWPOISON  the memory is broken
- *   -EFAULT     the bytes belong to no mapping of Quire's and could not be read
+ *   -EBADMSG    the bytes are not those that were written (paged mappings)
+ *   -EFAULT     a page of an unguarded mapping could not be served, or no probe says why
  * Since: 0.1   Example: examples/guarded-copy.c   Source: docs/architecture.md   See: quire_copy_in(3)
  */
 QUIRE_API int quire_copy_out(void *destination, const void *source, size_t length);

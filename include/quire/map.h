@@ -151,7 +151,7 @@ enum quire_huge {
 /**
  * enum quire_guard - what happens when the bytes behind a page are gone
  * @QUIRE_GUARD_DEFAULT: what quire_open() was told; unguarded when it was told nothing
- * @QUIRE_GUARD_OFF: SIGBUS, as with mmap
+ * @QUIRE_GUARD_OFF: SIGBUS, as with mmap; guarded copies return -EFAULT
  * @QUIRE_GUARD_ZEROS: the page reads as zeros and takes stores; the handle carries the error
  * @QUIRE_GUARD_CALLBACK: .on_fault decides
  * @QUIRE_GUARD_TRY: control returns to the QUIRE_TRY block of the thread; without one, as ZEROS
@@ -538,7 +538,7 @@ QUIRE_API int quire_reserve(struct quire *quire, size_t length, struct quire_map
  *
  * Threads: any, when no other thread uses the handle or its memory. Blocks: no. Memory: freed. Signals: none.
  * Returns: 0, or
- *   -EBUSY      a reservation in which other mappings still stand; nothing was done
+ *   -EBUSY      a reservation in which other mappings still stand, or the mapping of a region: nothing was done
  * Since: 0.1   Example: examples/six-kinds.c   See: quire_map(3), quire_map_unmap(3)
  */
 QUIRE_API int quire_unmap(struct quire_map *map);
@@ -574,7 +574,9 @@ QUIRE_API size_t quire_map_length(const struct quire_map *map);
  *
  * Threads: any. Blocks: no. Memory: may split a kernel mapping in two. Signals: none.
  * Returns: 0, or
- *   -EINVAL     unaligned, empty, or outside of the mapping
+ *   -EINVAL     unaligned, empty, outside of the mapping, or of a mapping placed .inside a reservation, which is given
+ *               back whole
+ *   -EBUSY      a part of a reservation in which other mappings stand, or the mapping of a region
  *   -ENOMEM     the split would exceed vm.max_map_count
  * Since: 0.1   Example: examples/reserve-and-place.c   See: quire_unmap(3)
  */
@@ -604,13 +606,14 @@ QUIRE_API int quire_map_protect(struct quire_map *map, size_t offset, size_t len
  * @length: new length in bytes, not 0
  * @flags: 0, or bits of: QUIRE_MAY_MOVE the address may change; QUIRE_PREALLOCATE the new blocks are allocated
  *
- * Within .reserve_bytes the address never changes. A file is extended when the mapping is shared and writable;
- * it is never cut.
+ * Within .reserve_bytes the address never changes. When a shared mapping of a writable file grows, the file is made long
+ * enough; it is never cut.
  *
  * Threads: any, when no other thread uses memory that goes away. Blocks: may extend a file. Memory: page tables.
  * Signals: none.
  * Returns: 0, or
  *   -EINVAL     a length of 0, or a kind that has no size to change
+ *   -EBUSY      the mapping of a region: quire_region_resize
  *   -ENOMEM     no room at this address and QUIRE_MAY_MOVE was not given, or a limit
  *   -ENOSPC     no room on the filesystem
  *   -EFBIG      the filesystem does not allow files of that size
@@ -627,10 +630,11 @@ QUIRE_API int quire_map_resize(struct quire_map *map, size_t length, unsigned in
  *
  * Threads: any, when no other thread uses the memory. Blocks: no. Memory: none. Signals: none.
  * Returns: 0, or
- *   -EINVAL     unaligned
+ *   -EINVAL     unaligned, or no mapping
  *   -EEXIST     something is mapped there
  *   -EFAULT     the mapping is in several pieces
- *   -EBUSY      it stands in a reservation, or belongs to a region or a channel
+ *   -EBUSY      it stands in a reservation, has addresses kept around it (.reserve_bytes, a stack's guard pages,
+ *               alignment for transparent huge pages, a length of 0), or belongs to a region or a channel
  *   -ENOMEM     a limit was reached
  * Since: 0.1   Example: examples/grow-in-place.c   See: quire_map_resize(3)
  */
@@ -647,17 +651,17 @@ QUIRE_API int quire_map_move(struct quire_map *map, void *address);
  *
  * Threads: any. Blocks: QUIRE_POPULATE, QUIRE_COLLAPSE and QUIRE_PAGEOUT do. Memory: as advised. Signals: none.
  * Returns: 0, or
- *   -EINVAL     unknown, unaligned where content is destroyed, or not for this kind of memory
+ *   -EINVAL     unknown (to this kernel too: see quire features), unaligned where content is destroyed, or not for this
+ *               kind of memory
  *   -ENOMEM     part of the range is not mapped, or no huge page could be had
  *   -EFAULT     QUIRE_POPULATE behind the end of the file
  *   -EHWPOISON  QUIRE_POPULATE met a poisoned page
  *   -EIO        QUIRE_POPULATE could not read
  *   -ENOSPC     QUIRE_POPULATE met a hole on a full filesystem
  *   -EAGAIN     QUIRE_COLLAPSE: try again
- *   -EBUSY      QUIRE_COLLAPSE: a page is in use
+ *   -EBUSY      QUIRE_COLLAPSE: a page is in use; or content of a region's mapping would be destroyed
  *   -EACCES     QUIRE_REMOVE on a mapping without write permission
  *   -EPERM      a seal forbids QUIRE_REMOVE
- *   -ENOTSUP    this kernel does not know the advice; see quire features
  * Since: 0.1   Example: examples/six-kinds.c   Source: madvise(2)   See: quire_map(3)
  */
 QUIRE_API int quire_map_advise(struct quire_map *map, size_t offset, size_t length, unsigned int advice);

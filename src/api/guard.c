@@ -35,11 +35,20 @@ static const char *cause_text(uint32_t cause)
 	}
 }
 
-int fault_explain(const struct quire_map *map, const struct quire_fault *fault)
+static int explain(const struct quire_map *map, const char *doing, const struct quire_fault *fault)
 {
 	return error_set(fault->error, "%s: %s at offset %" PRIu64 ": %s",
-		map->name == NULL ? "mapping" : map->name, fault->write ? "store" : "load", fault->offset,
-		cause_text(fault->cause));
+		map->name == NULL ? "mapping" : map->name, doing, fault->offset, cause_text(fault->cause));
+}
+
+int fault_explain(const struct quire_map *map, const struct quire_fault *fault)
+{
+	return explain(map, fault->write ? "store" : "load", fault);
+}
+
+void copy_explain(struct guard *guard, const struct quire_fault *fault)
+{
+	(void)explain(CONTAINER_OF(guard, struct quire_map, guard), "guarded copy", fault);
 }
 
 int map_error(const struct quire_map *map)

@@ -133,6 +133,7 @@ int map_guard(struct quire_map *map);
 /* The sticky error, with its sentence; 0 when there is none. */
 int map_error(const struct quire_map *map);
 int fault_explain(const struct quire_map *map, const struct quire_fault *fault);
+void copy_explain(struct guard *guard, const struct quire_fault *fault); /* of the guard of a mapping */
 
 /* -EBUSY when the mapping belongs to a region or a channel. */
 int map_not_held(const struct quire_map *map);

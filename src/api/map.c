@@ -388,6 +388,7 @@ static int open_guard(struct opening *op)
 	guard->policy = op->options.guard;
 	guard->on_fault = op->options.on_fault;
 	guard->user = op->options.user;
+	guard->explain = copy_explain;
 	return map_guard(map);
 }
 

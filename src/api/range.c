@@ -241,8 +241,9 @@ static int resize_object(struct quire_map *map, size_t length, bool preallocate,
 	int r;
 
 	*before = UINT64_MAX;
-	if (map->file == NULL || map->sharing != QUIRE_SHARED || !map->file->window.writable ||
-		map->file->secret)
+	/* Who makes a mapping shorter does not ask for a longer file, also when somebody has cut it. */
+	if (length <= map->length || map->file == NULL || map->sharing != QUIRE_SHARED ||
+		!map->file->window.writable || map->file->secret)
 		return 0;
 	if (!add_fits(map->offset, length, &end) || end > INT64_MAX)
 		return error_set(-EFBIG, "no file can be that long");

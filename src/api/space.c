@@ -60,9 +60,9 @@ int options_copy(void *to, size_t to_bytes, const void *from, const char *what)
 	return 0;
 }
 
-int quire_open(const struct quire_options *options, struct quire **out)
+int quire_open(const struct quire_open_options *options, struct quire **out)
 {
-	struct quire_options given = { .size = sizeof(given) };
+	struct quire_open_options given = { .size = sizeof(given) };
 	struct quire *quire;
 	int r = 0;
 

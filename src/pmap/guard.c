@@ -341,13 +341,15 @@ static enum trap_verdict guard_fix(struct trap_range *trap, struct trap_fault *a
 	}
 }
 
-static uint32_t cause_of(int error)
+static uint32_t cause_of(const struct guard *guard, int error)
 {
 	switch (error) {
 	case -ENXIO:
 	case -ENODATA: return QUIRE_CAUSE_TRUNCATED;
 	case -EBADMSG: return QUIRE_CAUSE_CHECKSUM;
-	case -ENOMEM: return QUIRE_CAUSE_NO_FRAME;
+	case -ENOMEM: /* without a fix() it is a paged range's */
+		return guard->trap.fix == NULL ? QUIRE_CAUSE_NO_FRAME : QUIRE_CAUSE_NO_HUGE_PAGE;
+	case -EHWPOISON: return QUIRE_CAUSE_POISON;
 	case -ENOSPC:
 	case -EDQUOT: return QUIRE_CAUSE_NO_SPACE;
 	case -EFAULT: return QUIRE_CAUSE_UNKNOWN;
@@ -359,7 +361,7 @@ enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int e
 {
 	struct quire_fault fault = {
 		.size = sizeof(fault),
-		.cause = cause_of(error),
+		.cause = cause_of(guard, error),
 		.error = error == -ENXIO ? -ENODATA : error,
 		.address = (const void *)at->va,
 		.offset = guard->offset + (at->va - guard->trap.start),
@@ -378,6 +380,30 @@ enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int e
 	}
 }
 
+void guard_explain(struct guard *guard, uintptr_t va, int error)
+{
+	const struct quire_fault fault = {
+		.size = sizeof(fault),
+		.cause = cause_of(guard, error),
+		.error = error,
+		.address = (const void *)va,
+		.offset = guard->offset + (va - guard->trap.start),
+	};
+
+	guard->explain(guard, &fault);
+}
+
+static bool explain_trap(struct trap_range *trap, uintptr_t va, int error)
+{
+	struct guard *guard = CONTAINER_OF(trap, struct guard, trap);
+	struct pmap_range range;
+
+	if (!range_at(guard, align_down(va, PAGE_BYTES), va + 1, &range))
+		return false; /* a hole in our mapping */
+	guard_explain(guard, va, error);
+	return true;
+}
+
 /* ---- opening, following, closing ---- */
 
 int guard_open(struct guard *guard)
@@ -386,6 +412,7 @@ int guard_open(struct guard *guard)
 
 	assert(is_power_of_two(guard->page_bytes));
 	guard->trap.fix = guard_fix;
+	guard->trap.explain = explain_trap;
 	guard->patched_from = guard->trap.end;
 	r = trap_add(&guard->trap);
 	if (r < 0)

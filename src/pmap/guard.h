@@ -49,6 +49,8 @@ struct guard {
 	uint32_t policy; /* an enum quire_guard: ZEROS, CALLBACK or TRY */
 	quire_fault_fn *on_fault;
 	void *user;
+	/* Finds words for what a guarded copy met (error_set). */
+	void (*explain)(struct guard *guard, const struct quire_fault *fault);
 
 	/* Under the claim. */
 	uintptr_t patched_from; /* the patched tail; trap.end when there is none */
@@ -67,12 +69,16 @@ struct guard {
 	atomic_uint retries;
 };
 
-/* Fields up to `user` are set by the caller. Ranges attached to pmap within [trap.start, trap.end) are guarded from now
+/* Fields up to `explain` are set by the caller. Ranges attached to pmap within [trap.start, trap.end) are guarded from now
  * on. -ENOMEM, -ENOTSUP: see trap_add(). */
 int guard_open(struct guard *guard);
 
 /* A page of a paged range could not be filled: the same record and policy. TRAP_RESUME: zeros are wanted in its place. */
 enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int error);
+
+/* What a guarded copy met at va, in words: the file, the offset and the cause. */
+void guard_explain(struct guard *guard, uintptr_t va, int error);
+
 void guard_close(struct guard *guard); /* accepts a guard that was not opened: pmap NULL */
 
 /* Moves the guard to a range that grew, shrank or moved. In place no fault of another thread is missed meanwhile. */

@@ -18,14 +18,26 @@ void pmap_init(struct pmap *pmap, const struct pmap_ops *ops, unsigned int can, 
 	atomic_init(&pmap->claim, 0);
 }
 
+enum { FORKS_SHIFT = 32 };
+
+static uint64_t claimant(void)
+{
+	uint32_t thread = (uint32_t)sys_thread_id(); /* first: from then on forks are counted */
+
+	return (uint64_t)sys_forks() << FORKS_SHIFT | thread;
+}
+
+/* A holder from before a fork is a thread of the parent: it does not run here, and its claim would be held for ever. */
 bool pmap_claim(struct pmap *pmap)
 {
-	int self = sys_thread_id();
-	int holder = 0;
+	uint64_t self = claimant();
+	uint64_t holder = 0;
 
 	while (!atomic_compare_exchange_weak(&pmap->claim, &holder, self)) {
 		if (holder == self)
 			return false;
+		if (holder >> FORKS_SHIFT != self >> FORKS_SHIFT)
+			continue; /* the holder is what is exchanged next */
 		if (holder != 0)
 			lock_yield();
 		holder = 0;
@@ -35,7 +47,7 @@ bool pmap_claim(struct pmap *pmap)
 
 void pmap_claim_release(struct pmap *pmap)
 {
-	assert(atomic_load(&pmap->claim) == sys_thread_id());
+	assert(atomic_load(&pmap->claim) == claimant());
 	atomic_store_explicit(&pmap->claim, 0, memory_order_release);
 }
 

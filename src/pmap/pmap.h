@@ -160,7 +160,7 @@ struct pmap {
 	unsigned int can;
 	pmap_up_fn *up;
 	void *above;
-	atomic_int claim; /* thread id of who patches or detaches, 0 when nobody (P3) */
+	_Atomic uint64_t claim; /* who patches or detaches: forks << 32 | thread id; 0 when nobody (P3) */
 };
 
 void pmap_init(struct pmap *pmap, const struct pmap_ops *ops, unsigned int can, pmap_up_fn *up, void *above);

@@ -136,6 +136,16 @@ static enum trap_verdict uffd_fix(struct trap_range *trap, struct trap_fault *fa
 	return verdict;
 }
 
+static bool uffd_explain(struct trap_range *trap, uintptr_t va, int error)
+{
+	struct uffd_range *range = CONTAINER_OF(trap, struct uffd_range, trap);
+
+	if (range->guard == NULL)
+		return false;
+	guard_explain(range->guard, va, error);
+	return true;
+}
+
 /* The attached range that holds va, or NULL; to be given back with table_release. */
 static struct uffd_range *range_hold(uintptr_t va, unsigned int *slot)
 {
@@ -552,6 +562,7 @@ static int uffd_attach(struct pmap *pmap, struct pmap_range *wanted, enum pmap_h
 	if (range == NULL)
 		return -ENOMEM;
 	range->trap.fix = uffd_fix;
+	range->trap.explain = uffd_explain;
 	range->uffd = of(pmap);
 	range->offset = wanted->offset;
 	range->prot = wanted->prot;

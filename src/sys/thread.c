@@ -9,15 +9,18 @@
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) int thread_id;
 
-static void forget(void)
+static uint32_t forks;
+
+static void in_child(void)
 {
 	thread_id = 0;
+	forks++;
 }
 
 static void at_fork(void)
 {
 	(void)pthread_atfork(
-		NULL, NULL, forget); /* fails without memory only; then the id of the parent is kept */
+		NULL, NULL, in_child); /* fails without memory only; then the id of the parent is kept */
 }
 
 int sys_thread_id(void)
@@ -29,6 +32,11 @@ int sys_thread_id(void)
 		thread_id = (int)syscall(SYS_gettid);
 	}
 	return thread_id;
+}
+
+uint32_t sys_forks(void)
+{
+	return forks;
 }
 
 void sys_sleep(uint64_t ns)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trap/copy.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -28,5 +29,9 @@ static int copy_first(void *destination, const void *source, size_t length)
 
 int trap_copy_failed(int error, const void *near)
 {
-	return error_set(error, "a guarded copy stopped near %p: %s", near, strerror(-error));
+	if (trap_explain((uintptr_t)near, error))
+		return error;
+	return error_set(error,
+		"a guarded copy stopped near %p, where no guarded mapping is that could say why: %s", near,
+		strerror(-error));
 }

@@ -318,6 +318,18 @@ void trap_remove(struct trap_range *range)
 	table_remove(range);
 }
 
+bool trap_explain(uintptr_t va, int error)
+{
+	struct trap_range *range;
+	bool said = false;
+
+	for (unsigned int slot = 0; !said && (range = table_find(va, &slot, UINT_MAX)) != NULL; slot++) {
+		said = range->explain(range, va, error);
+		table_release(slot);
+	}
+	return said;
+}
+
 /* ---- QUIRE_TRY ---- */
 
 void trap_land_push(struct quire_landing *landing)

@@ -43,6 +43,8 @@ struct trap_range {
 	_Atomic uintptr_t end; /* changes under readers: trap_stretch */
 	/* Runs in the signal handler of the faulting thread. */
 	enum trap_verdict (*fix)(struct trap_range *range, struct trap_fault *fault);
+	/* What a guarded copy met there, in words (error_set). False: it is not this range's to say. */
+	bool (*explain)(struct trap_range *range, uintptr_t va, int error);
 	unsigned int slot; /* set by trap_add */
 };
 
@@ -55,6 +57,9 @@ void trap_remove(struct trap_range *range);
 
 /* Gives the range another end. At every moment either the old or the new one is guarded. */
 void trap_stretch(struct trap_range *range, uintptr_t end);
+
+/* A sentence from whose range the address is; false when it is nobody's. Not in the handler. */
+bool trap_explain(uintptr_t va, int error);
 
 /* Installs the handler when it is not in place. */
 int trap_install(void);

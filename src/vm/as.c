@@ -259,23 +259,36 @@ static void edit_begin(struct edit *edit, struct as *as, uintptr_t start, uintpt
 	memcpy(edit->new->segs, old->segs, edit->first * sizeof(struct seg *));
 }
 
+/* The same, and the neighbours that end at start and begin at end too: they may become one with what is put. */
+static void edit_begin_wide(struct edit *edit, struct as *as, uintptr_t start, uintptr_t end)
+	must_hold(lock_as)
+{
+	edit_begin(edit, as, start > 0 ? start - 1 : 0, end < UINTPTR_MAX ? end + 1 : end);
+}
+
+/* Makes a copy of a segment its part [start, end); false when that is empty or not inside. */
+static bool cut_out(struct seg *seg, uintptr_t start, uintptr_t end)
+{
+	if (start < seg->range.start || start >= end || end > seg->range.end)
+		return false;
+	seg->range.offset += start - seg->range.start;
+	seg->amap_first += (start - seg->range.start) >> PAGE_SHIFT;
+	seg->range.start = start;
+	seg->range.end = end;
+	return true;
+}
+
 /* Adds a copy of `like`, cut to [start, end); NULL when that is empty. */
 static struct seg *edit_put(struct edit *edit, const struct seg *like, uintptr_t start, uintptr_t end)
 	must_hold(lock_as)
 {
+	struct seg part = *like;
 	struct seg *seg;
 
-	start = max_u64(start, like->range.start);
-	end = min_u64(end, like->range.end);
-	if (start >= end)
+	if (!cut_out(&part, max_u64(start, like->range.start), min_u64(end, like->range.end)))
 		return NULL;
-
 	seg = take_seg(edit->as);
-	*seg = *like;
-	seg->range.offset += start - like->range.start;
-	seg->amap_first += (start - like->range.start) >> PAGE_SHIFT;
-	seg->range.start = start;
-	seg->range.end = end;
+	*seg = part;
 	if (seg->object != NULL)
 		object_ref(seg->object);
 	(void)amap_ref(seg->amap);
@@ -294,6 +307,40 @@ static void edit_put_above(struct edit *edit, uintptr_t end) must_hold(lock_as)
 {
 	if (edit->first < edit->last)
 		(void)edit_put(edit, edit->old->segs[edit->last - 1], end, UINTPTR_MAX);
+}
+
+static bool same_properties(const struct pmap_range *a, const struct pmap_range *b)
+{
+	return a->prot == b->prot && a->flags == b->flags && a->page_shift == b->page_shift &&
+		a->owner == b->owner && a->guard == b->guard;
+}
+
+/* Is b what would stand behind a if both were one? */
+static bool goes_on(const struct seg *a, const struct seg *b)
+{
+	size_t length = a->range.end - a->range.start;
+
+	return a->range.end == b->range.start && same_properties(&a->range, &b->range) &&
+		a->object == b->object && a->range.offset + length == b->range.offset && a->amap == b->amap &&
+		(a->amap == NULL || a->amap_first + (length >> PAGE_SHIFT) == b->amap_first);
+}
+
+/* Of what was put, neighbours that go on become one: what a change has split, its undoing makes whole again. */
+static void edit_join(struct edit *edit) must_hold(lock_as)
+{
+	struct seg **segs = edit->new->segs;
+	unsigned int kept = edit->first;
+
+	for (unsigned int i = edit->first + 1; i < edit->put_end; i++) {
+		if (goes_on(segs[kept], segs[i])) {
+			segs[kept]->range.end = segs[i]->range.end;
+			retire_seg(edit->as, segs[i]);
+		} else {
+			segs[++kept] = segs[i];
+		}
+	}
+	if (edit->first < edit->put_end)
+		edit->put_end = kept + 1;
 }
 
 static void set_list(struct as *as, struct seglist *list) must_hold(lock_as)
@@ -526,15 +573,15 @@ static void protect_again(struct edit *edit, uintptr_t start, uintptr_t end) mus
 
 	wait_for_readers(as);
 	for (unsigned int i = edit->first; i < edit->put_end; i++) {
-		const struct pmap_range *range = &edit->new->segs[i]->range;
+		struct seg part = *edit->new->segs[i];
 
-		if (range->start >= start && range->end <= end)
-			(void)as->pmap->ops->protect(as->pmap, range); /* it could a moment ago */
+		if (cut_out(&part, max_u64(start, part.range.start), min_u64(end, part.range.end)))
+			(void)as->pmap->ops->protect(as->pmap, &part.range); /* it could a moment ago */
 	}
 }
 
 /* The segments of [start, end) with other properties. As with mprotect, what was done before an error stays done: the
- * segment that failed and those behind it are put back as they were. */
+ * segment that failed and those behind it are put back as they were. What has become alike becomes one. */
 static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const struct change *change)
 	must_hold(lock_as)
 {
@@ -545,12 +592,14 @@ static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const st
 	if (r < 0)
 		return r;
 
-	edit_begin(&edit, as, start, end);
+	edit_begin_wide(&edit, as, start, end);
 	edit_put_below(&edit, start);
 	for (unsigned int i = edit.first; i < edit.last; i++) {
 		const struct seg *old = edit.old->segs[i];
 		struct seg *seg = edit_put(&edit, old, start, end);
 
+		if (seg == NULL)
+			continue; /* a neighbour */
 		if (r == 0)
 			r = change_segment(&edit, seg, change);
 		if (r < 0) {
@@ -559,6 +608,7 @@ static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const st
 		}
 	}
 	edit_put_above(&edit, end);
+	edit_join(&edit);
 	edit_publish(&edit);
 	if (as->pool != NULL && change->prot != NULL)
 		protect_again(&edit, start, end);
@@ -602,18 +652,6 @@ int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_
 	r = change_locked(as, start, end, &change);
 	unlock_space(as);
 	return r;
-}
-
-/* Makes a copy of a segment its part [start, end); false when that is not inside. */
-static bool cut_out(struct seg *seg, uintptr_t start, uintptr_t end)
-{
-	if (start < seg->range.start || end > seg->range.end)
-		return false;
-	seg->range.offset += start - seg->range.start;
-	seg->amap_first += (start - seg->range.start) >> PAGE_SHIFT;
-	seg->range.start = start;
-	seg->range.end = end;
-	return true;
 }
 
 static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target,

@@ -426,7 +426,7 @@ static void an_address_space_is_closed_when_it_is_empty(void **state)
 
 	(void)state;
 	EXPECT_IS(quire_open(NULL, NULL), -EINVAL);
-	EXPECT_IS(quire_open(&(struct quire_options){ .size = sizeof(struct quire_options) }, &quire), 0);
+	EXPECT_IS(quire_open(QUIRE_OPTIONS(open, .guard = QUIRE_GUARD_OFF), &quire), 0);
 	EXPECT_IS(quire_map_anon(quire, PAGE, &map), 0);
 	EXPECT_IS(quire_close(quire), -EBUSY);
 	EXPECT_IS(quire_unmap(map), 0);

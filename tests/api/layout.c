@@ -268,6 +268,27 @@ static void a_shared_file_grows_with_its_mapping_and_is_never_cut(void **state)
 	EXPECT_IS(close(fd), 0);
 }
 
+/* Found by the oracle's third machine: shrinking to what the file no longer had made it long again. */
+static void a_mapping_that_shrinks_leaves_a_file_that_was_cut_as_it_is(void **state)
+{
+	int fd = file_of(8 * PAGE);
+	struct quire_map *map;
+	struct stat stat;
+
+	(void)state;
+	EXPECT_IS(quire_map_fd(NULL, fd, NULL, &map), 0);
+	EXPECT_IS(ftruncate(fd, PAGE), 0);
+	EXPECT_IS(quire_map_resize(map, 8 * PAGE, 0), 0);
+	EXPECT_IS(quire_map_resize(map, 4 * PAGE, 0), 0);
+	EXPECT_IS(fstat(fd, &stat), 0);
+	EXPECT_IS(stat.st_size, PAGE);
+	EXPECT_IS(quire_map_resize(map, 6 * PAGE, QUIRE_MAY_MOVE), 0); /* who grows it wants the bytes */
+	EXPECT_IS(fstat(fd, &stat), 0);
+	EXPECT_IS(stat.st_size, 6 * PAGE);
+	gone(map);
+	EXPECT_IS(close(fd), 0);
+}
+
 static void shared_anonymous_memory_refuses_to_grow_into_dead_pages(void **state)
 {
 	struct quire_map *map = MAKE(.kind = QUIRE_ANON, .sharing = QUIRE_SHARED, .length = 2 * PAGE);
@@ -340,6 +361,7 @@ int main(void)
 		cmocka_unit_test(growth_within_reserve_keeps_every_pointer),
 		cmocka_unit_test(growth_without_reserve_stays_or_moves_as_allowed),
 		cmocka_unit_test(a_shared_file_grows_with_its_mapping_and_is_never_cut),
+		cmocka_unit_test(a_mapping_that_shrinks_leaves_a_file_that_was_cut_as_it_is),
 		cmocka_unit_test(shared_anonymous_memory_refuses_to_grow_into_dead_pages),
 		cmocka_unit_test(what_grows_is_as_what_was_there),
 		cmocka_unit_test(a_moved_mapping_takes_its_pages_along),

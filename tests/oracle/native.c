@@ -194,6 +194,9 @@ static bool can_be_said(const struct op *op)
 		return false;
 	if (!pages_of(op, &first, &end))
 		return false;
+	/* The kernel brings in what may be written only; we refuse to populate for reading what cannot be read. */
+	if ((op->flags & MAP_POPULATE) != 0 && op->prot == PROT_WRITE)
+		return false;
 	/* What cannot be mapped at all we say first; the kernel looks at the place and the rights before. */
 	if (op->fd == FD_PIPE && (op->prot != PROT_READ || occupied(first, end)))
 		return false;

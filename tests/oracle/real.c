@@ -13,13 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/files.h"
+
 /* Nothing here allocates memory: the hole in the address space belongs to the script. */
 
 int real_files[FD_COUNT];
 
 static uint64_t file_inode;
-static bool named;           /* FD_NAMED was made */
-static char named_path[512]; /* of FD_NAMED, while it has one */
+static bool named;          /* FD_NAMED was made */
+static char named_path[64]; /* of FD_NAMED, while it has one */
 static sigjmp_buf landing;
 static struct access_result *faulted;
 
@@ -59,21 +61,12 @@ static void open_files(void)
 	real_files[FD_NAMED] = -1;
 }
 
-/* Made when a script first asks for it. */
-static void open_named(void)
-{
-	named = true;
-	(void)snprintf(named_path, sizeof(named_path), "%s/quire-oracle-XXXXXX",
-		getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));
-	real_files[FD_NAMED] = mkostemp(named_path, O_CLOEXEC);
-	must(real_files[FD_NAMED] >= 0, "mkostemp");
-	must(ftruncate(real_files[FD_NAMED], FILE_PAGES * (off_t)P) == 0, "ftruncate");
-}
-
 int real_file(enum which_file which)
 {
-	if (which == FD_NAMED && !named)
-		open_named();
+	if (which == FD_NAMED && !named) { /* made when a script first asks for it */
+		named = true;
+		real_files[FD_NAMED] = named_file_of(FILE_PAGES * P, named_path);
+	}
 	/* A number that no descriptor has, but not -1, which some calls take for "none". */
 	return which != FD_NONE && real_files[which] < 0 ? 1000 : real_files[which];
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -404,6 +405,39 @@ static void a_guarded_copy_from_memory_that_is_not_ours_returns_efault_body(void
 }
 CHILD_CASE(a_guarded_copy_from_memory_that_is_not_ours_returns_efault)
 
+static void a_guarded_copy_says_which_file_and_which_offset_body(void *argument)
+{
+	char path[64];
+	int fd = named_file_of((size_t)8 * PAGE, path);
+	struct quire_map *map = NULL;
+	struct quire_map *bare = NULL;
+	char bytes[64];
+	char where[96];
+
+	(void)argument;
+	EXPECT_IS(quire_map(NULL,
+			  QUIRE_OPTIONS(map, .path = path, .offset = PAGE, .guard = QUIRE_GUARD_ZEROS,
+				  .protection = QUIRE_READ | QUIRE_WRITE),
+			  &map),
+		0);
+	EXPECT_IS(quire_map(NULL, QUIRE_OPTIONS(map, .path = path, .guard = QUIRE_GUARD_OFF), &bare), 0);
+	EXPECT_IS(unlink(path), 0);
+	EXPECT_IS(ftruncate(fd, 2 * PAGE), 0);
+	EXPECT_IS(quire_copy_out(bytes, at(map, 4), sizeof(bytes)), -ENODATA);
+	(void)snprintf(where, sizeof(where), "%s: guarded copy at offset %d: ", path, 5 * PAGE);
+	EXPECT(strstr(quire_error_text(), where) == quire_error_text());
+	EXPECT(strstr(quire_error_text(), "truncated"));
+	EXPECT_IS(quire_copy_in(at(map, 6), bytes, 1), -ENODATA);
+	(void)snprintf(where, sizeof(where), "%s: guarded copy at offset %d: ", path, 7 * PAGE);
+	EXPECT(strstr(quire_error_text(), where) == quire_error_text());
+	/* Unguarded: an error and no signal, but nobody asked why. */
+	EXPECT_IS(quire_copy_out(bytes, at(bare, 5), sizeof(bytes)), -EFAULT);
+	EXPECT(strstr(quire_error_text(), "no guarded mapping"));
+	EXPECT_IS(quire_unmap(map), 0);
+	EXPECT_IS(quire_unmap(bare), 0);
+}
+CHILD_CASE(a_guarded_copy_says_which_file_and_which_offset)
+
 /* ---- what stands in ---- */
 
 static void a_stand_in_keeps_the_protection_of_its_segment_body(void *argument)
@@ -623,6 +657,7 @@ int main(void)
 		cmocka_unit_test(a_callback_may_leave_to_a_try_block),
 		cmocka_unit_test(a_guarded_copy_returns_the_error_whatever_the_policy),
 		cmocka_unit_test(a_guarded_copy_from_memory_that_is_not_ours_returns_efault),
+		cmocka_unit_test(a_guarded_copy_says_which_file_and_which_offset),
 		cmocka_unit_test(a_stand_in_keeps_the_protection_of_its_segment),
 		cmocka_unit_test(what_is_shown_again_has_its_advice_and_lock),
 		cmocka_unit_test(cutting_ten_gibibytes_adds_two_kernel_mappings_at_most),
