@@ -160,10 +160,11 @@ static void change(size_t i, bool *in, uintptr_t start, size_t bytes)
 static void random_changes_agree_with_a_list(void **state)
 {
 	uint64_t random = seed_of("random_changes_agree_with_a_list") | 1;
+	long turns = count_of(2000, 20000, 1000000);
 	bool in[SOME] = { false };
 
 	(void)state;
-	for (int turn = 0; turn < 20000; turn++) {
+	for (long turn = 0; turn < turns; turn++) {
 		random = random * 6364136223846793005U + 1442695040888963407U;
 		/* Mostly small ones, and some that hold hundreds of others. */
 		change((size_t)(random >> 33) % SOME, in, (1 + (random >> 40) % 1024) << 12,
