@@ -63,7 +63,7 @@ struct block;
 struct blocks {
 	struct block *free;
 	struct block *slabs; /* all that was ever allocated */
-	uint32_t count;
+	_Atomic uint32_t count;
 };
 
 struct sparse {

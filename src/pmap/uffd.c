@@ -149,12 +149,14 @@ static bool uffd_explain(struct trap_range *trap, uintptr_t va, int error)
 /* The attached range that holds va, or NULL; to be given back with table_release. */
 static struct uffd_range *range_hold(uintptr_t va, unsigned int *slot)
 {
+	struct table_at at = table_top(va);
 	struct trap_range *trap;
 
-	for (*slot = 0; (trap = table_find(va, slot, UINT_MAX)) != NULL; (*slot)++) {
+	while ((trap = table_find(va, &at)) != NULL) {
+		*slot = at.slot;
 		if (trap->fix == uffd_fix)
 			return CONTAINER_OF(trap, struct uffd_range, trap);
-		table_release(*slot);
+		table_release(at.slot);
 	}
 	return NULL;
 }

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
@@ -119,32 +118,20 @@ static bool in_guarded_copy(uintptr_t pc)
 	return pc >= (uintptr_t)trap_copy_begin && pc < (uintptr_t)trap_copy_end;
 }
 
-/* Faults come in runs: the range that was hit last is asked first. */
-static _Thread_local __attribute__((tls_model("initial-exec"))) unsigned int last_slot;
-
-static enum trap_verdict ask_slots(struct trap_fault *fault, unsigned int first, unsigned int end)
-{
-	struct trap_range *range;
-
-	for (unsigned int slot = first; (range = table_find(fault->va, &slot, end)) != NULL; slot++) {
-		enum trap_verdict verdict = range->fix(range, fault);
-
-		table_release(slot);
-		if (verdict != TRAP_REFUSE) {
-			last_slot = slot;
-			return verdict;
-		}
-	}
-	return TRAP_REFUSE;
-}
-
 /* Each range that holds the address, once: one may have a hole there in which another stands. */
 static enum trap_verdict ask_ranges(struct trap_fault *fault)
 {
-	unsigned int first = last_slot;
-	enum trap_verdict verdict = ask_slots(fault, first, UINT_MAX);
+	struct table_at at = table_top(fault->va);
+	struct trap_range *range;
 
-	return verdict == TRAP_REFUSE ? ask_slots(fault, 0, first) : verdict;
+	while ((range = table_find(fault->va, &at)) != NULL) {
+		enum trap_verdict verdict = range->fix(range, fault);
+
+		table_release(at.slot);
+		if (verdict != TRAP_REFUSE)
+			return verdict;
+	}
+	return TRAP_REFUSE;
 }
 
 /* True when the fault was dealt with. */

@@ -201,7 +201,10 @@ static void written_at(void *user, uintptr_t va)
 	}
 	assert(low < evict->shown_count);
 	assert(evict->shown[low].va == va);
+	/* The bit shares a byte with others, and a flush that asks at the same time sets it too. */
+	spin_take(&evict->pool->lock);
 	evict->shown[low].page->dirty = true;
+	spin_give(&evict->pool->lock);
 }
 
 static void evict_ask(struct evict *evict)
@@ -218,9 +221,11 @@ static void evict_ask(struct evict *evict)
 		for (size_t s = 0; s < span_count; s++)
 			(void)as->pmap->ops->harvest(as->pmap, &evict->spans[s], written_at, &asking);
 	}
+	spin_take(&evict->pool->lock);
 	for (uint32_t i = 0; i < evict->count; i++)
 		if (evict->pages[i]->pins == 0)
 			evict->pages[i]->maps = MAPPED_NOWHERE;
+	spin_give(&evict->pool->lock);
 }
 
 /* ---- put ---- */
@@ -276,10 +281,12 @@ static struct io *wait_for_io(struct pool *pool)
 /* What the pages of an io have come to. */
 static void put_result(struct evict *evict, struct io *io, int error)
 {
+	spin_take(&evict->pool->lock);
 	for (uint32_t i = 0; i < io->count; i++) {
 		io->pages[i]->dirty = error < 0;
 		io->pages[i]->error = (uint8_t)-error;
 	}
+	spin_give(&evict->pool->lock);
 	pool_count_add(evict->pool, error < 0 ? COUNT_PUT_ERRORS : COUNT_PUT, io->count);
 	if (error < 0 && evict->error == 0)
 		evict->error = error;
@@ -291,12 +298,26 @@ static void stage_all(struct pool *pool, struct io *io)
 		io->error = pool_stage(pool, io->pages[i], &io->memory[i]);
 }
 
+/* Whose bytes the page holds that must be put, and are they of memory? NULL: nobody's. Somebody may unmap or cut the page
+ * meanwhile. */
+static struct object *owner_of_dirty(struct pool *pool, const struct page *page, bool *memory)
+{
+	struct object *object;
+
+	spin_take(&pool->lock);
+	object = page->dirty ? (struct object *)(uintptr_t)page->id.owner : NULL;
+	*memory = page->own || (object != NULL && object_is_memory(object));
+	spin_give(&pool->lock);
+	return object;
+}
+
 /* Pages i.. of the batch that are neighbours in one object, in one transfer. Returns the first that is not among them. */
 static uint32_t put_run(struct evict *evict, struct object *object, uint32_t i)
 {
 	uint64_t first = evict->pages[i]->id.index;
 	uint64_t size = 0;
 	struct io *io;
+	bool memory;
 	int r;
 
 	r = object_size(object, &size);
@@ -304,8 +325,9 @@ static uint32_t put_run(struct evict *evict, struct object *object, uint32_t i)
 	io->kind = IO_PUT;
 	io->object = object;
 	io->first = first;
-	while (i < evict->count && io->count < IO_PAGES_MAX && evict->pages[i]->dirty &&
-		evict->pages[i]->id.owner == object && evict->pages[i]->id.index == first + io->count)
+	while (i < evict->count && io->count < IO_PAGES_MAX &&
+		owner_of_dirty(evict->pool, evict->pages[i], &memory) == object && !memory &&
+		evict->pages[i]->id.index == first + io->count)
 		io->pages[io->count++] = evict->pages[i++];
 
 	/* Beyond the end there is nothing to put: the object was cut. */
@@ -363,11 +385,12 @@ static void evict_put(struct evict *evict)
 	sort_in_place(evict->pages, evict->count, sizeof(struct page *), page_before);
 	for (uint32_t i = 0; i < evict->count;) {
 		struct page *page = evict->pages[i];
-		struct object *object = (struct object *)(uintptr_t)page->id.owner;
+		bool memory;
+		struct object *object = owner_of_dirty(evict->pool, page, &memory);
 
-		if (object == NULL || !page->dirty) {
+		if (object == NULL) {
 			i++;
-		} else if (page->own || object_is_memory(object)) {
+		} else if (memory) {
 			if (!evict->keep)
 				put_in_swap(evict, page);
 			i++;

@@ -101,9 +101,9 @@ struct pool {
 	struct pmap *pmap;
 	struct page *pages;
 	uint32_t frame_count;
-	uint32_t budget; /* frames */
-	uint32_t in_use;
-	uint32_t free; /* list */
+	_Atomic uint32_t budget; /* frames */
+	_Atomic uint32_t in_use; /* like budget, changed under the lock and read by anyone */
+	uint32_t free;           /* list */
 	bool hostile;
 	struct policy policy;
 	struct blocks blocks;

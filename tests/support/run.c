@@ -50,8 +50,8 @@ static void note_descriptors(struct ledger *l)
 /* Libraries may be loaded late (iconv, the sanitizers), and the heap and the stack grow: none of them is a leak. */
 static int grows_by_itself(const char *name)
 {
-	return strstr(name, ".so") || strncmp(name, "[heap]", 6) == 0 || strncmp(name, "[stack]", 7) == 0 ||
-		strstr(name, "/locale/") || strstr(name, "gconv");
+	return strstr(name, ".so") || strstr(name, "/tsan.rodata") || strncmp(name, "[heap]", 6) == 0 ||
+		strncmp(name, "[stack]", 7) == 0 || strstr(name, "/locale/") || strstr(name, "gconv");
 }
 
 static void note_mappings(struct ledger *l)
