@@ -15,6 +15,7 @@
 #define QUIRE_INSPECT_H
 
 #include <quire/base.h>
+#include <quire/pool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -818,6 +819,69 @@ struct quire_memory {
  * Since: 0.1   Example: examples/cached-files.c   Source: proc(5)   See: quire_walk_open(3)
  */
 QUIRE_API int quire_memory_read(struct quire_memory *memory);
+
+/* ---- page caches of ours, in any process ------------------------------------------------------------------------- */
+
+struct quire_pools;
+
+/**
+ * quire_pools_open - the page caches that a process publishes
+ * @pid: of the process
+ * @pools: out: for quire_pools_next(), to be given back with quire_pools_close()
+ *
+ * A pool that was opened with .publish keeps its figures in shared memory. They are read there; the process is neither
+ * stopped nor asked, and cannot be disturbed.
+ *
+ * Threads: any. Blocks: no. Memory: 20 KiB. Signals: none.
+ * Returns: 0, or
+ *   -EINVAL  pid is not positive, or nowhere to put the handle
+ *   -ESRCH   there is no such process
+ *   -EACCES  this user may not look at the descriptors of that process
+ *   -ENOMEM  no memory
+ * Since: 0.1   Example: examples/published-pool.c   Source: docs/faults.md   See: quire-pool(1), quire_pool_open(3)
+ */
+QUIRE_API int quire_pools_open(int pid, struct quire_pools **pools);
+
+/**
+ * quire_pools_next - the next page cache of a process
+ * @pools: from quire_pools_open()
+ * @name: out: its .publish, valid until the next call
+ * @stats: out: .size is set by the caller; .why is valid until the next call
+ *
+ * Nothing that stands in the other process's memory is trusted: it is checked, then used.
+ *
+ * Threads: one at a time. Blocks: no. Memory: none. Signals: none.
+ * Returns: 1, 0 when there is none left, or
+ *   -EINVAL   .size is not set
+ *   -EBADMSG  what is published is no figures of a pool, or of another version of Quire; the next call goes on behind it
+ *   -EAGAIN   it changed each time while it was read; the next call goes on behind it
+ * Since: 0.1   Example: examples/published-pool.c   See: quire_pools_next_map(3)
+ */
+QUIRE_API int quire_pools_next(struct quire_pools *pools, const char **name, struct quire_pool_stats *stats);
+
+/**
+ * quire_pools_next_map - the next mapping of the page cache that quire_pools_next() has told of last
+ * @pools: from quire_pools_open()
+ * @name: out: path of what is mapped, "" when it has none; valid until the next call
+ * @stats: out: .size is set by the caller; .dirty_bytes is QUIRE_UNKNOWN: only its own process can ask for that
+ *
+ * Threads: one at a time. Blocks: no. Memory: none. Signals: none.
+ * Returns: 1, 0 when there is none left, or
+ *   -EINVAL   .size is not set
+ *   -EBADMSG  what is published is no figures of a mapping
+ * Since: 0.1   Example: examples/published-pool.c   See: quire_map_stats(3)
+ */
+QUIRE_API int quire_pools_next_map(
+	struct quire_pools *pools, const char **name, struct quire_map_stats *stats);
+
+/**
+ * quire_pools_close - stop looking at a process's page caches
+ * @pools: from quire_pools_open(), or NULL
+ *
+ * Threads: any, when nobody uses it. Blocks: no. Memory: freed. Signals: none.
+ * Since: 0.1   Example: examples/published-pool.c   See: quire_pools_open(3)
+ */
+QUIRE_API void quire_pools_close(struct quire_pools *pools);
 
 #ifdef __cplusplus
 }

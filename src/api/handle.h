@@ -36,6 +36,7 @@ struct quire_map {
 	struct quire *quire;
 	struct quire_pool *pool;  /* NULL: the kernel pages it */
 	bool own_pool;            /* closed with it: made for .cache_bytes */
+	uint16_t tally;           /* in the pool's ledger */
 	struct file_object *file; /* NULL: anonymous, or an object of another kind */
 	struct object *object;    /* of a paged mapping that is no file's; NULL: none */
 	const void *owner;        /* of its segments, where another floor has attached them; NULL: itself */
@@ -71,6 +72,8 @@ struct quire_pool {
 	uint32_t delivery; /* an enum quire_delivery, never AUTO */
 	uint32_t policy;
 	const char *why;
+	struct ledger *ledger;
+	int ledger_fd;    /* -1: not published */
 	atomic_uint maps; /* open handles */
 };
 
@@ -101,6 +104,9 @@ int map_open(struct quire *quire, int fd, const struct quire_map_options *option
 /* .pool, or one of its own for .cache_bytes; the mapping counts as open in it. */
 int paged_join(struct quire_map *map, const struct quire_map_options *options);
 void paged_leave(struct quire_map *map);
+
+/* Tells the pool's readers how long the mapping is; takes one that is not paged. */
+void paged_tell_length(const struct quire_map *map);
 
 /* Makes the mapping's object one that the pool can page. */
 int paged_object(struct quire_map *map, const struct quire_map_options *options);

@@ -228,6 +228,7 @@ static void request_for(const struct opening *op, struct map_request *request)
 			.offset = map->offset - map->skew,
 			.flags = pmap_flags(op),
 			.owner = map,
+			.tally = map->tally,
 			.guard = map->pool != NULL && op->options.guard != QUIRE_GUARD_OFF ? &op->map->guard : NULL,
 			.prot = op->options.kind == QUIRE_RESERVED ? 0 : (uint8_t)op->prot,
 			.page_shift = op->page_shift,
@@ -486,6 +487,7 @@ static int open_steps(struct opening *op)
 	map->page_bytes = op->page_shift == 0 ? PAGE_BYTES : (size_t)1 << op->page_shift;
 	map->pmap_flags = pmap_flags(op) | advice_flags(op->options.advice);
 	atomic_fetch_add(&op->quire->maps, 1);
+	paged_tell_length(map);
 	r = open_guard(op);
 	if (r == 0)
 		r = open_bring_in(op);

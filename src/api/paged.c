@@ -12,6 +12,7 @@
 #include "api/handle.h"
 #include "base/align.h"
 #include "base/error.h"
+#include "base/tally.h"
 #include "object/file.h"
 #include "object/memory.h"
 #include "vm/fault.h"
@@ -37,6 +38,7 @@ int paged_join(struct quire_map *map, const struct quire_map_options *options)
 		map->own_pool = true;
 	}
 	map->pool = pool;
+	map->tally = pool_take_tally(&pool->pool, options->path);
 	atomic_fetch_add(&pool->maps, 1);
 	return 0;
 }
@@ -45,10 +47,18 @@ void paged_leave(struct quire_map *map)
 {
 	if (map->pool == NULL)
 		return;
+	pool_give_tally(&map->pool->pool, map->tally);
 	atomic_fetch_sub(&map->pool->maps, 1);
 	if (map->own_pool)
 		(void)quire_pool_close(map->pool); /* we were the only one */
 	map->pool = NULL;
+}
+
+void paged_tell_length(const struct quire_map *map)
+{
+	if (map->pool != NULL && map->tally != 0)
+		atomic_store(
+			&ledger_tally(map->pool->ledger, map->tally)->mapped_bytes, map->end - map->start);
 }
 
 int paged_object(struct quire_map *map, const struct quire_map_options *o)

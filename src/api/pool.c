@@ -15,11 +15,16 @@
 #include "base/error.h"
 #include "object/file.h"
 #include "object/memory.h"
+#include "pmap/ledger.h"
 #include "pmap/uffd.h"
+#include "sys/clock.h"
 #include "sys/file.h"
 #include "vm/pageout.h"
 
 enum { KIB = 1024, CACHE_BYTES_MIN = 64 * KIB, HANDLERS_DEFAULT = 4, SWAP_TIMES_DEFAULT = 16 };
+
+/* Mappings with figures of their own; 24 MiB of addresses, and memory only for those there are. */
+enum { TALLIES = 16384 };
 
 /* ---- check ---- */
 
@@ -112,6 +117,29 @@ static int open_engine(struct quire_pool *pool, const struct quire_pool_options 
 	return open_threads(pool, &options);
 }
 
+/* ---- statistics ---- */
+
+static int make_ledger(struct quire_pool *pool, const struct quire_pool_options *o)
+{
+	struct ledger *ledger;
+	int r = ledger_open(TALLIES, o->publish != NULL, &ledger, &pool->ledger_fd);
+
+	if (r < 0)
+		return error_set(r, "no memory for the statistics of a pool: %s", strerror(-r));
+	pool->ledger = ledger;
+	tally_name(ledger->name, sizeof(ledger->name), o->publish);
+	tally_name(ledger->why, sizeof(ledger->why), pool->why);
+	ledger->delivery = pool->delivery;
+	ledger->policy = o->policy;
+	ledger->pid = (uint32_t)sys_process_id();
+	return 0;
+}
+
+static void drop_ledger(struct quire_pool *pool)
+{
+	ledger_close(pool->ledger, TALLIES, pool->ledger_fd);
+}
+
 /* ---- the whole ---- */
 
 static struct object *shared_memory(void *user, uint64_t bytes)
@@ -132,6 +160,9 @@ static int make_frames(struct quire_pool *pool, const struct quire_pool_options 
 		.swap_pages = swap == NULL ? 0 : o->swap_bytes >> PAGE_SHIFT,
 		.policy = (enum policy_kind)o->policy,
 		.hostile = o->hostile != 0,
+		.ledger = pool->ledger,
+		.tallies = TALLIES,
+		.clock = sys_now_ns,
 	};
 	int r = pool_init(&pool->pool, &config);
 
@@ -182,14 +213,16 @@ static int pool_make(struct quire_pool *pool, const struct quire_pool_options *o
 	r = open_engine(pool, o);
 	if (r < 0)
 		goto drop_swap;
-	r = make_frames(pool, o, swap);
-	if (r < 0) {
-		uffd_close(pool->uffd);
-		goto drop_swap;
+	r = make_ledger(pool, o);
+	if (r == 0)
+		r = make_frames(pool, o, swap);
+	if (r == 0) {
+		r = make_running(pool, o);
+		if (r < 0)
+			pool_done(&pool->pool);
 	}
-	r = make_running(pool, o);
 	if (r < 0) {
-		pool_done(&pool->pool);
+		drop_ledger(pool);
 		uffd_close(pool->uffd);
 	}
 drop_swap:
@@ -239,6 +272,7 @@ int quire_pool_close(struct quire_pool *pool)
 	object_leave_all(&pool->pool); /* programs may hold objects longer than their pool */
 	pool_done(&pool->pool);
 	uffd_close(pool->uffd);
+	drop_ledger(pool);
 	free(pool);
 	return 0;
 }
@@ -261,39 +295,5 @@ int quire_pool_resize(struct quire_pool *pool, uint64_t cache_bytes)
 		return error_set(-EBUSY,
 			"%u pages more than that are pinned, locked, or could not be written back",
 			pool_over(&pool->pool));
-	return 0;
-}
-
-int quire_pool_stats(struct quire_pool *pool, struct quire_pool_stats *out)
-{
-	struct quire_pool_stats stats;
-	size_t room;
-
-	error_clear();
-	if (pool == NULL || out == NULL || out->size < sizeof(out->size))
-		return error_set(-EINVAL, "quire_pool_stats: no pool, or stats.size is not set");
-	room = min_u64(out->size, sizeof(stats));
-	stats = (struct quire_pool_stats){
-		.size = room,
-		.delivery = pool->delivery,
-		.policy = pool->policy,
-		.why = pool->why,
-		.cache_bytes = (uint64_t)pool->pool.budget << PAGE_SHIFT,
-		.used_bytes = (uint64_t)pool->pool.in_use << PAGE_SHIFT,
-		.faults = atomic_load(&pool->pool.counts[COUNT_FAULTS]),
-		.minor = atomic_load(&pool->pool.counts[COUNT_MINOR]),
-		.fills = atomic_load(&pool->pool.counts[COUNT_FILLS]),
-		.zeros = atomic_load(&pool->pool.counts[COUNT_ZEROS]),
-		.copies = atomic_load(&pool->pool.counts[COUNT_COPIES]),
-		.ahead = atomic_load(&pool->pool.counts[COUNT_AHEAD]),
-		.ahead_used = atomic_load(&pool->pool.counts[COUNT_AHEAD_USED]),
-		.ahead_wasted = atomic_load(&pool->pool.counts[COUNT_AHEAD_WASTED]),
-		.evicted = atomic_load(&pool->pool.counts[COUNT_EVICTED]),
-		.put = atomic_load(&pool->pool.counts[COUNT_PUT]),
-		.put_errors = atomic_load(&pool->pool.counts[COUNT_PUT_ERRORS]),
-		.fill_errors = atomic_load(&pool->pool.counts[COUNT_FILL_ERRORS]),
-		.waits = atomic_load(&pool->pool.counts[COUNT_INLINE_EVICTIONS]),
-	};
-	memcpy(out, &stats, room);
 	return 0;
 }

@@ -159,6 +159,7 @@ static void request_more(
 		request->range.page_shift = last.range.page_shift;
 	}
 	request->range.owner = map;
+	request->range.tally = map->tally;
 	request->range.start = start;
 	request->range.end = end;
 	request->range.offset = map->offset - map->skew + (start - map->start);
@@ -313,6 +314,7 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 	map->end = map->start + span;
 	map->outer_end = max_u64(map->outer_end, map->end);
 	map->length = length;
+	paged_tell_length(map);
 	return guard_resized(map);
 }
 

@@ -89,6 +89,7 @@ struct pmap_range {
 	uint32_t flags;
 	uint8_t prot;
 	uint8_t page_shift; /* of huge pages from the pool; 0: base pages */
+	uint16_t tally;     /* whom faults there are counted for: vm's */
 };
 
 enum pmap_how {

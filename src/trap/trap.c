@@ -307,12 +307,13 @@ void trap_remove(struct trap_range *range)
 
 bool trap_explain(uintptr_t va, int error)
 {
+	struct table_at at = table_top(va);
 	struct trap_range *range;
 	bool said = false;
 
-	for (unsigned int slot = 0; !said && (range = table_find(va, &slot, UINT_MAX)) != NULL; slot++) {
+	while (!said && (range = table_find(va, &at)) != NULL) {
 		said = range->explain(range, va, error);
-		table_release(slot);
+		table_release(at.slot);
 	}
 	return said;
 }

@@ -65,7 +65,7 @@ struct as {
 	unsigned int spare_seg_count;
 
 	struct pool *pool; /* NULL: the kernel pages everything in, and nothing below is used */
-	uint16_t space;    /* in the pool */
+	uint8_t space;     /* in the pool */
 	uintptr_t low;     /* addresses vm may choose from, when the engine does not choose */
 	uintptr_t high;
 	atomic_uint locked; /* 1: some segment is locked in memory, or was once; 0 saves the question */

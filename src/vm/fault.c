@@ -49,7 +49,7 @@ struct fault {
 /* What a page that could not be filled leaves behind is met by the next fault on it, once. */
 static void fill_failed(struct pool *pool, struct page *page, int error, bool wanted)
 {
-	pool_count_add(pool, COUNT_FILL_ERRORS, 1);
+	pool_count(pool, page->tally, TALLY_FILL_ERRORS, 1);
 	if (page->id.owner == NULL)
 		return;
 	if (wanted) {
@@ -75,6 +75,7 @@ static void fill_done(struct io *io)
 	}
 
 	spin_take(&pool->lock);
+	pool_took(pool, io->pages[0]->tally, TALLY_TIME_FILL, io->began);
 	for (uint32_t i = 0; i < io->count; i++) {
 		struct page *page = io->pages[i];
 
@@ -133,8 +134,17 @@ static void add_to_io(struct io *io, struct page *page)
 	io->pages[io->count++] = page;
 }
 
+/* want: on whose behalf pages are fetched */
+struct want {
+	uint16_t tally;
+	bool ahead; /* nobody has asked for the first one either */
+	bool alone; /* it is no miss of a pattern that could be seen */
+	enum ahead_advice advice;
+};
+
 /* One more page of an object joins a get. With the lock. 0, STEP_RESTART when it is there already, or what is missing. */
-static int join_get(struct pool *pool, struct io *io, struct object *object, uint64_t index)
+static int join_get(
+	struct pool *pool, struct io *io, struct object *object, uint64_t index, const struct want *want)
 {
 	struct page *page;
 	struct leaf *leaf;
@@ -144,17 +154,18 @@ static int join_get(struct pool *pool, struct io *io, struct object *object, uin
 	leaf = sparse_own(&object->pages, index, &pool->blocks);
 	if (leaf == NULL)
 		return STEP_REFILL;
-	page = pool_take(pool);
+	page = pool_take(pool, want->tally);
 	if (page == NULL)
 		return STEP_RECLAIM;
-	page->ahead = io->count > 0;
+	page->ahead = want->ahead || io->count > 0;
 	give_identity(page, object, leaf, index);
 	add_to_io(io, page);
 	return 0;
 }
 
 /* Up to `count` pages from `first` on become FILLING. 0, or a step. */
-static int begin_get(struct object *object, uint64_t first, uint32_t count, uint64_t size, struct io **out)
+static int begin_get(struct object *object, uint64_t first, uint32_t count, uint64_t size,
+	const struct want *want, struct io **out)
 {
 	struct pool *pool = object->pool;
 	struct io *io;
@@ -167,7 +178,7 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 		/* Nothing is read ahead under pressure, nor into the frame that a copy of the first page may need. */
 		if (i > 0 && (pool_should_begin(pool) || pool->in_use + 1 >= pool->budget))
 			break;
-		r = join_get(pool, io, object, first + i);
+		r = join_get(pool, io, object, first + i, want);
 		if (r != 0)
 			break;
 	}
@@ -184,21 +195,21 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 	io->first = first;
 	io->length = min_u64((uint64_t)io->count << PAGE_SHIFT, size - (first << PAGE_SHIFT));
 	io->done = fill_done;
-	pool_count_add(pool, COUNT_FILLS, io->count);
-	pool_count_add(pool, COUNT_AHEAD, io->count - 1);
+	pool_count(pool, want->tally, TALLY_FILLS, io->count);
+	pool_count(pool, want->tally, TALLY_AHEAD, io->count - !want->ahead);
 	*out = io;
 	return STEP_TRANSFER;
 }
 
 /* A private page that is nowhere yet begins as zeros. */
-static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot)
+static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot, uint16_t tally)
 {
 	struct leaf *leaf = NULL;
 	struct page *page;
 	void *memory;
 
 	spin_take(&pool->lock);
-	page = pool_take(pool);
+	page = pool_take(pool, tally);
 	spin_give(&pool->lock);
 	if (page == NULL)
 		return STEP_RECLAIM;
@@ -216,7 +227,7 @@ static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot)
 		page->own = true;
 		page->state = PAGE_DIRTY;
 		policy_insert(&pool->policy, page);
-		pool_count_add(pool, COUNT_ZEROS, 1);
+		pool_count(pool, tally, TALLY_ZEROS, 1);
 	}
 	pool_unbusy(pool, page);
 	spin_give(&pool->lock);
@@ -227,7 +238,7 @@ static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot)
 
 /* The page of which `words` says at `index` that it is in swap comes back. */
 static int begin_swap_in(struct pool *pool, const struct sparse *words, const struct object *object,
-	uint64_t index, struct io **out)
+	uint64_t index, uint16_t tally, struct io **out)
 {
 	struct leaf *leaf;
 	uint32_t word;
@@ -238,7 +249,7 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 	word = sparse_get(words, index, &leaf);
 	io = pool_take_io(pool);
 	if (io != NULL && (word & WORD_SWAP) != 0)
-		page = pool_take(pool);
+		page = pool_take(pool, tally);
 	if (page == NULL) {
 		if (io != NULL)
 			pool_give_io(pool, io);
@@ -259,14 +270,14 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 	io->first = page->epoch;
 	io->length = PAGE_BYTES;
 	io->done = fill_done;
-	pool_count_add(pool, COUNT_FILLS, 1);
+	pool_count(pool, tally, TALLY_FILLS, 1);
 	*out = io;
 	return STEP_TRANSFER;
 }
 
 /* Page `index` of an object is not in memory. With nobody's lock. */
-static int fetch_object(struct object *object, uint64_t index, uint32_t place, enum ahead_advice advice,
-	bool alone, struct io **io)
+static int fetch_object(
+	struct object *object, uint64_t index, uint32_t place, const struct want *want, struct io **io)
 {
 	struct ahead_plan plan = { .count = 1 };
 	uint64_t size;
@@ -278,15 +289,15 @@ static int fetch_object(struct object *object, uint64_t index, uint32_t place, e
 	if (index >= (size + PAGE_BYTES - 1) >> PAGE_SHIFT)
 		return -ENXIO;
 	if ((place & WORD_SWAP) != 0)
-		return begin_swap_in(object->pool, &object->pages, object, index, io);
+		return begin_swap_in(object->pool, &object->pages, object, index, want->tally, io);
 	if (object_is_memory(object))
-		return begin_get(object, index, 1, size, io); /* of nowhere: zeros */
-	if (!alone) {
+		return begin_get(object, index, 1, size, want, io); /* of nowhere: zeros */
+	if (!want->alone) {
 		spin_take(&object->pool->lock);
-		plan = readahead_plan(&object->ahead, index, advice);
+		plan = readahead_plan(&object->ahead, index, want->advice);
 		spin_give(&object->pool->lock);
 	}
-	return begin_get(object, index, plan.count, size, io);
+	return begin_get(object, index, plan.count, size, want, io);
 }
 
 /* ---- waiting, outside of everything ---- */
@@ -297,6 +308,7 @@ static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 	struct object *object = io->object;
 	bool finished;
 
+	io->began = pool_now(pool);
 	for (uint32_t i = 0; i < io->count && io->error == 0; i++)
 		io->error = pool_stage(pool, io->pages[i], &io->memory[i]);
 	io->later = ask != NULL;
@@ -343,9 +355,9 @@ static void wait_for_fill(struct pool *pool, struct page *page)
 	spin_give(&pool->lock);
 }
 
-static int reclaim_frame(struct pool *pool, unsigned int *tries)
+static int reclaim_frame(struct pool *pool, uint16_t tally, unsigned int *tries)
 {
-	pool_count_add(pool, COUNT_INLINE_EVICTIONS, 1);
+	pool_count(pool, tally, TALLY_WAITS, 1);
 	if (pageout_evict(pool, RECLAIM_BATCH) > 0)
 		return STEP_RESTART;
 	if (!atomic_load(&pool->evicting) && ++*tries >= RECLAIM_TRIES)
@@ -372,12 +384,12 @@ static int between(struct fault *f, int step)
 	const struct ask nobody = { .as = NULL };
 	bool ahead = (f->flags & FAULT_AHEAD) != 0;
 
-	pool_count_add(pool, COUNT_RESTARTS, 1);
+	pool_count(pool, f->seg.range.tally, TALLY_RESTARTS, 1);
 	switch (step) {
 	case STEP_TRANSFER:
 		f->fetched = true;
 		return transfer(pool, f->io, (f->flags & FAULT_NOWAIT) == 0 ? NULL : ahead ? &nobody : &ask);
-	case STEP_RECLAIM: return reclaim_frame(pool, &f->tries);
+	case STEP_RECLAIM: return reclaim_frame(pool, f->seg.range.tally, &f->tries);
 	case STEP_REFILL: return refill(pool, f->flags);
 	case STEP_WAIT: wait_for_fill(pool, f->page); return STEP_RESTART;
 	case STEP_YIELD:
@@ -484,13 +496,17 @@ static int fetch(struct fault *f)
 {
 	struct pool *pool = f->as->pool;
 	const struct seg *seg = &f->seg;
+	bool ahead = (f->flags & FAULT_AHEAD) != 0;
+	const struct want want = {
+		.tally = seg->range.tally, .ahead = ahead, .alone = ahead, .advice = advice_of(seg)
+	};
 
 	if (f->from_amap)
-		return begin_swap_in(pool, &seg->amap->words, NULL, seg_slot(seg, f->va), &f->io);
+		return begin_swap_in(
+			pool, &seg->amap->words, NULL, seg_slot(seg, f->va), seg->range.tally, &f->io);
 	if (seg->object == NULL)
-		return make_zeros(pool, seg->amap, seg_slot(seg, f->va));
-	return fetch_object(seg->object, seg_index(seg, f->va), f->place, advice_of(seg),
-		(f->flags & FAULT_AHEAD) != 0, &f->io);
+		return make_zeros(pool, seg->amap, seg_slot(seg, f->va), seg->range.tally);
+	return fetch_object(seg->object, seg_index(seg, f->va), f->place, &want, &f->io);
 }
 
 /* Puts the copy into the amap, unless somebody else has put one there meanwhile. With the lock. */
@@ -524,7 +540,7 @@ static int copy_page(struct fault *f)
 	int r;
 
 	spin_take(&pool->lock);
-	copy = pool_take(pool);
+	copy = pool_take(pool, f->seg.range.tally);
 	spin_give(&pool->lock);
 	if (copy == NULL)
 		return STEP_RECLAIM;
@@ -543,7 +559,7 @@ static int copy_page(struct fault *f)
 		pool_unbusy(pool, f->page);
 		f->page = copy;
 		f->own = true;
-		pool_count_add(pool, COUNT_COPIES, 1);
+		pool_count(pool, f->seg.range.tally, TALLY_COPIES, 1);
 	} else {
 		pool_unbusy(pool, copy);
 	}
@@ -581,8 +597,16 @@ static unsigned int entry_prot(const struct fault *f)
 	return f->access == PMAP_WRITE ? prot | PMAP_WRITTEN : prot;
 }
 
+static enum tally_figure door_of(const struct fault *f)
+{
+	if ((f->flags & FAULT_PIN) != 0)
+		return TALLY_BY_PIN;
+	return (f->flags & (FAULT_ALLOCATE | FAULT_NOWAIT)) != 0 ? TALLY_BY_THREAD : TALLY_BY_SIGNAL;
+}
+
 static void note_use(struct fault *f)
 {
+	uint16_t tally = f->seg.range.tally;
 	struct pool *pool = f->as->pool;
 	struct page *page = f->page;
 
@@ -590,13 +614,14 @@ static void note_use(struct fault *f)
 		page->state == PAGE_CLEAN)
 		page->state = PAGE_DIRTY;
 	if (page->ahead) {
-		pool_count_add(pool, COUNT_AHEAD_USED, 1);
+		pool_count(pool, page->tally, TALLY_AHEAD_USED, 1);
 	} else if (!f->fetched) {
 		policy_seen(&pool->policy, page);
-		pool_count_add(pool, COUNT_MINOR, 1);
+		pool_count(pool, tally, TALLY_MINOR, 1);
 	}
 	page->ahead = false;
-	pool_count_add(pool, COUNT_FAULTS, 1);
+	pool_count(pool, tally, TALLY_FAULTS, 1);
+	pool_count(pool, tally, door_of(f), 1);
 }
 
 static int enter(struct fault *f)
@@ -645,6 +670,7 @@ static int fault_once(struct fault *f)
 int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int flags)
 {
 	struct fault f = { .as = as, .va = align_down(va, PAGE_BYTES), .access = access, .flags = flags };
+	uint64_t began = pool_now(as->pool);
 	int r;
 
 	if (as->pool->hostile)
@@ -654,6 +680,8 @@ int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int 
 		if (r > FAULT_UNDERWAY)
 			r = between(&f, r);
 	} while (r == STEP_RESTART);
+	if (r == 0 && (flags & (FAULT_AHEAD | FAULT_NOWAIT)) == 0)
+		pool_took(as->pool, f.seg.range.tally, TALLY_TIME_FAULT, began);
 	return r;
 }
 
@@ -676,6 +704,7 @@ void fault_unpin(struct as *as, uintptr_t va)
 /* One look for a page of an object. 0: found and busy. */
 static int object_once(struct object *object, uint64_t index, struct fault *f)
 {
+	static const struct want nobodys = { .alone = true };
 	struct pool *pool = object->pool;
 	struct leaf *leaf;
 	uint32_t word;
@@ -686,7 +715,7 @@ static int object_once(struct object *object, uint64_t index, struct fault *f)
 	if (word_is_frame(word))
 		r = claim_page(f, word, leaf);
 	spin_give(&pool->lock);
-	return r == STEP_FETCH ? fetch_object(object, index, word, AHEAD_RANDOM, true, &f->io) : r;
+	return r == STEP_FETCH ? fetch_object(object, index, word, &nobodys, &f->io) : r;
 }
 
 int fault_object_page(struct object *object, uint64_t index, struct page **page)

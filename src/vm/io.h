@@ -56,6 +56,7 @@ struct io {
 	/* vm's own. */
 	struct pool *pool;
 	struct io *next;
+	uint64_t began; /* pool_now() */
 	struct page *pages[IO_PAGES_MAX];
 	struct ask asks[IO_ASKS_MAX];
 	unsigned int ask_count;

@@ -46,8 +46,9 @@ struct page {
 	uint32_t next; /* policy queue, or free list */
 	uint32_t prev;
 	uint32_t epoch;   /* of its owner, when it was last put */
-	uint16_t space;   /* of va: an index of pool->spaces */
 	uint16_t pins;    /* asked for: neither unmapped nor evicted */
+	uint16_t tally;   /* whom it is charged to: an index of the pool's ledger */
+	uint8_t space;    /* of va: an index of pool->spaces */
 	uint8_t maps;     /* enum page_maps */
 	uint8_t state;    /* enum page_state */
 	uint8_t busy;     /* faults that are between locate and enter */

@@ -180,7 +180,7 @@ static void evict_unmap(struct evict *evict)
 
 struct asking {
 	struct evict *evict;
-	uint16_t space;
+	uint8_t space;
 };
 
 static void written_at(void *user, uintptr_t va)
@@ -250,6 +250,7 @@ static void put_done(struct io *io)
 /* Starts it and waits. */
 static int run_io(struct pool *pool, struct io *io)
 {
+	uint64_t began = pool_now(pool);
 	bool finished = false;
 
 	io->done = put_done;
@@ -261,6 +262,8 @@ static int run_io(struct pool *pool, struct io *io)
 		if (!finished && (io->object->ops->reap == NULL || io->object->ops->reap(io->object, 1) <= 0))
 			lock_yield();
 	}
+	if (io->kind == IO_PUT)
+		pool_took(pool, io->pages[0]->tally, TALLY_TIME_PUT, began);
 	return io->error;
 }
 
@@ -283,11 +286,11 @@ static void put_result(struct evict *evict, struct io *io, int error)
 {
 	spin_take(&evict->pool->lock);
 	for (uint32_t i = 0; i < io->count; i++) {
+		pool_count(evict->pool, io->pages[i]->tally, error < 0 ? TALLY_PUT_ERRORS : TALLY_PUT, 1);
 		io->pages[i]->dirty = error < 0;
 		io->pages[i]->error = (uint8_t)-error;
 	}
 	spin_give(&evict->pool->lock);
-	pool_count_add(evict->pool, error < 0 ? COUNT_PUT_ERRORS : COUNT_PUT, io->count);
 	if (error < 0 && evict->error == 0)
 		evict->error = error;
 }
@@ -437,7 +440,7 @@ static void free_page(struct evict *evict, struct page *page)
 	bool swapped = page->own || object_is_memory(page->id.owner);
 
 	if (page->ahead) {
-		pool_count_add(pool, COUNT_AHEAD_WASTED, 1);
+		pool_count(pool, page->tally, TALLY_AHEAD_WASTED, 1);
 		readahead_wasted(&((struct object *)(uintptr_t)page->id.owner)->ahead);
 	}
 	/* A page of memory that was never stored into is dirty too: it was made so. */
@@ -445,8 +448,8 @@ static void free_page(struct evict *evict, struct page *page)
 	policy_gone(&pool->policy, page);
 	page->state = PAGE_CLEAN;
 	page->dirty = false;
+	pool_count(pool, page->tally, TALLY_EVICTED, 1);
 	pool_forget(pool, page);
-	pool_count_add(pool, COUNT_EVICTED, 1);
 	evict->freed++;
 }
 
@@ -474,6 +477,8 @@ static void evict_free(struct evict *evict)
 
 static uint32_t evict_batch(struct evict *evict)
 {
+	uint64_t began = pool_now(evict->pool);
+
 	shown_enter(evict->pool, &evict->sections);
 	evict_choose(evict);
 	evict_unmap(evict);
@@ -481,6 +486,8 @@ static uint32_t evict_batch(struct evict *evict)
 	shown_leave(&evict->sections);
 	evict_put(evict);
 	evict_free(evict);
+	if (evict->freed > 0)
+		pool_took(evict->pool, 0, TALLY_TIME_EVICT, began);
 	return evict->freed;
 }
 

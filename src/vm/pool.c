@@ -13,6 +13,9 @@
  * the distance of the marks, at least a frame: 8 MiB of 512 are freed in one go. */
 enum { BLOCKS_READY = 256, WORD_BITS = 64, MARK_PART = 64 };
 
+/* Of a pool that is handed no ledger. */
+enum { TALLIES_DEFAULT = 8 };
+
 /* ---- begin and end ---- */
 
 static int check_config(const struct pool_config *config)
@@ -26,6 +29,37 @@ static int check_config(const struct pool_config *config)
 	if (config->swap_pages >= WORD_SWAP || (config->swap == NULL) != (config->swap_pages == 0))
 		return -EINVAL;
 	return 0;
+}
+
+static int open_ledger(struct pool *pool, const struct pool_config *config)
+{
+	uint32_t room = config->ledger != NULL ? config->tallies : TALLIES_DEFAULT;
+
+	pool->clock = config->clock;
+	pool->own_ledger = config->ledger == NULL;
+	pool->ledger = pool->own_ledger ? calloc(1, ledger_bytes(room)) : config->ledger;
+	if (pool->ledger == NULL)
+		return -ENOMEM;
+	ledger_init(pool->ledger, room);
+	atomic_store(&pool->ledger->cache_bytes, config->bytes);
+	return 0;
+}
+
+uint16_t pool_take_tally(struct pool *pool, const char *name)
+{
+	uint16_t tally;
+
+	spin_take(&pool->lock);
+	tally = ledger_take(pool->ledger, name);
+	spin_give(&pool->lock);
+	return tally;
+}
+
+void pool_give_tally(struct pool *pool, uint16_t tally)
+{
+	spin_take(&pool->lock);
+	ledger_give(pool->ledger, tally);
+	spin_give(&pool->lock);
 }
 
 static void make_free_lists(struct pool *pool)
@@ -55,10 +89,12 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	pool->budget = (uint32_t)(config->bytes >> PAGE_SHIFT);
 	pool->frame_count = (uint32_t)(max_u64(config->bytes, config->bytes_max) >> PAGE_SHIFT);
 	atomic_store(&pool->evicting, false);
+	r = open_ledger(pool, config);
 	pool->pages = calloc(pool->frame_count, sizeof(struct page));
 	pool->io_memory = calloc(POOL_IOS, sizeof(struct io));
 	pool->swap_used = calloc(swap_words, sizeof(uint64_t));
-	r = policy_init(&pool->policy, config->policy, pool->pages, pool->frame_count);
+	if (r == 0)
+		r = policy_init(&pool->policy, config->policy, pool->pages, pool->frame_count);
 	if (r == 0)
 		r = pool_refill(pool);
 	if (r < 0 || pool->pages == NULL || pool->io_memory == NULL || pool->swap_used == NULL) {
@@ -79,6 +115,8 @@ void pool_done(struct pool *pool)
 	blocks_done(&pool->blocks);
 	policy_done(&pool->policy);
 	object_unref(pool->swap);
+	if (pool->own_ledger)
+		free(pool->ledger);
 	free(pool->swap_used);
 	free(pool->io_memory);
 	free(pool->pages);
@@ -91,6 +129,7 @@ int pool_resize(struct pool *pool, uint64_t bytes)
 		return -EINVAL;
 	spin_take(&pool->lock);
 	pool->budget = (uint32_t)(bytes >> PAGE_SHIFT);
+	atomic_store(&pool->ledger->cache_bytes, bytes);
 	spin_give(&pool->lock);
 	return 0;
 }
@@ -129,9 +168,9 @@ int pool_refill(struct pool *pool)
 	return r;
 }
 
-int pool_join(struct pool *pool, struct as *as, uint16_t *space)
+int pool_join(struct pool *pool, struct as *as, uint8_t *space)
 {
-	for (uint16_t i = 0; i < POOL_SPACES_MAX; i++) {
+	for (uint8_t i = 0; i < POOL_SPACES_MAX; i++) {
 		struct as *none = NULL;
 
 		if (!atomic_compare_exchange_strong(&pool->spaces[i], &none, as))
@@ -142,7 +181,7 @@ int pool_join(struct pool *pool, struct as *as, uint16_t *space)
 	return -ENOSPC;
 }
 
-void pool_leave(struct pool *pool, uint16_t space)
+void pool_leave(struct pool *pool, uint8_t space)
 {
 	spin_take(&pool->lock); /* whoever enters all spaces does so under the lock */
 	atomic_store(&pool->spaces[space], NULL);
@@ -151,7 +190,7 @@ void pool_leave(struct pool *pool, uint16_t space)
 
 /* ---- frames ---- */
 
-struct page *pool_take(struct pool *pool)
+struct page *pool_take(struct pool *pool, uint16_t tally)
 {
 	struct page *page;
 
@@ -160,7 +199,10 @@ struct page *pool_take(struct pool *pool)
 	page = &pool->pages[pool->free];
 	pool->free = page->next;
 	pool->in_use++;
-	*page = (struct page){ .id.frame = page->id.frame, .next = NO_FRAME, .prev = NO_FRAME, .busy = 1 };
+	*page = (struct page){
+		.id.frame = page->id.frame, .next = NO_FRAME, .prev = NO_FRAME, .tally = tally, .busy = 1
+	};
+	pool_count(pool, tally, TALLY_RESIDENT, 1);
 	return page;
 }
 
@@ -176,6 +218,7 @@ static void free_when_unused(struct pool *pool, struct page *page)
 	pool->free = page->id.frame;
 	assert(pool->in_use > 0);
 	pool->in_use--;
+	ledger_uncharge(pool->ledger, page->tally);
 }
 
 void pool_forget(struct pool *pool, struct page *page)

@@ -24,6 +24,7 @@
 
 #include "base/lock.h"
 #include "base/sparse.h"
+#include "base/tally.h"
 #include "vm/io.h"
 #include "vm/page.h"
 #include "vm/policy.h"
@@ -35,24 +36,6 @@ struct pmap;
 /* Transfers in flight: prefetch wants 128. Address spaces that share a pool: handles are many, spaces are few. */
 enum { POOL_IOS = 144, POOL_SPACES_MAX = 64, EVICT_MAX = 512 };
 
-enum pool_count {
-	COUNT_FAULTS,       /* handled, of any kind */
-	COUNT_MINOR,        /* found in memory */
-	COUNT_FILLS,        /* pages fetched */
-	COUNT_ZEROS,        /* pages made of nothing */
-	COUNT_COPIES,       /* copy-on-write */
-	COUNT_AHEAD,        /* pages read ahead or prefetched */
-	COUNT_AHEAD_USED,   /* ... and touched before they went */
-	COUNT_AHEAD_WASTED, /* ... and not */
-	COUNT_EVICTED,
-	COUNT_PUT, /* pages written back */
-	COUNT_PUT_ERRORS,
-	COUNT_FILL_ERRORS,
-	COUNT_INLINE_EVICTIONS, /* a fault found nothing free */
-	COUNT_RESTARTS,
-	POOL_COUNTS,
-};
-
 struct pool_config {
 	struct pmap *pmap;   /* the engine that keeps the frames */
 	uint64_t bytes;      /* budget */
@@ -60,7 +43,10 @@ struct pool_config {
 	struct object *swap; /* where private pages go; NULL: they stay. The pool takes a reference */
 	uint64_t swap_pages; /* room in it */
 	enum policy_kind policy;
-	bool hostile; /* a test instrument: evict what can be evicted at every fault */
+	bool hostile;            /* a test instrument: evict what can be evicted at every fault */
+	struct ledger *ledger;   /* where to count, zeros; NULL: in a small one of its own */
+	uint32_t tallies;        /* room in it */
+	uint64_t (*clock)(void); /* nanoseconds, async-signal-safe; NULL: nothing is timed */
 };
 
 /* Reader sections in all spaces of a pool: none of them goes, and none of their segments. */
@@ -73,7 +59,7 @@ struct sections {
 struct shown {
 	uint64_t va;
 	struct page *page;
-	uint16_t space;
+	uint8_t space;
 };
 
 /* evict: one eviction in progress, passed through its steps */
@@ -117,7 +103,10 @@ struct pool {
 	uint64_t swap_hint;
 	atomic_bool evicting; /* one at a time: this struct is large, and handlers have small stacks */
 	struct evict evict;
-	atomic_uint_fast64_t counts[POOL_COUNTS];
+	struct ledger *ledger;
+	bool own_ledger;
+	uint32_t tally_hint;     /* none below is free */
+	uint64_t (*clock)(void); /* NULL: nothing is timed */
 };
 
 /* -EINVAL bytes is under one page, or over bytes_max; -ENOMEM. */
@@ -136,12 +125,28 @@ bool pool_should_go_on(const struct pool *pool);
 /* Fills the reserve of leaves for fault handlers. Not for signal handlers. -ENOMEM. */
 int pool_refill(struct pool *pool);
 
-int pool_join(struct pool *pool, struct as *as, uint16_t *space); /* -ENOSPC: POOL_SPACES_MAX */
-void pool_leave(struct pool *pool, uint16_t space);
+int pool_join(struct pool *pool, struct as *as, uint8_t *space); /* -ENOSPC: POOL_SPACES_MAX */
+void pool_leave(struct pool *pool, uint8_t space);
 
-static inline void pool_count_add(struct pool *pool, enum pool_count what, uint64_t n)
+/* A tally for a mapping, to be named in its segments. */
+uint16_t pool_take_tally(struct pool *pool, const char *name);
+void pool_give_tally(struct pool *pool, uint16_t tally);
+
+static inline void pool_count(struct pool *pool, uint16_t tally, enum tally_figure what, uint64_t n)
 {
-	atomic_fetch_add_explicit(&pool->counts[what], n, memory_order_relaxed);
+	tally_add(ledger_tally(pool->ledger, tally), what, n);
+}
+
+/* What to hand to pool_took() when it is over. */
+static inline uint64_t pool_now(const struct pool *pool)
+{
+	return pool->clock == NULL ? 0 : pool->clock();
+}
+
+static inline void pool_took(struct pool *pool, uint16_t tally, enum tally_time what, uint64_t since)
+{
+	if (pool->clock != NULL)
+		tally_took(ledger_tally(pool->ledger, tally), what, pool->clock() - since);
 }
 
 /* ---- with the lock held ---- */
@@ -151,7 +156,8 @@ static inline struct page *pool_page(struct pool *pool, uint32_t word)
 	return &pool->pages[word_frame(word)];
 }
 
-struct page *pool_take(struct pool *pool); /* ABSENT, busy; NULL: none is free */
+/* ABSENT, busy, charged to the tally; NULL: none is free */
+struct page *pool_take(struct pool *pool, uint16_t tally);
 
 /* Takes a page out of its queue and gives it no owner; free as soon as nobody uses it. The caller has cleared the word. */
 void pool_forget(struct pool *pool, struct page *page);

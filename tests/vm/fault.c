@@ -39,9 +39,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static uint64_t counted(enum pool_count what)
+static uint64_t counted(enum tally_figure what)
 {
-	return atomic_load(&w.pool.counts[what]);
+	return world_counted(&w, what);
 }
 
 static void a_load_outside_every_segment_is_a_fault(void **state)
@@ -70,7 +70,7 @@ static void a_load_of_a_shared_page_shows_the_object(void **state)
 	assert_int_equal(world_load(&w, va + PAGE + 5), source_byte(4 * PAGE + 5));
 	assert_int_equal(world_load(&w, va + PAGE + 6), source_byte(4 * PAGE + 6));
 	assert_int_equal(file.calls, 1);
-	assert_int_equal(counted(COUNT_FAULTS), 1);
+	assert_int_equal(counted(TALLY_FAULTS), 1);
 }
 
 static void a_store_to_a_shared_page_is_seen_by_every_shared_mapping(void **state)
@@ -82,7 +82,7 @@ static void a_store_to_a_shared_page_is_seen_by_every_shared_mapping(void **stat
 	assert_int_equal(world_load(&w, b), source_byte(PAGE));
 	assert_int_equal(world_store(&w, a + PAGE, 77), 0);
 	assert_int_equal(world_load(&w, b), 77);
-	assert_int_equal(counted(COUNT_COPIES), 0);
+	assert_int_equal(counted(TALLY_COPIES), 0);
 }
 
 static void a_load_of_a_private_page_shows_the_object_until_the_first_store(void **state)
@@ -95,7 +95,7 @@ static void a_load_of_a_private_page_shows_the_object_until_the_first_store(void
 	assert_int_equal(world_store(&w, all, 50), 0);
 	assert_int_equal(world_load(&w, mine), 50);
 	assert_int_equal(world_store(&w, mine + 1, 51), 0);
-	assert_int_equal(counted(COUNT_COPIES), 1);
+	assert_int_equal(counted(TALLY_COPIES), 1);
 	assert_int_equal(world_store(&w, all, 52), 0);
 	assert_int_equal(world_load(&w, mine), 50);
 	assert_int_equal(world_load(&w, mine + 1), 51);
@@ -109,7 +109,7 @@ static void a_store_to_a_private_page_that_is_nowhere_fetches_and_copies(void **
 	(void)state;
 	assert_int_equal(world_store(&w, mine + PAGE, 9), 0);
 	assert_int_equal(world_load(&w, mine + PAGE + 1), source_byte(PAGE + 1));
-	assert_int_equal(counted(COUNT_COPIES), 1);
+	assert_int_equal(counted(TALLY_COPIES), 1);
 	assert_int_equal(file.bytes[PAGE], source_byte(PAGE));
 }
 
@@ -121,8 +121,8 @@ static void anonymous_memory_begins_as_zeros(void **state)
 	assert_int_equal(world_load(&w, va + 9), 0);
 	assert_int_equal(world_store(&w, va + PAGE, 3), 0);
 	assert_int_equal(world_load(&w, va + PAGE), 3);
-	assert_int_equal(counted(COUNT_ZEROS), 2);
-	assert_int_equal(counted(COUNT_COPIES), 0);
+	assert_int_equal(counted(TALLY_ZEROS), 2);
+	assert_int_equal(counted(TALLY_COPIES), 0);
 }
 
 static void a_page_beyond_the_end_is_refused_and_the_last_ones_rest_is_zero(void **state)

@@ -159,7 +159,7 @@ static void only_what_was_written_is_put(void **state)
 		puts += file.log[i].kind == IO_PUT ? file.log[i].count : 0;
 	assert_int_equal(puts, 2);
 	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_PUT), 0);
-	assert_int_equal(atomic_load(&w.pool.counts[COUNT_PUT]), 2);
+	assert_int_equal(world_counted(&w, TALLY_PUT), 2);
 	finish();
 }
 

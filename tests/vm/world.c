@@ -171,6 +171,14 @@ void world_check(struct world *world)
 	pool_check(&world->pool);
 }
 
+uint64_t world_counted(const struct world *world, enum tally_figure what)
+{
+	struct tally sum;
+
+	ledger_sum(world->pool.ledger, &sum);
+	return tally_get(&sum, what);
+}
+
 uintptr_t world_map(struct world *world, size_t at, size_t pages, struct object *object, uint64_t first,
 	unsigned int prot, uint32_t flags)
 {

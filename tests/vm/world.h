@@ -70,6 +70,9 @@ void world_init(struct world *world, const struct world_config *config);
 void world_done(struct world *world);
 void world_check(struct world *world);
 
+/* What the pool has counted, all in all. */
+uint64_t world_counted(const struct world *world, enum tally_figure what);
+
 /* Maps `pages` pages of an object (NULL: anonymous) from page `first` on, at page `at` of the world. */
 uintptr_t world_map(struct world *world, size_t at, size_t pages, struct object *object, uint64_t first,
 	unsigned int prot, uint32_t flags);
