@@ -51,6 +51,7 @@ struct quire_map {
 	uint32_t sharing;
 	uint32_t flags;      /* bits of enum quire_map_flag */
 	uint32_t pmap_flags; /* for what is attached later, when it grows */
+	struct pmap_nodes nodes;
 	size_t page_bytes;
 	bool transparent;
 	bool kept; /* outer_start to outer_end stays taken, whatever its size */
@@ -150,6 +151,9 @@ unsigned int prot_bits(uint32_t protection);
 
 /* Has /proc/PID/maps show a name; where the kernel cannot, that is an error only if demanded. */
 int map_show_name(struct quire_map *map, const char *name, bool demanded);
+
+/* The kernel's words for an enum quire_numa. */
+struct pmap_nodes numa_nodes(unsigned int numa, uint64_t bits);
 
 /* What a segment remembers of an advice: bits of enum pmap_flag. */
 uint32_t advice_flags(unsigned int advice);

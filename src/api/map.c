@@ -486,6 +486,7 @@ static int open_steps(struct opening *op)
 
 	map->page_bytes = op->page_shift == 0 ? PAGE_BYTES : (size_t)1 << op->page_shift;
 	map->pmap_flags = pmap_flags(op) | advice_flags(op->options.advice);
+	map->nodes = numa_nodes(op->options.numa, op->options.numa_nodes);
 	atomic_fetch_add(&op->quire->maps, 1);
 	paged_tell_length(map);
 	r = open_guard(op);

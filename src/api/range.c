@@ -136,7 +136,7 @@ int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsig
 
 /* ---- size ---- */
 
-/* What grows: the request for more of the same. Protection, advice and page size of the last page go on. */
+/* What grows: the request for more of the same. Protection, advice, memory nodes and page size of the last page go on. */
 static void request_more(
 	const struct quire_map *map, uintptr_t start, uintptr_t end, struct map_request *request)
 {
@@ -147,6 +147,7 @@ static void request_more(
 		.how = PMAP_REPLACE,
 		.over_reserved = true,
 		.range = {
+			.nodes = map->nodes,
 			.flags = map->pmap_flags,
 			.prot = writable ? PMAP_READ | PMAP_WRITE : PMAP_READ,
 		},
@@ -154,6 +155,7 @@ static void request_more(
 	};
 	if (start > map->start && as_find(map_as(map), start - PAGE_BYTES, &last) &&
 		last.range.owner == map && last.range.start < start) {
+		request->range.nodes = last.range.nodes;
 		request->range.flags = last.range.flags;
 		request->range.prot = last.range.prot;
 		request->range.page_shift = last.range.page_shift;
@@ -599,10 +601,22 @@ int quire_map_preallocate(struct quire_map *map, size_t offset, size_t length)
 	return length == 0 ? 0 : file_preallocate(map->file, map->offset + offset, length);
 }
 
+struct pmap_nodes numa_nodes(unsigned int numa, uint64_t bits)
+{
+	/* MPOL_ numbers are ABI: default 0, preferred 1, bind 2, interleave 3. */
+	static const int modes[] = {
+		[QUIRE_NUMA_DEFAULT] = 0,
+		[QUIRE_NUMA_BIND] = 2,
+		[QUIRE_NUMA_INTERLEAVE] = 3,
+		[QUIRE_NUMA_PREFERRED] = 1,
+	};
+
+	return (struct pmap_nodes){ .bits = bits, .mode = modes[numa] };
+}
+
 int quire_map_place(struct quire_map *map, size_t offset, size_t length, unsigned int numa, uint64_t nodes)
 {
-	/* MPOL_ numbers are ABI: default, preferred, bind, interleave. */
-	static const int modes[] = { 0, 2, 3, 1 };
+	struct pmap_nodes wanted;
 	struct pmap_span span;
 	int r;
 
@@ -615,14 +629,17 @@ int quire_map_place(struct quire_map *map, size_t offset, size_t length, unsigne
 	if (r < 0 || span.start == span.end)
 		return r;
 
-	r = kernel_place(&span, modes[numa], nodes, true);
+	wanted = numa_nodes(numa, nodes);
+	r = kernel_place(&span, &wanted);
 	if (r == -ENOSYS)
 		return error_set(-ENOTSUP, "this kernel was built without NUMA policies");
 	if (r == -EINVAL)
 		return error_set(r,
 			"nodes 0x%llx: not all of them exist; see /sys/devices/system/node/online",
 			(unsigned long long)nodes);
-	return r < 0 ? error_set(r, "pages could not be placed: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return error_set(r, "pages could not be placed: %s", strerror(-r));
+	return as_mark_nodes(map_as(map), span.start, span.end, &wanted);
 }
 
 static int name_check(const char *name)

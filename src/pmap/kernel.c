@@ -59,10 +59,10 @@ int kernel_resident(const struct pmap_span *span, unsigned char *pages)
 	return sys_mincore(span->start, span->end - span->start, pages);
 }
 
-int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool move)
+int kernel_place(const struct pmap_span *span, const struct pmap_nodes *nodes)
 {
-	return sys_mbind(span->start, span->end - span->start, mode, nodes == 0 ? NULL : &nodes,
-		move ? MOVE_PAGES : 0);
+	return sys_mbind(span->start, span->end - span->start, nodes->mode,
+		nodes->bits == 0 ? NULL : &nodes->bits, MOVE_PAGES);
 }
 
 bool kernel_has_transparent(bool file)

@@ -17,8 +17,8 @@ int kernel_advise(const struct pmap_span *span, int advice);
 int kernel_sync(const struct pmap_span *span, bool wait);
 int kernel_lock(const struct pmap_span *span, bool on_fault);
 int kernel_unlock(const struct pmap_span *span);
-int kernel_resident(const struct pmap_span *span, unsigned char *pages); /* one byte a page, bit 0 */
-int kernel_place(const struct pmap_span *span, int mode, uint64_t nodes, bool move);
+int kernel_resident(const struct pmap_span *span, unsigned char *pages);        /* one byte a page, bit 0 */
+int kernel_place(const struct pmap_span *span, const struct pmap_nodes *nodes); /* pages elsewhere move */
 /* Would transparent huge pages be given, to anonymous memory or to memory files? */
 bool kernel_has_transparent(bool file);
 int kernel_name(const struct pmap_span *span, const char *name);

@@ -56,8 +56,10 @@ static int apply_advice(const struct pmap_range *range)
 	size_t length = range->end - range->start;
 	int r = 0;
 
-	if ((range->flags & ADVISED) == 0)
+	if ((range->flags & ADVISED) == 0 && range->nodes.mode == 0)
 		return 0;
+	if (range->nodes.mode != 0) /* before anything is brought in */
+		r = sys_mbind(range->start, length, range->nodes.mode, &range->nodes.bits, 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_COUNT(table); i++)
 		if ((range->flags & table[i].flag) != 0)
 			r = sys_madvise(range->start, length, table[i].advice);

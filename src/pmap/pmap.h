@@ -77,6 +77,12 @@ enum pmap_flag {
 	PMAP_NEVER_WRITE = 1 << 15, /* shared through a descriptor that may not write */
 };
 
+/* On which memory nodes pages are placed. */
+struct pmap_nodes {
+	uint64_t bits; /* bit n: node n */
+	int mode;      /* MPOL_ number; 0: where the thread runs that touches first */
+};
+
 /* One contiguous address range with everything the page tables need to know about it. */
 struct pmap_range {
 	uintptr_t start;
@@ -86,6 +92,7 @@ struct pmap_range {
 	struct guard *guard;    /* asked when a page of a paged range cannot be filled; NULL: the signal */
 	struct pmap_home *home; /* of the object it shows; NULL: private pages only */
 	const void *owner;      /* who attached it: an owner patches and gives back its own ranges only */
+	struct pmap_nodes nodes;
 	uint32_t flags;
 	uint8_t prot;
 	uint8_t page_shift; /* of huge pages from the pool; 0: base pages */

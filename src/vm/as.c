@@ -312,7 +312,8 @@ static void edit_put_above(struct edit *edit, uintptr_t end) must_hold(lock_as)
 static bool same_properties(const struct pmap_range *a, const struct pmap_range *b)
 {
 	return a->prot == b->prot && a->flags == b->flags && a->page_shift == b->page_shift &&
-		a->owner == b->owner && a->guard == b->guard;
+		a->owner == b->owner && a->guard == b->guard && a->nodes.mode == b->nodes.mode &&
+		a->nodes.bits == b->nodes.bits;
 }
 
 /* Is b what would stand behind a if both were one? */
@@ -548,9 +549,10 @@ int as_unmap_segment(struct as *as, uintptr_t start, uintptr_t end, const void *
 	return r;
 }
 
-/* What a change of properties does to each segment; prot NULL: leave it. */
+/* What a change of properties does to each segment; prot or nodes NULL: leave it. */
 struct change {
 	const unsigned int *prot;
+	const struct pmap_nodes *nodes;
 	uint32_t set;
 	uint32_t clear;
 };
@@ -560,6 +562,8 @@ static int change_segment(struct edit *edit, struct seg *seg, const struct chang
 	struct pmap *pmap = edit->as->pmap;
 
 	seg->range.flags = (seg->range.flags & ~change->clear) | change->set;
+	if (change->nodes != NULL)
+		seg->range.nodes = *change->nodes;
 	if (change->prot == NULL)
 		return 0;
 	seg->range.prot = (uint8_t)*change->prot;
@@ -616,15 +620,31 @@ static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const st
 	return r;
 }
 
-int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot)
+static int change_range(struct as *as, uintptr_t start, uintptr_t end, const struct change *change)
 {
-	const struct change change = { .prot = &prot };
 	int r;
 
 	lock_space(as);
-	r = change_locked(as, start, end, &change);
+	if ((change->set & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0)
+		atomic_store(&as->locked, 1);
+	r = change_locked(as, start, end, change);
 	unlock_space(as);
 	return r;
+}
+
+int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot)
+{
+	return change_range(as, start, end, &(struct change){ .prot = &prot });
+}
+
+int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_t clear)
+{
+	return change_range(as, start, end, &(struct change){ .set = set, .clear = clear });
+}
+
+int as_mark_nodes(struct as *as, uintptr_t start, uintptr_t end, const struct pmap_nodes *nodes)
+{
+	return change_range(as, start, end, &(struct change){ .nodes = nodes });
 }
 
 void as_freeze(struct as *as, uintptr_t start, uintptr_t end)
@@ -639,19 +659,6 @@ void as_freeze(struct as *as, uintptr_t start, uintptr_t end)
 			(void)as->pmap->ops->protect(as->pmap, &seg.range);
 	}
 	unlock_space(as);
-}
-
-int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_t clear)
-{
-	const struct change change = { .set = set, .clear = clear };
-	int r;
-
-	lock_space(as);
-	if ((set & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0)
-		atomic_store(&as->locked, 1);
-	r = change_locked(as, start, end, &change);
-	unlock_space(as);
-	return r;
 }
 
 static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const struct map_target *target,

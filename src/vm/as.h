@@ -119,6 +119,9 @@ int as_protect(struct as *as, uintptr_t start, uintptr_t end, unsigned int prot)
 /* Set and clear flags of the segments in [start, end): what they are remembered by when they are shown again. */
 int as_mark(struct as *as, uintptr_t start, uintptr_t end, uint32_t set, uint32_t clear);
 
+/* The memory nodes that [start, end) is remembered by. */
+int as_mark_nodes(struct as *as, uintptr_t start, uintptr_t end, const struct pmap_nodes *nodes);
+
 /* Takes the right to store away from what is entered in [start, end), until the next fault: its pages are shared now. */
 void as_freeze(struct as *as, uintptr_t start, uintptr_t end);
 

@@ -547,6 +547,39 @@ static void numa_policies_reach_the_kernel(void **state)
 	}
 }
 
+static void what_grows_in_a_reserve_keeps_the_memory_nodes(void **state)
+{
+	int fd = file_of(PAGE);
+	struct quire_map *map;
+
+	(void)state;
+	if (policy_at(&state) < 0)
+		skip();
+	map = MAKE(.length = PAGE, .reserve_bytes = 16 * PAGE, .numa = QUIRE_NUMA_BIND, .numa_nodes = 1);
+	EXPECT_IS(quire_map_resize(map, 4 * PAGE, 0), 0);
+	EXPECT_IS(policy_at(at(map, 3)), 2);
+	/* As what was last, not as what was asked for when it was opened. */
+	EXPECT_IS(quire_map_place(map, 2 * PAGE, QUIRE_TO_END, QUIRE_NUMA_INTERLEAVE, 1), 0);
+	EXPECT_IS(quire_map_resize(map, 8 * PAGE, 0), 0);
+	EXPECT_IS(policy_at(at(map, 1)), 2);
+	EXPECT_IS(policy_at(at(map, 7)), 3);
+	EXPECT_IS(quire_map_place(map, 0, QUIRE_TO_END, QUIRE_NUMA_DEFAULT, 0), 0);
+	EXPECT_IS(quire_map_resize(map, 9 * PAGE, 0), 0);
+	EXPECT_IS(policy_at(at(map, 8)), 0);
+	gone(map);
+	/* Nothing is there to be placed yet. */
+	EXPECT_IS(ftruncate(fd, 0), 0);
+	EXPECT_IS(quire_map_fd(NULL, fd,
+			  QUIRE_OPTIONS(map, .sharing = QUIRE_PRIVATE, .reserve_bytes = 4 * PAGE,
+				  .numa = QUIRE_NUMA_PREFERRED, .numa_nodes = 1),
+			  &map),
+		0);
+	EXPECT_IS(quire_map_resize(map, 2 * PAGE, 0), 0);
+	EXPECT_IS(policy_at(at(map, 1)), 1);
+	gone(map);
+	EXPECT_IS(close(fd), 0);
+}
+
 /* ---- names ---- */
 
 static void names_are_shown_where_the_kernel_has_them(void **state)
@@ -600,6 +633,7 @@ int main(void)
 		cmocka_unit_test(a_child_sees_what_the_fork_option_says),
 		cmocka_unit_test(a_child_sees_what_fork_advice_says),
 		cmocka_unit_test(numa_policies_reach_the_kernel),
+		cmocka_unit_test(what_grows_in_a_reserve_keeps_the_memory_nodes),
 		cmocka_unit_test(names_are_shown_where_the_kernel_has_them),
 	};
 
