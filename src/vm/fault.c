@@ -188,13 +188,13 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 		spin_give(&pool->lock);
 		return r;
 	}
-	spin_give(&pool->lock);
-
+	/* Complete before the lock goes: who waits for one of the pages asks whom it comes from. */
 	io->kind = IO_GET;
 	io->object = object;
 	io->first = first;
 	io->length = min_u64((uint64_t)io->count << PAGE_SHIFT, size - (first << PAGE_SHIFT));
 	io->done = fill_done;
+	spin_give(&pool->lock);
 	pool_count(pool, want->tally, TALLY_FILLS, io->count);
 	pool_count(pool, want->tally, TALLY_AHEAD, io->count - !want->ahead);
 	*out = io;
@@ -263,13 +263,12 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 	page->swapped = true;
 	page->epoch = word & ~WORD_SWAP;
 	add_to_io(io, page);
-	spin_give(&pool->lock);
-
 	io->kind = IO_GET;
 	io->object = pool->swap;
 	io->first = page->epoch;
 	io->length = PAGE_BYTES;
 	io->done = fill_done;
+	spin_give(&pool->lock);
 	pool_count(pool, tally, TALLY_FILLS, 1);
 	*out = io;
 	return STEP_TRANSFER;
