@@ -14,10 +14,11 @@
 
 #include "support/scratch.h"
 
-enum { PAGE = 4096, THREADS = 4, RING = 128 << 10 };
+enum { PAGE = 4096, THREADS = 4, TIMES_MAX = 100, RING = 128 << 10 };
 
 static struct quire_region *region;
 static unsigned int rounds;
+static pthread_barrier_t together;
 
 static int begin(void **state)
 {
@@ -45,6 +46,7 @@ static void *count(void *arg)
 	uint64_t *all = quire_map_address(quire_region_map(region));
 	uint64_t *own = all + (1 + (uintptr_t)arg) * 8 * PAGE / sizeof(*all);
 
+	(void)pthread_barrier_wait(&together);
 	for (unsigned int i = 0; i < rounds; i++) {
 		if (quire_region_enter(region) < 0)
 			return "enter";
@@ -59,14 +61,11 @@ static void *count(void *arg)
 	return NULL;
 }
 
-static void commits_of_several_threads_are_merged_and_whole(void **state)
+static void count_together(void)
 {
-	struct quire_region_stat stat = { .size = sizeof(stat) };
 	pthread_t threads[THREADS];
-	uint64_t sum = 0;
-	uint64_t *all;
 
-	(void)state;
+	assert_int_equal(pthread_barrier_init(&together, NULL, THREADS), 0);
 	for (uintptr_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, count, (void *)i), 0);
 	for (unsigned int i = 0; i < THREADS; i++) {
@@ -75,9 +74,25 @@ static void commits_of_several_threads_are_merged_and_whole(void **state)
 		assert_int_equal(pthread_join(threads[i], &wrong), 0);
 		assert_null(wrong);
 	}
-	assert_int_equal(quire_region_stat(region, &stat), 0);
+	assert_int_equal(pthread_barrier_destroy(&together), 0);
+}
+
+static void commits_of_several_threads_are_merged_and_whole(void **state)
+{
+	struct quire_region_stat stat = { .size = sizeof(stat) };
+	unsigned int times = 0;
+	uint64_t sum = 0;
+	uint64_t *all;
+
+	(void)state;
+	/* Two must be waiting while a third commits: a busy machine may run one after the other, but not for ever. */
+	do {
+		count_together();
+		times++;
+		assert_int_equal(quire_region_stat(region, &stat), 0);
+	} while (stat.merged == 0 && times < TIMES_MAX);
 	assert_true(stat.merged > 0);
-	assert_true(stat.commits + stat.merged <= THREADS * rounds);
+	assert_true(stat.commits + stat.merged <= (uint64_t)THREADS * rounds * times);
 	assert_int_equal(quire_region_close(region), 0);
 	assert_int_equal(quire_region_open(NULL, scratch_path("t"), NULL, &region), 0);
 	all = quire_map_address(quire_region_map(region));
@@ -88,7 +103,7 @@ static void commits_of_several_threads_are_merged_and_whole(void **state)
 		sum += own[0];
 	}
 	assert_int_equal(all[0], sum);
-	assert_int_equal(sum, THREADS * rounds);
+	assert_int_equal(sum, THREADS * rounds * times);
 	assert_int_equal(quire_region_check(region, NULL), 0);
 }
 

@@ -160,7 +160,7 @@ static void change(size_t i, bool *in, uintptr_t start, size_t bytes)
 static void random_changes_agree_with_a_list(void **state)
 {
 	uint64_t random = seed_of("random_changes_agree_with_a_list") | 1;
-	long turns = count_of(2000, 20000, 1000000);
+	long turns = count_of(1000, 20000, 1000000);
 	bool in[SOME] = { false };
 
 	(void)state;
@@ -244,7 +244,7 @@ static void interrupted(int number)
 
 static void nothing_that_stays_is_missed_body(void *unused)
 {
-	unsigned long rounds = (unsigned long)count_of(500, 100000, 3000000);
+	unsigned long rounds = (unsigned long)count_of(200, 100000, 3000000);
 	struct sigaction action = { .sa_handler = interrupted };
 	uint64_t random = seed_of("nothing_that_stays_is_missed") | 1;
 
