@@ -161,7 +161,8 @@ static void many_write_and_many_read(void **state)
 		assert_int_equal(exit_of(writers[i]), 0);
 	assert_true(until(&ledger->total, WRITERS * EACH));
 	for (int i = 0; i < READERS; i++)
-		assert_true(atomic_load(&ledger->by_reader[i]) > 0); /* in turn, but for those that are full */
+		assert_true(
+			atomic_load(&ledger->by_reader[i]) > 0); /* in turn, but for those that are full */
 	assert_int_equal(names_in_directory(), READERS);
 	end(readers, READERS);
 	assert_int_equal(atomic_load(&ledger->total), WRITERS * EACH);
