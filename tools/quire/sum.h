@@ -53,6 +53,7 @@ extern const struct sum_method sum_by_mmap;
 extern const struct sum_method sum_by_read;
 extern const struct sum_method sum_by_direct;
 extern const struct sum_method sum_by_uring;
+extern const struct sum_method sum_by_paged;
 extern const struct sum_method sum_by_auto;
 
 /** One file being summed in one way. */
@@ -65,6 +66,7 @@ struct sum {
 	uint32_t advice; /* an enum quire_advice */
 	bool populate;
 	bool cold;
+	uint64_t cache_bytes; /* paged: the most it may hold */
 
 	/* set by sum_open() */
 	int fd;
@@ -76,9 +78,13 @@ struct sum {
 	double seconds;
 	uint64_t minor_faults;
 	uint64_t major_faults;
-	int error;      /* 0 or a negative errno */
-	char why[256];  /* what auto did, and why */
-	char text[512]; /* what went wrong */
+	bool paged;            /* these three are set */
+	uint64_t faults;       /* that the pool answered */
+	uint64_t waits;        /* of them, those that found no frame free */
+	uint64_t resident_max; /* what the kernel counted at most, beyond what was there before */
+	int error;             /* 0 or a negative errno */
+	char why[256];         /* what auto did, and why */
+	char text[512];        /* what went wrong */
 };
 
 /* Opens, sums, closes and measures; the outcome is in *sum. */

@@ -49,6 +49,7 @@ extern const struct station station_count;
 extern const struct station station_truncate;
 extern const struct station station_share;
 extern const struct station station_maps;
+extern const struct station station_cache;
 extern const struct station station_commit;
 
 /* A paragraph for people. */

@@ -19,6 +19,7 @@ struct sum_settings {
 	unsigned int advice;
 	uint64_t random;
 	uint64_t seed;
+	uint64_t cache_bytes;
 };
 
 static const struct sum_method *const methods[] = {
@@ -27,11 +28,15 @@ static const struct sum_method *const methods[] = {
 	&sum_by_read,
 	&sum_by_direct,
 	&sum_by_uring,
+	&sum_by_paged,
 };
 
-enum { METHODS = 5, BY_ALL = METHODS };
+/* What quire_pool_open() demands. */
+enum { CACHE_BYTES_MIN = 64 << 10 };
 
-static const char *const method_words[] = { "auto", "mmap", "read", "direct", "uring", "all", NULL };
+enum { METHODS = 6, BY_ALL = METHODS };
+
+static const char *const method_words[] = { "auto", "mmap", "read", "direct", "uring", "paged", "all", NULL };
 
 /* In the order of enum quire_advice. */
 static const char *const advice_words[] = { "normal", "random", "sequential", "willneed", NULL };
@@ -56,6 +61,7 @@ static void sum_one(struct sum *sum, const struct sum_settings *settings, const 
 		.advice = settings->advice,
 		.populate = settings->populate,
 		.cold = settings->cold,
+		.cache_bytes = settings->cache_bytes,
 	};
 	progress_begin(path,
 		settings->random != 0          ? settings->random * SUM_BLOCK
@@ -122,6 +128,12 @@ static void put_sum(json_t *array, const struct sum *sum)
 	json_put_real(object, "gb_per_second", speed(sum) / 1e9);
 	json_put_count(object, "minor_faults", sum->minor_faults);
 	json_put_count(object, "major_faults", sum->major_faults);
+	if (!sum->paged)
+		return;
+	json_put_count(object, "cache_bytes", sum->cache_bytes);
+	json_put_count(object, "faults", sum->faults);
+	json_put_count(object, "waits", sum->waits);
+	json_put_count(object, "resident_max_bytes", sum->resident_max);
 }
 
 static void print_json(struct call *call, const struct tally *tally)
@@ -166,6 +178,10 @@ static void print_one(struct screen *screen, const struct sum *sum)
 	say(screen, INK_PLAIN, "  %s in %s by %s: %s, %s minor and %s major page faults\n",
 		text_bytes(sum->digest.bytes).s, text_seconds(sum->seconds).s, sum->method->name,
 		text_speed(speed(sum)).s, text_count(sum->minor_faults).s, text_count(sum->major_faults).s);
+	if (sum->paged)
+		say(screen, INK_PLAIN, "  %s faults answered; at most %s resident, %s allowed\n",
+			text_count(sum->faults).s, text_bytes(sum->resident_max).s,
+			text_bytes(sum->cache_bytes).s);
 	if (sum->why[0] != '\0')
 		say_paragraph(screen, INK_FAINT, 2, "%s.", sum->why);
 }
@@ -243,9 +259,14 @@ static bool settings_make_sense(const struct sum_settings *settings)
 		complain("--populate is for --by mmap; '%s' has no pages to populate", by);
 		return false;
 	}
+	if (settings->cache_bytes < CACHE_BYTES_MIN) {
+		complain("--cache is at least 64K, as a pool of pages is");
+		return false;
+	}
 	if (settings->advice != QUIRE_NORMAL && settings->by != BY_ALL &&
-		methods[settings->by] != &sum_by_mmap && methods[settings->by] != &sum_by_read) {
-		complain("--advice is for --by mmap and read; '%s' goes by its own plan", by);
+		methods[settings->by] != &sum_by_mmap && methods[settings->by] != &sum_by_read &&
+		methods[settings->by] != &sum_by_paged) {
+		complain("--advice is for --by mmap, read and paged; '%s' goes by its own plan", by);
 		return false;
 	}
 	return true;
@@ -277,7 +298,8 @@ static const char *const description[] = {
 	"cost: time, speed and page faults. Every way must find the same checksum. FILE may be - for standard input.",
 	"mmap goes through the pointers of a guarded mapping, read through read(2) with small buffers, direct through "
 	"read(2) past the page cache, uring through io_uring with many reads in flight, past the page cache where the "
-	"filesystem allows it. auto looks which parts of the file are in the page cache and chooses for each; it says "
+	"filesystem allows it, paged through the pointers of a mapping whose pages Quire itself brings in and throws out, "
+	"within the bound of --cache. auto looks which parts of the file are in the page cache and chooses for each; it says "
 	"why. all runs every one and compares.",
 	"A file is summed up to the size it had at the start. When it is cut while it is read, that is an error with the "
 	"offset, by every method: mmap does not die of SIGBUS.",
@@ -288,11 +310,13 @@ static const char *const description[] = {
 
 static const struct verb_option options[] = {
 	{ "by", 'b', OPTION_CHOICE, offsetof(struct sum_settings, by), "METHOD",
-		"mmap, read, direct, uring, auto (the default) or all", method_words },
+		"mmap, read, direct, uring, paged, auto (the default) or all", method_words },
 	{ "populate", 'p', OPTION_FLAG, offsetof(struct sum_settings, populate), NULL,
 		"mmap: make all pages of a window present at once, before the first is touched", NULL },
 	{ "advice", 'a', OPTION_CHOICE, offsetof(struct sum_settings, advice), "ADVICE",
-		"mmap and read: normal, random, sequential or willneed", advice_words },
+		"mmap, read and paged: normal, random, sequential or willneed", advice_words },
+	{ "cache", 0, OPTION_SIZE, offsetof(struct sum_settings, cache_bytes), "BYTES",
+		"paged: hold no more of the file than this (64M)", NULL },
 	{ "random", 'r', OPTION_COUNT, offsetof(struct sum_settings, random), "N",
 		"read N random blocks of 4 KiB", NULL },
 	{ "seed", 's', OPTION_COUNT, offsetof(struct sum_settings, seed), "N",
@@ -305,6 +329,7 @@ static const struct verb_option options[] = {
 static const struct verb_example examples[] = {
 	{ QUIRE_PROGRAM " sum /usr/bin/*", "a checksum a file, by the fastest way" },
 	{ QUIRE_PROGRAM " sum --by all --cold data.bin", "which way is fastest when nothing is cached?" },
+	{ QUIRE_PROGRAM " sum --by paged --cache 64M data.bin", "through pointers, in 64 MiB of memory" },
 	{ QUIRE_PROGRAM " sum --by mmap --random 10000 --advice random data.bin",
 		"ten thousand random pages" },
 	{ NULL, NULL },
@@ -321,7 +346,7 @@ static const struct verb_exit exits[] = {
 static const char *const see_also[] = { "quire(1)", "quire_map_fd(3)", "quire_map_error(3)", "io_uring(7)",
 	NULL };
 
-static const struct sum_settings defaults = { .seed = 1 };
+static const struct sum_settings defaults = { .seed = 1, .cache_bytes = 64 << 20 };
 
 const struct verb verb_sum = {
 	.name = "sum",

@@ -15,6 +15,7 @@ extern const struct verb verb_stranger;
 extern const struct verb verb_presence;
 extern const struct verb verb_pages;
 extern const struct verb verb_maps;
+extern const struct verb verb_pool;
 extern const struct verb verb_shm;
 extern const struct verb verb_touch;
 extern const struct verb verb_evict;
@@ -36,6 +37,7 @@ static const struct verb *const verbs[] = {
 	&verb_presence,
 	&verb_pages,
 	&verb_maps,
+	&verb_pool,
 	&verb_shm,
 	&verb_touch,
 	&verb_evict,
