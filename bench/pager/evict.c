@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What it costs to give a page up, while another thread of the process runs: a bound that is lowered batch by batch evicts
- * that much each time, from choosing the pages to handing their memory back. The median of the batches counts: a batch takes
- * less than the time slice after which somebody else may have the processor. Beside it what a program would do by hand.
+ * that much each time, from choosing the pages to handing their memory back. The median of the batches counts, in
+ * processor time. Beside it what a program would do by hand.
  */
 #include "common.h"
 
@@ -41,11 +41,11 @@ static double lower(struct paged *paged, uint64_t bytes)
 	for (uint64_t bound = bytes - BATCH * PAGE; bound >= bytes / 2 && count < BATCHES_MAX;
 		bound -= BATCH * PAGE) {
 		uint64_t before = paged_stats(paged).evicted;
-		uint64_t began = bench_ns();
+		uint64_t began = cpu_ns();
 		uint64_t evicted;
 
 		must(quire_pool_resize(paged->pool, bound));
-		times[count] = (double)(bench_ns() - began);
+		times[count] = (double)(cpu_ns() - began);
 		evicted = paged_stats(paged).evicted - before;
 		bench_must(paged_stats(paged).used_bytes <= bound, "pages stayed");
 		if (evicted > 0)
@@ -90,10 +90,10 @@ static double singly(void *arg)
 		at[i * 16 * PAGE] = 1;
 	company_begin(&company, 1);
 	for (uint64_t i = 0; i < pages; i++) {
-		uint64_t began = bench_ns();
+		uint64_t began = cpu_ns();
 
 		(void)madvise(at + i * 16 * PAGE, PAGE, MADV_DONTNEED);
-		times[i] = (double)(bench_ns() - began);
+		times[i] = (double)(cpu_ns() - began);
 	}
 	company_end(&company);
 	munmap(at, s->bytes);
