@@ -251,10 +251,12 @@ static int enter_shown(struct uffd_range *range, uintptr_t va, unsigned int prot
 	bool protect = (prot & PMAP_WRITTEN) == 0; /* a first store is to be noted, or to be asked for */
 	int r = sys_uffd_continue(context(range), va, PAGE_BYTES, protect);
 
-	/* It is there already, perhaps with less rights; another thread may have been faster. */
+	/* It is there already, perhaps with less rights; another thread may have been faster, and woken its own waiter only. */
 	if (r == -EEXIST && !protect)
 		r = sys_uffd_write_protect(context(range), va, PAGE_BYTES, false);
-	return r == -EEXIST ? 0 : r;
+	else if (r == -EEXIST)
+		r = sys_uffd_wake(context(range), va, PAGE_BYTES);
+	return r;
 }
 
 static int bring_private(struct uffd_range *range, uintptr_t va, uint32_t frame)

@@ -20,9 +20,10 @@
 /* Messages of one read; sorted, so that neighbours are filled one after the other. */
 enum { MESSAGES = 64 };
 
-/* After a message the next is waited for by asking again, about 20 us: a blocked thread is woken in 58 to 73 us on another
- * CPU, and faults come in runs. */
-enum { SPINS = 20 };
+/* After a message the next is waited for by asking again, some 10 us: a sleeping thread is woken in 60 us on another
+ * processor, and faults come in runs. Where asking finds nothing - who faults has to have this processor first - half as
+ * often the next time, and after so many sleeps the other way is tried again. */
+enum { SPINS = 32, SPINS_LEAST = 8, SLEEPS = 256, DESCRIPTORS = 2 };
 
 /* The pageout thread looks at its pool this often even when nobody calls: budgets shrink, hints grow old. */
 enum { LOOK_MS = 1000 };
@@ -83,9 +84,9 @@ static void answer(struct serve *serve, const struct uffd_msg *message)
 	if (message->event != UFFD_EVENT_PAGEFAULT)
 		return;
 	r = serve_up(serve, &question);
-	if (r < 0)
-		fault_fail(serve->as, question.va);
-	/* Somebody else may have filled it between the fault and us: then nothing has woken this one. */
+	if (r == 0)
+		return; /* what is entered, or was there already, has woken who waits */
+	fault_fail(serve->as, question.va);
 	(void)uffd_wake(serve->uffd, question.va);
 }
 
@@ -103,25 +104,70 @@ static bool answer_all(struct serve *serve, int fd)
 	return true;
 }
 
+/* The descriptor the last message came from, now and then the other one. */
+static bool answer_next(struct handler *handler, unsigned int spin)
+{
+	unsigned int which = spin % SPINS_LEAST == SPINS_LEAST - 1 ? !handler->last : handler->last;
+
+	if (!answer_all(handler->serve, uffd_descriptor(handler->serve->uffd, which == 0)))
+		return false;
+	handler->last = which;
+	return true;
+}
+
+static void spin(struct handler *handler)
+{
+	bool found = false;
+
+	for (unsigned int i = 0; i < handler->patience; i++)
+		if (answer_next(handler, i)) {
+			found = true;
+			i = 0;
+		}
+	if (found)
+		handler->patience = SPINS;
+	else if (handler->patience >= SPINS_LEAST)
+		handler->patience /= 2;
+	else if (handler->sleeps++ % SLEEPS == SLEEPS - 1)
+		handler->patience = SPINS;
+	else
+		handler->patience = 0;
+}
+
 static void *handler_run(void *user)
 {
-	struct serve *serve = user;
-	struct pollfd fds[3] = {
-		{ .fd = uffd_descriptor(serve->uffd, true), .events = POLLIN },
-		{ .fd = uffd_descriptor(serve->uffd, false), .events = POLLIN },
-		{ .fd = serve->stop, .events = POLLIN },
-	};
+	struct handler *handler = user;
+	struct serve *serve = handler->serve;
 
 	for (;;) {
-		unsigned int spins = 0;
+		unsigned int ready = sys_watch_wait(handler->watch);
 
-		while (spins++ < SPINS)
-			if (answer_all(serve, fds[0].fd) || answer_all(serve, fds[1].fd))
-				spins = 0;
-		(void)sys_poll(fds, 3, -1);
-		if (fds[2].revents != 0)
+		if ((ready & 1U << DESCRIPTORS) != 0) {
+			sys_event_signal(serve->stop); /* the next one, too */
 			return NULL;
+		}
+		for (unsigned int which = 0; which < DESCRIPTORS; which++)
+			if ((ready & 1U << which) != 0 &&
+				answer_all(serve, uffd_descriptor(serve->uffd, which == 0)))
+				handler->last = which;
+		spin(handler);
 	}
+}
+
+static int handler_start(struct serve *serve, struct handler *handler)
+{
+	const int fds[DESCRIPTORS + 1] = { uffd_descriptor(serve->uffd, true),
+		uffd_descriptor(serve->uffd, false), serve->stop };
+	int r;
+
+	*handler = (struct handler){ .serve = serve, .patience = SPINS };
+	handler->watch = sys_watch_open(fds, DESCRIPTORS + 1);
+	if (handler->watch < 0)
+		return handler->watch;
+	r = worker_start(&handler->worker, handler_run, handler);
+	if (r < 0)
+		sys_close(handler->watch);
+	return r;
 }
 
 /* ---- pageout thread ---- */
@@ -151,14 +197,18 @@ int serve_open(struct serve *serve, unsigned int handlers)
 {
 	int r = 0;
 
+	serve->handler_count = 0;
 	serve->stop = sys_event_open();
 	serve->begin = sys_event_open();
 	if (serve->stop < 0 || serve->begin < 0)
 		r = serve->stop < 0 ? serve->stop : serve->begin;
 	if (r == 0)
 		r = worker_start(&serve->pageout, pageout_run, serve);
-	for (serve->handler_count = 0; r == 0 && serve->handler_count < handlers; serve->handler_count++)
-		r = worker_start(&serve->handlers[serve->handler_count], handler_run, serve);
+	while (r == 0 && serve->handler_count < handlers) {
+		r = handler_start(serve, &serve->handlers[serve->handler_count]);
+		if (r == 0)
+			serve->handler_count++;
+	}
 	if (r < 0)
 		serve_close(serve);
 	return r;
@@ -168,8 +218,10 @@ void serve_close(struct serve *serve)
 {
 	if (serve->stop >= 0)
 		sys_event_signal(serve->stop);
-	for (unsigned int i = 0; i < serve->handler_count; i++)
-		worker_join(&serve->handlers[i]);
+	for (unsigned int i = 0; i < serve->handler_count; i++) {
+		worker_join(&serve->handlers[i].worker);
+		sys_close(serve->handlers[i].watch);
+	}
 	worker_join(&serve->pageout);
 	if (serve->stop >= 0)
 		sys_close(serve->stop);

@@ -22,6 +22,16 @@ struct uffd;
 
 enum { SERVE_HANDLERS_MAX = 16 };
 
+/* One thread that answers faults. */
+struct handler {
+	struct serve *serve;
+	struct worker worker;
+	int watch;             /* of both userfaultfds and stop; each fault wakes one handler */
+	unsigned int last;     /* which descriptor the last message came from */
+	unsigned int patience; /* how often the next message is asked for before the thread sleeps */
+	unsigned int sleeps;   /* since spinning was given up */
+};
+
 /* serve: the threads of one pool */
 struct serve {
 	struct as *as;
@@ -31,7 +41,7 @@ struct serve {
 	int begin;
 	atomic_bool begun; /* `begin` was written and not yet looked at */
 	unsigned int handler_count;
-	struct worker handlers[SERVE_HANDLERS_MAX];
+	struct handler handlers[SERVE_HANDLERS_MAX];
 	struct worker pageout;
 };
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -29,6 +30,41 @@ void sys_event_clear(int event)
 
 	if (read(event, &count, sizeof(count)) < 0)
 		errno = saved; /* EAGAIN: somebody else has cleared it */
+}
+
+int sys_watch_open(const int *fds, unsigned int count)
+{
+	int watch = epoll_create1(EPOLL_CLOEXEC);
+	int r;
+
+	if (watch < 0)
+		return -errno;
+	for (unsigned int i = 0; i < count; i++) {
+		struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.u32 = i };
+
+		if (epoll_ctl(watch, EPOLL_CTL_ADD, fds[i], &event) < 0) {
+			r = -errno;
+			(void)close(watch);
+			return r;
+		}
+	}
+	return watch;
+}
+
+unsigned int sys_watch_wait(int watch)
+{
+	struct epoll_event events[4];
+	unsigned int ready = 0;
+	int saved = errno;
+	int n;
+
+	do
+		n = epoll_wait(watch, events, sizeof(events) / sizeof(events[0]), -1);
+	while (n < 0 && errno == EINTR);
+	errno = saved;
+	for (int i = 0; i < n; i++)
+		ready |= 1U << events[i].data.u32;
+	return ready;
 }
 
 int sys_poll(struct pollfd *fds, unsigned int count, int timeout_ms)

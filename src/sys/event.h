@@ -11,6 +11,13 @@ int sys_event_open(void);         /* close-on-exec, non-blocking */
 void sys_event_signal(int event); /* async-signal-safe */
 void sys_event_clear(int event);
 
+/* Waits for several at once. When one becomes readable, one of the threads that watch it wakes, not all: a message is
+ * for one of them. `fds` stay open for as long. A descriptor, to be closed, or -errno. */
+int sys_watch_open(const int *fds, unsigned int count);
+
+/* Until one is readable: bit i for fds[i]. */
+unsigned int sys_watch_wait(int watch);
+
 /* poll(2), gone on with after a signal; timeout_ms -1: for ever. */
 int sys_poll(struct pollfd *fds, unsigned int count, int timeout_ms);
 

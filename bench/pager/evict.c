@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What it costs to give a page up, while another thread of the process runs: a bound that is lowered batch by batch evicts
+ * that much each time, from choosing the pages to handing their memory back. The median of the batches counts, in
+ * processor time. Beside it what a program would do by hand.
+ */
+#include "common.h"
+
+struct setup {
+	int fd;
+	uint64_t bytes;
+	uint32_t protection;
+	bool scattered;
+	bool written;
+};
+
+/* As many pages as the pool gives up in one go. */
+enum { BATCH = 512, BATCHES_MAX = 128 };
+
+/* Every page once, in order or in a fixed random one (a stride that is coprime to their number). */
+static void touch_all(const struct setup *s, unsigned char *bytes)
+{
+	uint64_t pages = s->bytes / PAGE;
+	uint64_t stride = s->scattered ? 1000003 % pages | 1 : 1;
+
+	for (uint64_t i = 0, page = 0; i < pages; i++, page = (page + stride) % pages) {
+		volatile uint64_t *word = (volatile uint64_t *)(void *)(bytes + page * PAGE);
+
+		bench_must(*word == word_of(page * PAGE_WORDS), "a page was wrong");
+		if (s->written)
+			*word = word_of(page * PAGE_WORDS);
+	}
+}
+
+/* Lowers the bound batch by batch until half is left; the median time of a page. */
+static double lower(struct paged *paged, uint64_t bytes)
+{
+	double times[BATCHES_MAX];
+	int count = 0;
+
+	for (uint64_t bound = bytes - BATCH * PAGE; bound >= bytes / 2 && count < BATCHES_MAX;
+		bound -= BATCH * PAGE) {
+		uint64_t before = paged_stats(paged).evicted;
+		uint64_t began = cpu_ns();
+		uint64_t evicted;
+
+		must(quire_pool_resize(paged->pool, bound));
+		times[count] = (double)(cpu_ns() - began);
+		evicted = paged_stats(paged).evicted - before;
+		bench_must(paged_stats(paged).used_bytes <= bound, "pages stayed");
+		if (evicted > 0)
+			times[count++] /= (double)evicted;
+	}
+	bench_must(count > 0, "nothing was evicted");
+	return bench_quantile(times, count, 0.5);
+}
+
+static double ours(void *arg)
+{
+	const struct setup *s = arg;
+	struct company company;
+	struct paged paged;
+	double ns;
+
+	bench_pin(0);
+	/* Room for all, and above the mark at which the pool would begin by itself. */
+	paged_pool(&paged, s->bytes + s->bytes / 8, QUIRE_DELIVERY_INLINE);
+	paged_file(&paged, s->fd, s->protection, s->scattered ? QUIRE_RANDOM : QUIRE_SEQUENTIAL);
+	touch_all(s, paged.bytes);
+	company_begin(&company, 1);
+	ns = lower(&paged, s->bytes);
+	company_end(&company);
+	paged_close(&paged);
+	return ns;
+}
+
+/* Scattered pages of plain anonymous memory, one madvise each: what an engine without batches pays. */
+static double singly(void *arg)
+{
+	const struct setup *s = arg;
+	uint64_t pages = s->bytes / PAGE / 16;
+	unsigned char *at = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	double *times = malloc(pages * sizeof(*times));
+	struct company company;
+	double ns;
+
+	bench_must(at != MAP_FAILED && times != NULL, "memory");
+	(void)madvise(at, s->bytes, MADV_NOHUGEPAGE);
+	for (uint64_t i = 0; i < pages; i++)
+		at[i * 16 * PAGE] = 1;
+	company_begin(&company, 1);
+	for (uint64_t i = 0; i < pages; i++) {
+		uint64_t began = cpu_ns();
+
+		(void)madvise(at + i * 16 * PAGE, PAGE, MADV_DONTNEED);
+		times[i] = (double)(cpu_ns() - began);
+	}
+	company_end(&company);
+	munmap(at, s->bytes);
+	ns = bench_quantile(times, (int)pages, 0.5);
+	free(times);
+	return ns;
+}
+
+static struct bench_pairs measure(const struct setup *like, uint32_t protection, bool scattered, bool written)
+{
+	struct setup s = *like;
+
+	s.protection = protection;
+	s.scattered = scattered;
+	s.written = written;
+	return bench_pairs(ours, singly, &s);
+}
+
+int main(void)
+{
+	struct setup s = { .bytes = bench_quick() ? 16 * MIB : 128 * MIB };
+	uint32_t both = QUIRE_READ | QUIRE_WRITE;
+	struct bench_pairs pairs;
+
+	s.fd = known_file(s.bytes);
+	pairs = measure(&s, QUIRE_READ, true, false);
+	bench_goal("pager.evict.read-only", pairs.ours_ns / 1000, &pairs);
+	bench_figure("pager.evict.singly", pairs.theirs_ns / 1000, "us");
+	pairs = measure(&s, both, false, false);
+	bench_goal("pager.evict.writable", pairs.ours_ns / 1000, &pairs);
+	pairs = measure(&s, both, true, false);
+	bench_figure("pager.evict.writable.scattered", pairs.ours_ns / 1000, "us");
+	pairs = measure(&s, both, false, true);
+	bench_figure("pager.evict.written", pairs.ours_ns / 1000, "us");
+	return 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A fault whose data is in memory already, beside the bare loop that does nothing else, and beside the kernel's own fault
+ * on a memfd. Every page is touched once, in order; its first word must be right.
+ */
+#include "bare.h"
+#include "common.h"
+
+struct setup {
+	size_t bytes;
+	int memfd; /* of the peers: all pages are there */
+	uint64_t *master;
+	uint32_t delivery;
+	bool store;
+	unsigned int processor;         /* of who faults */
+	unsigned int handler_processor; /* of who answers, with threads */
+};
+
+enum { CHUNK = 64 };
+
+static uint64_t touch_chunk(unsigned char *bytes, size_t first, bool store)
+{
+	uint64_t wrong = 0;
+
+	for (size_t at = first; at < first + CHUNK * PAGE; at += PAGE) {
+		if (store)
+			*(volatile uint64_t *)(void *)(bytes + at + 8) = at;
+		else
+			wrong += *(volatile uint64_t *)(void *)(bytes + at) != word_of(at / 8);
+	}
+	return wrong;
+}
+
+/* The time of a page, the median of chunks: a millisecond in which somebody else had the processor spoils one of them.
+ * A wrong word is no time. */
+static double touch(const struct setup *s, unsigned char *bytes, bool store)
+{
+	size_t count = s->bytes / PAGE / CHUNK;
+	double *chunks = malloc(count * sizeof(*chunks));
+	uint64_t wrong = 0;
+	double ns;
+
+	bench_must(chunks != NULL, "memory");
+	for (size_t i = 0; i < count; i++) {
+		uint64_t began = bench_ns();
+
+		wrong += touch_chunk(bytes, i * CHUNK * PAGE, store);
+		chunks[i] = (double)(bench_ns() - began) / CHUNK;
+	}
+	bench_must(wrong == 0, "a page was wrong");
+	ns = bench_quantile(chunks, (int)count, 0.5);
+	free(chunks);
+	return ns;
+}
+
+/* ---- ours ---- */
+
+static int get(void *user, uint64_t offset, void *memory, size_t length)
+{
+	memcpy(memory, (const char *)user + offset, length);
+	return 0;
+}
+
+static int put(void *user, uint64_t offset, const void *memory, size_t length)
+{
+	(void)user;
+	(void)offset;
+	(void)memory;
+	(void)length;
+	return 0;
+}
+
+/* A mapping whose pages are all in the pool and entered nowhere: as after a prefetch. */
+static void open_prefetched(struct paged *paged, const struct setup *s)
+{
+	struct quire_object *object;
+
+	bench_pin(s->handler_processor); /* threads inherit it */
+	paged_pool(paged, s->bytes * 2, s->delivery);
+	bench_pin(s->processor);
+	must(quire_object_open(QUIRE_OPTIONS(object, .user = s->master, .get = get, .put = put,
+				       .length = s->bytes, .signal_safe = 1),
+		&object));
+	must(quire_map(NULL,
+		QUIRE_OPTIONS(map, .object = object, .engine = QUIRE_ENGINE_PAGED, .pool = paged->pool,
+			.sharing = QUIRE_SHARED, .protection = QUIRE_READ | QUIRE_WRITE,
+			.advice = QUIRE_RANDOM),
+		&paged->map));
+	quire_object_close(object);
+	paged->bytes = quire_map_address(paged->map);
+	for (size_t at = 0; at < s->bytes; at += MIB) {
+		const struct quire_range range = { at, MIB };
+
+		bench_must(quire_map_prefetch(paged->map, &range, 1) == MIB / PAGE, "prefetch");
+	}
+}
+
+static double ours(void *arg)
+{
+	const struct setup *s = arg;
+	struct paged paged;
+	double ns;
+
+	open_prefetched(&paged, s);
+	ns = touch(s, paged.bytes, s->store);
+	bench_must(paged_stats(&paged).waits == 0, "a fault evicted though frames were free");
+	paged_close(&paged);
+	return ns;
+}
+
+/* ---- peers ---- */
+
+static double bare(void *arg)
+{
+	const struct setup *s = arg;
+	bool in_signal = s->delivery == QUIRE_DELIVERY_INLINE;
+	struct bare bare;
+	double ns;
+
+	bench_pin(s->handler_processor);
+	bare_open(&bare, s->memfd, s->bytes, in_signal);
+	bench_pin(s->processor);
+	ns = touch(s, bare.view, false);
+	bare_close(&bare, in_signal);
+	return ns;
+}
+
+/* A store, so that the kernel maps one page a fault. */
+static double kernel(void *arg)
+{
+	const struct setup *s = arg;
+	unsigned char *view = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->memfd, 0);
+	double ns;
+
+	bench_must(view != MAP_FAILED, "mmap");
+	bench_pin(s->processor);
+	ns = touch(s, view, true);
+	munmap(view, s->bytes);
+	return ns;
+}
+
+/* ---- goals ---- */
+
+static void inline_faults(struct setup *s)
+{
+	struct bench_pairs pairs;
+
+	s->delivery = QUIRE_DELIVERY_INLINE;
+	pairs = bench_pairs(ours, bare, s);
+	bench_goal("pager.fault.inline", pairs.ratio, &pairs);
+	bench_goal("pager.fault.books", pairs.ours_ns - pairs.theirs_ns, &pairs);
+	pairs = bench_pairs(ours, kernel, s);
+	bench_goal("pager.fault.inline.memfd", pairs.ratio, &pairs);
+	/* Through whatever enters more than a page at a time. */
+	bench_goal("pager.fault.64k", pairs.ratio, &pairs);
+}
+
+static void thread_faults(struct setup *s)
+{
+	struct bench_pairs pairs;
+
+	s->delivery = QUIRE_DELIVERY_THREAD;
+	pairs = bench_pairs(ours, bare, s);
+	bench_goal("pager.fault.thread", pairs.ratio, &pairs);
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		return;
+	s->handler_processor = 1;
+	s->bytes /= 8; /* 60 us a fault where a sleeping thread has to be woken on another processor */
+	pairs = bench_pairs(ours, bare, s);
+	bench_goal("pager.fault.thread.apart", pairs.ratio, &pairs);
+}
+
+int main(void)
+{
+	struct setup s = { .bytes = bench_quick() ? 8 * MIB : 64 * MIB };
+
+	s.memfd = bare_memfd(s.bytes + PAGE);
+	s.master = malloc(s.bytes);
+	bench_must(s.master != NULL, "memory");
+	fill_words(s.master, 0, s.bytes / 8);
+	inline_faults(&s);
+	thread_faults(&s);
+	return 0;
+}
