@@ -2,6 +2,7 @@
 #include "pmap/pmap.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "base/lock.h"
 #include "pmap/kernel.h"
@@ -65,6 +66,7 @@ static int move_by_faults(
 		const struct pmap_span cut = { new.end, range->end };
 		struct pmap_range more = *range;
 
+		more.offset = range->offset + (range->end - range->start);
 		more.start = range->end;
 		more.end = new.end;
 		r = 0;
@@ -72,6 +74,8 @@ static int move_by_faults(
 			r = pmap->ops->detach(pmap, &cut);
 		else if (new.end > range->end)
 			r = pmap->ops->attach(pmap, &more, PMAP_EXACT);
+		if (r == -EEXIST)
+			r = -ENOMEM; /* no place was named: there is no room here */
 	} else {
 		r = pmap->ops->attach(pmap, &new, how);
 		if (r == 0)

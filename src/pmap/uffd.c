@@ -69,7 +69,6 @@ struct uffd_range {
 	struct shelf *shelf; /* NULL: anonymous */
 	uint64_t offset;     /* of trap.start on the shelf */
 	struct guard *guard;
-	uint8_t prot;
 	bool shared;
 	struct frames_table *table; /* private ranges */
 };
@@ -168,20 +167,23 @@ static uint32_t *frame_slot(const struct uffd_range *range, uintptr_t va)
 	return &range->table->frames[(va - range->table->start) >> PAGE_SHIFT];
 }
 
-static bool can_move(const struct uffd_range *range)
+/* The kernel moves between anonymous mappings of equal rights only, and mprotect may have changed those of a part:
+ * -EINVAL then. */
+static int move_page(const struct uffd_range *range, uintptr_t to, uintptr_t from)
 {
-	/* The kernel moves between mappings of equal rights, anonymous both. */
-	return range->uffd->moves && range->shelf == NULL && range->prot == (PMAP_READ | PMAP_WRITE);
+	if (!range->uffd->moves || range->shelf != NULL)
+		return -EINVAL;
+	return sys_uffd_move(range->uffd->private, to, from, PAGE_BYTES);
 }
 
 /* From fill or out to va. */
 static int bring_in(struct uffd_range *range, uintptr_t va, uintptr_t from)
 {
 	int fd = range->uffd->private;
-	int r;
+	int r = move_page(range, va, from);
 
-	if (can_move(range))
-		return sys_uffd_move(fd, va, from, PAGE_BYTES);
+	if (r != -EINVAL)
+		return r;
 	r = sys_uffd_copy(fd, va, from, PAGE_BYTES, false);
 	if (r == 0)
 		drop(from, PAGE_BYTES);
@@ -193,10 +195,10 @@ static int take_out(struct uffd_range *range, uintptr_t va, uintptr_t to)
 {
 	struct uffd *uffd = range->uffd;
 	char bytes[PAGE_BYTES];
-	int r;
+	int r = move_page(range, to, va);
 
-	if (can_move(range))
-		return sys_uffd_move(uffd->private, to, va, PAGE_BYTES);
+	if (r != -EINVAL)
+		return r;
 	r = sys_uffd_write_protect(uffd->private, va, PAGE_BYTES, true);
 	if (r < 0)
 		return r;
@@ -333,18 +335,24 @@ static int take_out_span(struct uffd_range *range, uintptr_t start, uintptr_t en
 	return r;
 }
 
+/* Neighbours in a span may be of several ranges. */
 static int remove_private(const struct pmap_span *span)
 {
 	unsigned int held;
-	struct uffd_range *range = range_hold(span->start, &held);
 	int r = 0;
 
-	if (range == NULL)
-		return -ENOENT;
-	assert(span->end <= range->trap.end);
-	if (!range->shared)
-		r = take_out_span(range, span->start, span->end);
-	table_release(held);
+	for (uintptr_t va = span->start; r == 0 && va < span->end;) {
+		struct uffd_range *range = range_hold(va, &held);
+		uintptr_t end;
+
+		if (range == NULL)
+			return -ENOENT;
+		end = min_u64(range->trap.end, span->end);
+		if (!range->shared)
+			r = take_out_span(range, va, end);
+		table_release(held);
+		va = end;
+	}
 	return r;
 }
 
@@ -569,7 +577,6 @@ static int uffd_attach(struct pmap *pmap, struct pmap_range *wanted, enum pmap_h
 	range->trap.explain = uffd_explain;
 	range->uffd = of(pmap);
 	range->offset = wanted->offset;
-	range->prot = wanted->prot;
 	range->shared = (wanted->flags & PMAP_SHARED) != 0;
 	range->guard = wanted->guard;
 	r = attach_paged(range, wanted, how);
@@ -716,7 +723,7 @@ static int open_steps(struct uffd *uffd)
 		return error_set(r, "userfaultfd: %s", sys_probe_words(PROBE_UFFD)->why_not);
 
 	uffd->moves = sys_has(PROBE_UFFD_MOVE);
-	uffd->pmap.can = PMAP_CAN_PLACE | PMAP_CAN_KERNEL | (tracks ? PMAP_CAN_HARVEST : 0);
+	uffd->pmap.can = PMAP_CAN_PLACE | (tracks ? PMAP_CAN_HARVEST : 0);
 	if (sys_has(PROBE_UFFD_POISON))
 		uffd->pmap.can |= PMAP_CAN_POISON;
 	uffd->pagemap = sys_open("/proc/self/pagemap", O_RDONLY, 0);

@@ -112,7 +112,8 @@ bool equal_segments(const struct result *a, const struct result *b)
 
 static bool equal(const struct op *op, const struct result *a, const struct result *b, enum machine_mode mode)
 {
-	bool residency = op->kind == OP_MINCORE && (mode == MODE_HOSTILE || mode == MODE_BACKED);
+	bool residency = op->kind == OP_MINCORE &&
+		(mode == MODE_HOSTILE || mode == MODE_BACKED || mode == MODE_PAGED);
 
 	if (!a->done || !b->done || a->error != b->error || a->value != b->value ||
 		!equal_access(&a->access, &b->access))

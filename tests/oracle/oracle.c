@@ -12,7 +12,7 @@
 
 enum { SCRIPT_OPS = 200, OPS_QUICK = 6000, OPS_TEST = 50000, OPS_HUNT = 1000000 };
 
-static const char *const mode_names[MODES] = { "plain", "hostile", "backed", "broken", "native" };
+static const char *const mode_names[MODES] = { "plain", "hostile", "backed", "paged", "broken", "native" };
 
 static void report(struct script *script, enum machine_mode mode, uint64_t seed)
 {
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	(void)printf("1..5\n# seed %llu (QUIRE_SEED)\n", (unsigned long long)seed);
+	(void)printf("1..6\n# seed %llu (QUIRE_SEED)\n", (unsigned long long)seed);
 	ok = run(MODE_PLAIN, seed, ops / 2);
 	(void)printf("%sok 1 - vm agrees with the kernel\n", ok ? "" : "not ");
 	ok = run(MODE_HOSTILE, seed, ops / 4);
@@ -116,9 +116,11 @@ int main(int argc, char **argv)
 		ok ? "" : "not ");
 	ok = run(MODE_NATIVE, seed, ops / 4);
 	(void)printf("%sok 4 - handles over the native engine agree with the kernel\n", ok ? "" : "not ");
+	ok = run(MODE_PAGED, seed, ops / 4);
+	(void)printf("%sok 5 - paged mappings on userfaultfd agree with the kernel\n", ok ? "" : "not ");
 	/* The mutant: pages of an object can be stored into from a private segment. */
 	(void)printf("# what follows is planted:\n");
 	ok = run(MODE_BROKEN, seed, OPS_TEST);
-	(void)printf("%sok 5 - a planted mistake is found\n", ok ? "not " : "");
+	(void)printf("%sok 6 - a planted mistake is found\n", ok ? "not " : "");
 	return 0;
 }

@@ -3,7 +3,8 @@
  * oracle/oracle.h - the same operations on three machines, and one comparison.
  *
  *	script --.--> kernel   real mmap, munmap, ... in a forked child
- *	         |--> ours     front + vm + fake engine in a child that a seccomp filter forbids every mapping call
+ *	         |--> ours     front + vm + fake engine in a child that a seccomp filter forbids every mapping call;
+ *	         |             or, with MODE_PAGED, the real engine: userfaultfd
  *	         '--> native   the public calls on handles over the native engine, in a child; guarded, so that SIGBUS is an
  *	                       error of the handle. What no call of ours says is left out of the script, for the kernel too
  *
@@ -100,8 +101,9 @@ enum machine_mode {
 	MODE_PLAIN,   /* plenty of frames, the file is memory: what is resident agrees too */
 	MODE_HOSTILE, /* eight frames, everything is evicted at every fault; nothing is locked */
 	MODE_BACKED,  /* the file has a source, and its pages go and come */
-	MODE_BROKEN,  /* a planted mistake: private pages can be stored into before they are copied */
-	MODE_NATIVE,  /* the other machine is the native one */
+	MODE_PAGED, /* the same on the real engine: userfaultfd, plain loads and stores. No second space: nothing forks */
+	MODE_BROKEN, /* a planted mistake: private pages can be stored into before they are copied */
+	MODE_NATIVE, /* the other machine is the native one */
 	MODES,
 };
 

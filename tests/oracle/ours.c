@@ -18,16 +18,19 @@
 #include <unistd.h>
 
 #include "front/front.h"
+#include "oracle/real.h"
+#include "pmap/uffd.h"
 #include "vm/world.h"
 
 /* Addresses above the arena, for what is placed elsewhere. */
-enum { ROOM_PAGES = 512, FRAMES = 1024, FRAMES_HOSTILE = 8 };
+enum { ROOM_PAGES = 512, FRAMES = 1024, FRAMES_SMALL = 24, FRAMES_HOSTILE = 8 };
 
 static struct world world;
 static struct front front;
 static struct object memory_file;
 static struct source backed_file;
 static struct object *file;
+static struct uffd *uffd; /* NULL: the fake engine */
 
 static struct front_file files[FD_COUNT];
 static bool closed[FD_COUNT];
@@ -90,15 +93,42 @@ static void forbid_mapping_calls(void)
 
 /* ---- begin ---- */
 
+static struct pmap *open_engine(enum machine_mode mode, uint32_t frames)
+{
+	const struct uffd_options options = { .frames = frames, .inline_faults = true, .user_only = true };
+
+	if (mode == MODE_PAGED) {
+		assert_int_equal(uffd_open(&options, as_up, &world.as, &uffd), 0);
+		return uffd_pmap(uffd);
+	}
+	assert_int_equal(fake_memory_init(&world.memory, frames), 0);
+	assert_int_equal(fake_init(&world.fake, &world.memory, ARENA, ARENA_PAGES + ROOM_PAGES,
+				 PMAP_CAN_HARVEST, as_up, &world.as),
+		0);
+	world.fake.broken_copy = mode == MODE_BROKEN;
+	return &world.fake.pmap;
+}
+
+/* Contents are read and written through memory that the engine keeps from an object's first mapping on. */
+static void map_untouched(void)
+{
+	const struct map_request request = {
+		.how = PMAP_ANYWHERE,
+		.range = { .end = FILE_PAGES * P, .flags = PMAP_SHARED, .prot = PMAP_READ },
+		.object = file,
+	};
+	uintptr_t start;
+
+	assert_int_equal(as_map(&world.as, &request, &start), 0);
+}
+
 static void begin_world(enum machine_mode mode)
 {
-	bool small = mode == MODE_HOSTILE || mode == MODE_BACKED;
+	bool small = mode == MODE_HOSTILE || mode == MODE_BACKED || mode == MODE_PAGED;
+	uint32_t frames = mode == MODE_HOSTILE ? FRAMES_HOSTILE : small ? FRAMES_SMALL : FRAMES;
 	struct pool_config pool = {
-		.pmap = &world.fake.pmap,
-		.bytes = (mode == MODE_HOSTILE   ? FRAMES_HOSTILE
-					 : small ? 24
-						 : FRAMES) *
-			P,
+		.pmap = open_engine(mode, frames),
+		.bytes = frames * P,
 		.hostile = mode == MODE_HOSTILE,
 	};
 
@@ -107,13 +137,8 @@ static void begin_world(enum machine_mode mode)
 		pool.swap = &world.swap.object;
 		pool.swap_pages = SOURCE_PAGES_MAX;
 	}
-	assert_int_equal(fake_memory_init(&world.memory, (uint32_t)(pool.bytes / P)), 0);
-	assert_int_equal(fake_init(&world.fake, &world.memory, ARENA, ARENA_PAGES + ROOM_PAGES,
-				 PMAP_CAN_HARVEST, as_up, &world.as),
-		0);
-	world.fake.broken_copy = mode == MODE_BROKEN;
 	assert_int_equal(pool_init(&world.pool, &pool), 0);
-	assert_int_equal(as_init(&world.as, &world.fake.pmap), 0);
+	assert_int_equal(as_init(&world.as, pool.pmap), 0);
 	assert_int_equal(as_use_pool(&world.as, &world.pool), 0);
 	world.as.low = ARENA + (ARENA_PAGES + 1) * P; /* elsewhere is above the arena */
 	world.as.high = ARENA + (ARENA_PAGES + ROOM_PAGES) * P;
@@ -134,6 +159,8 @@ static void begin_world(enum machine_mode mode)
 		file = &memory_file;
 	}
 	assert_int_equal(object_join(file, &world.pool), 0);
+	if (mode == MODE_PAGED)
+		map_untouched();
 	files[FD_RDWR] = (struct front_file){ .object = file, .readable = true, .writable = true };
 	files[FD_RDONLY] = (struct front_file){ .object = file, .readable = true };
 	files[FD_WRONLY] = (struct front_file){ .object = file, .writable = true };
@@ -169,6 +196,10 @@ static void access_one(struct fake *fake, uint64_t at, bool store, uint64_t valu
 	uintptr_t where = 0;
 	int r;
 
+	if (uffd != NULL) {
+		real_access(at, store, value, out);
+		return;
+	}
 	*out = (struct access_result){ .signal = 0 };
 	if (store)
 		r = fake_store(fake, ARENA + at, &value, sizeof(value), &where);
@@ -304,9 +335,14 @@ static void run_one(const struct op *op, struct result *result)
 
 void run_ours(const struct op *ops, size_t count, struct result *results, enum machine_mode mode)
 {
+	/* Before the first range: what is no fault of paging goes on to the action that is there then. */
+	if (mode == MODE_PAGED)
+		real_begin();
 	begin_world(mode);
-	forbid_mapping_calls();
+	if (mode != MODE_PAGED)
+		forbid_mapping_calls();
 	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(pool_refill(&world.pool), 0); /* there is no thread that does it */
 		run_one(&ops[i], &results[i]);
 		list_segments(&results[i]);
 		world_check(&world);

@@ -138,6 +138,8 @@ static void make_op(struct random *random, struct op *op, enum machine_mode mode
 	*op = (struct op){ .kind = kinds[below(random, sizeof(kinds) / sizeof(kinds[0]))] };
 	if ((op->kind == OP_MLOCK || op->kind == OP_MUNLOCK) && mode != MODE_PLAIN && mode != MODE_NATIVE)
 		op->kind = OP_LOAD;
+	if (op->kind == OP_FORK && mode == MODE_PAGED)
+		op->kind = OP_STORE;
 	op->at = page_at(random);
 	op->length = length_from(random, op->at);
 	op->value = next(random);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Paged mappings on the real kernel whose layout changes: what was stored stays what it was, wherever it is shown. */
+#include "support/run.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <quire/quire.h>
+
+#include "support/files.h"
+
+enum { POOL_PAGES = 16, PAGES = 64 };
+
+static const uint32_t deliveries[] = { QUIRE_DELIVERY_THREAD, QUIRE_DELIVERY_INLINE };
+
+static struct quire_pool *open_pool(uint32_t delivery)
+{
+	struct quire_pool *pool;
+	char swap[64];
+	int r;
+
+	(void)snprintf(swap, sizeof(swap), "/var/tmp/quire-layout-%d", (int)getpid());
+	r = quire_pool_open(
+		QUIRE_OPTIONS(pool, .cache_bytes = POOL_PAGES * PAGE, .delivery = delivery,
+			.syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE, .swap_path = swap),
+		&pool);
+	if (r < 0)
+		fail_msg("%s", quire_error_text());
+	return pool;
+}
+
+static struct quire_map *open_map(struct quire_pool *pool, const char *path, uint32_t sharing, size_t pages)
+{
+	struct quire_map *map;
+	int r = quire_map(NULL,
+		QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED, .pool = pool,
+			.sharing = sharing, .length = pages * PAGE, .protection = QUIRE_READ | QUIRE_WRITE),
+		&map);
+
+	if (r < 0)
+		fail_msg("%s", quire_error_text());
+	return map;
+}
+
+static void store_all(struct quire_map *map, size_t from, size_t to, unsigned char mark)
+{
+	volatile unsigned char *bytes = quire_map_address(map);
+
+	for (size_t i = from; i < to; i++)
+		bytes[i * PAGE + i] = (unsigned char)(mark + i);
+}
+
+static void check_all(struct quire_map *map, size_t from, size_t to, unsigned char mark)
+{
+	const volatile unsigned char *bytes = quire_map_address(map);
+
+	for (size_t i = from; i < to; i++)
+		assert_int_equal(bytes[i * PAGE + i], (unsigned char)(mark + i));
+}
+
+static void a_mapping_that_grows_elsewhere_shows_the_same_bytes(void **state)
+{
+	static const uint32_t sharings[] = { QUIRE_SHARED, QUIRE_PRIVATE };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		char path[64];
+		int fd = named_file_of((size_t)4 * PAGES * PAGE, path);
+		struct quire_pool *pool = open_pool(deliveries[i % 2]);
+		struct quire_map *map = open_map(pool, path, sharings[i / 2], PAGES);
+
+		store_all(map, 0, PAGES, 1);
+		assert_int_equal(quire_map_resize(map, (size_t)2 * PAGES * PAGE, QUIRE_MAY_MOVE), 0);
+		check_all(map, 0, PAGES, 1);
+		store_all(map, PAGES, (size_t)2 * PAGES, 7);
+		assert_int_equal(quire_map_resize(map, (size_t)3 * PAGES * PAGE, QUIRE_MAY_MOVE), 0);
+		check_all(map, 0, PAGES, 1);
+		check_all(map, PAGES, (size_t)2 * PAGES, 7);
+		/* What came along last is the file's, at the file's offset. */
+		assert_int_equal(((const char *)quire_map_address(map))[(size_t)2 * PAGES * PAGE],
+			'a' + 2 * PAGES % 26);
+		assert_int_equal(quire_map_move(map, NULL), 0);
+		check_all(map, 0, PAGES, 1);
+		assert_int_equal(quire_map_resize(map, (size_t)PAGES / 2 * PAGE, 0), 0);
+		check_all(map, 0, PAGES / 2, 1);
+		assert_int_equal(quire_unmap(map), 0);
+		assert_int_equal(quire_pool_close(pool), 0);
+		close(fd);
+		unlink(path);
+	}
+}
+
+/* The kernel places mappings side by side, and an eviction takes neighbours out in one go. */
+static void neighbours_of_private_memory_go_to_swap_together(void **state)
+{
+	(void)state;
+	for (int d = 0; d < 2; d++) {
+		struct quire_pool *pool = open_pool(deliveries[d]);
+		struct quire_map *maps[PAGES];
+
+		for (int i = 0; i < PAGES; i++)
+			maps[i] = open_map(pool, NULL, QUIRE_PRIVATE, 1 + (size_t)i % 3);
+		for (int round = 0; round < 2; round++) {
+			for (int i = 0; i < PAGES; i++)
+				store_all(maps[i], 0, 1 + (size_t)i % 3, (unsigned char)(i + round));
+			for (int i = 0; i < PAGES; i++)
+				check_all(maps[i], 0, 1 + (size_t)i % 3, (unsigned char)(i + round));
+		}
+		for (int i = 0; i < PAGES; i++)
+			assert_int_equal(quire_unmap(maps[i]), 0);
+		assert_int_equal(quire_pool_close(pool), 0);
+	}
+}
+
+static void private_memory_that_may_be_read_only_goes_to_swap_too(void **state)
+{
+	(void)state;
+	for (int d = 0; d < 2; d++) {
+		struct quire_pool *pool = open_pool(deliveries[d]);
+		struct quire_map *map = open_map(pool, NULL, QUIRE_PRIVATE, PAGES);
+
+		store_all(map, 0, POOL_PAGES / 2, 3);
+		assert_int_equal(quire_map_protect(map, 0, (size_t)POOL_PAGES / 2 * PAGE, QUIRE_READ), 0);
+		store_all(map, POOL_PAGES / 2, PAGES, 3); /* the first ones have to go */
+		check_all(map, 0, PAGES, 3);
+		assert_int_equal(
+			quire_map_protect(map, 0, (size_t)PAGES * PAGE, QUIRE_READ | QUIRE_WRITE), 0);
+		store_all(map, 0, PAGES, 9);
+		check_all(map, 0, PAGES, 9);
+		assert_int_equal(quire_unmap(map), 0);
+		assert_int_equal(quire_pool_close(pool), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_mapping_that_grows_elsewhere_shows_the_same_bytes),
+		cmocka_unit_test(neighbours_of_private_memory_go_to_swap_together),
+		cmocka_unit_test(private_memory_that_may_be_read_only_goes_to_swap_too),
+	};
+
+	return RUN(tests);
+}
