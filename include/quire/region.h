@@ -146,7 +146,8 @@ QUIRE_API struct quire_map *quire_region_map(struct quire_region *region);
  * Threads: any; concurrent commits are merged. Blocks: one device flush; waits for threads inside. Memory: 16 bytes a page
  * written. Signals: none.
  * Returns: 0, or
- *   -EIO     a write or flush failed; the region is FAILED until reopened, and nothing of this epoch will be visible
+ *   -EIO     a write or flush failed; the region is FAILED until reopened, and nothing of this epoch will be visible (when the
+ *            device refuses even to make the record unreadable, it may be, whole: the error text then says "perhaps")
  *   -EAGAIN  the journal is full and a reader is in the way; the error text names its process; nothing is lost
  *   -EFBIG   more was written than the journal may hold (journal_bytes); nothing is lost
  *   -ENOSPC  no room for a longer journal; nothing is lost

@@ -255,12 +255,10 @@ int quire_region_touch(struct quire_region *region, const void *address, size_t 
 	uintptr_t va = (uintptr_t)address;
 	int r = region_given(region);
 
-	if (r < 0)
+	if (r == 0)
+		r = region_ready(region->region, true);
+	if (r < 0 || length == 0)
 		return r;
-	if (!region->region->writable)
-		return region_ready(region->region, true);
-	if (length == 0)
-		return 0;
 	if (!holds(region, va) || !holds(region, va + length - 1) || va + length - 1 < va)
 		return error_set(-EINVAL, "%zu bytes at %p do not lie in the region", length, address);
 	return region_touch(region->region, va - region->region->file.start, length);

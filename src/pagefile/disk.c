@@ -10,6 +10,7 @@
 
 #include "base/align.h"
 #include "base/error.h"
+#include "base/mutant.h"
 #include "sys/file.h"
 
 static const char new_suffix[] = ".new";
@@ -83,7 +84,7 @@ int disk_write(const struct disk *disk, const void *bytes, size_t length, uint64
 
 		if (n <= 0)
 			return refuse(disk, "write", offset + done, n == 0 ? -EIO : (int)n);
-		done += (size_t)n;
+		done += MUTANT("short-write-is-done") ? length : (size_t)n;
 	}
 	return 0;
 }
@@ -118,7 +119,11 @@ int disk_flush(const struct disk *disk)
 {
 	int r = sys_fdatasync(disk->fd);
 
-	return r < 0 ? error_set(r, "%s: cannot be flushed: %s", disk->path, strerror(-r)) : 0;
+	if (r < 0 && MUTANT("retry-flush"))
+		r = sys_fdatasync(disk->fd);
+	return r < 0 && !MUTANT("ignore-flush-error")
+		? error_set(r, "%s: cannot be flushed: %s", disk->path, strerror(-r))
+		: 0;
 }
 
 int disk_size(const struct disk *disk, uint64_t *bytes)
@@ -150,6 +155,8 @@ static int sync_directory_of(const char *path)
 	char *directory;
 	int r;
 
+	if (MUTANT("forget-directory"))
+		return 0;
 	if (slash == NULL)
 		return sys_sync_directory(".");
 	if (slash == path)
@@ -178,7 +185,7 @@ int disk_create_finish(struct disk *disk, bool replace)
 
 	if (name == NULL)
 		return error_set(-ENOMEM, "no memory for a name");
-	r = sys_fsync(disk->fd);
+	r = MUTANT("create-no-fsync") ? 0 : sys_fsync(disk->fd);
 	if (r == 0)
 		r = sys_rename(disk->path, name, replace);
 	if (r < 0) {

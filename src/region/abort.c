@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/mutant.h"
 #include "pagefile/sum.h"
 #include "region/region.h"
 
@@ -39,7 +40,7 @@ static int restore_or_run(struct region *rg, struct pages_run *runs, size_t *run
 		region_unlock(rg);
 		/* The checkpoint may bring it home this moment: its place in the ring is not written before the next commit,
 		 * and we are in its way. */
-		if (note.epoch != 0)
+		if (note.epoch != 0 && !MUTANT("abort-to-file"))
 			r = restore(rg, page, &note);
 		else if (n > 0 && runs[n - 1].first + runs[n - 1].count == page)
 			runs[n - 1].count++;
@@ -75,7 +76,7 @@ static int abort_steps(struct region *rg)
 	if (runs == NULL)
 		return error_set(-ENOMEM, "no memory for the list of pages");
 	r = restore_or_run(rg, runs, &run_count);
-	if (r == 0)
+	if (r == 0 && !MUTANT("abort-keeps-copies"))
 		r = pagefile_drop(&rg->file, runs, run_count);
 	if (r == 0) {
 		note_dropped(rg, runs, run_count);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/mutant.h"
 #include "pagefile/sum.h"
 #include "region/region.h"
 
@@ -83,6 +84,8 @@ static int by_page(const void *a, const void *b)
 
 	if (x->page != y->page)
 		return x->page < y->page ? -1 : 1;
+	if (MUTANT("home-oldest"))
+		return (x->epoch > y->epoch) - (x->epoch < y->epoch);
 	return (x->epoch < y->epoch) - (x->epoch > y->epoch);
 }
 
@@ -200,11 +203,13 @@ static int pass_run(struct pass *p) must_hold(lock_checkpoint)
 	r = pass_gather(p);
 	if (r == -ENOMEM)
 		return r;
+	if (r == 0 && MUTANT("header-first"))
+		r = journal_put_tail(&rg->journal, &p->tail);
 	if (r == 0)
 		r = pass_write(p);
-	if (r == 0)
+	if (r == 0 && !MUTANT("skip-home-flush"))
 		r = pagefile_flush(&rg->file);
-	if (r == 0)
+	if (r == 0 && !MUTANT("reuse-before-header"))
 		r = journal_put_tail(&rg->journal, &p->tail);
 	if (r < 0)
 		return region_fail(rg, r);

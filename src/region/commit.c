@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/mutant.h"
 #include "pagefile/sum.h"
 #include "region/region.h"
 
@@ -162,7 +163,7 @@ static int commit_freeze(struct commit *c)
 		return r;
 	if (rg->dirty_count > UINT32_MAX / 2)
 		return error_set(-EFBIG, "%zu dirty pages are more than one commit holds", rg->dirty_count);
-	c->record = journal_record_new((uint32_t)rg->dirty_count);
+	c->record = journal_record_new((uint32_t)(rg->dirty_count - (MUTANT("log-one-less") != 0)));
 	return c->record == NULL ? error_set(-ENOMEM, "no memory for a record") : 0;
 }
 
@@ -247,11 +248,11 @@ static int commit_log(struct commit *c)
 		return r;
 
 	c->wrote = true;
-	if (rg->grown)
+	if (rg->grown && !MUTANT("skip-growth-flush"))
 		r = pagefile_flush(&rg->file); /* R8 */
 	region_lock(rg);
 	record->epoch = rg->sealed + 1; /* R2 */
-	record->region_pages = rg->file.pages;
+	record->region_pages = rg->file.pages - (rg->grown && MUTANT("forget-growth"));
 	journal_place(&rg->journal, record);
 	region_unlock(rg);
 	for (uint32_t done = 0; r == 0 && done < record->image_count; done += STAGE_PAGES)
@@ -265,6 +266,10 @@ static int commit_log(struct commit *c)
 
 static int commit_seal(const struct commit *c)
 {
+	if (MUTANT("drop-commit-flush"))
+		return 0;
+	if (MUTANT("flush-wrong-file"))
+		return pagefile_flush(&c->region->file);
 	return c->record == NULL ? 0 : journal_flush(&c->region->journal);
 }
 
@@ -285,7 +290,8 @@ static void note_logged(struct region *rg, const struct record *record) must_hol
 
 static bool may_drop(const struct note *note)
 {
-	return (note->flags & (NOTE_PRIVATE | NOTE_DIRTY)) == NOTE_PRIVATE && note->epoch == 0; /* R3 */
+	return (note->flags & (NOTE_PRIVATE | NOTE_DIRTY)) == NOTE_PRIVATE &&
+		(note->epoch == 0 || MUTANT("drop-copy-early")); /* R3 */
 }
 
 /* The copies of one leaf that the file has. */
@@ -351,12 +357,13 @@ static uint64_t commit_thaw(struct commit *c)
 /* Back to DIRTY: what was frozen stays on the list. After a write that failed there is no way back. */
 static int commit_undo(struct commit *c, int error)
 {
+	bool gone = true;
 	int failed;
 
-	if (c->wrote) {
-		(void)journal_void(&c->region->journal, c->record); /* J3; what it says changes nothing */
-		(void)region_fail(c->region, error);
-	}
+	if (c->wrote && !MUTANT("leave-failed-record"))
+		gone = journal_void(&c->region->journal, c->record) == 0; /* J3 */
+	if (c->wrote)
+		(void)region_fail_commit(c->region, error, gone);
 	free(c->record);
 	failed = region_ready(c->region, true); /* a checkpoint on the way may have failed, too */
 	error = failed < 0 ? failed : error;

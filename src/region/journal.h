@@ -114,7 +114,7 @@ uint64_t journal_bytes(uint32_t image_count); /* of a record */
 uint64_t journal_free(const struct journal *journal);
 
 /* The ring grows to at least `bytes` of free space. -EAGAIN it cannot while its records lie where they lie, -EFBIG its limit,
- * else what the disk said; *broken: and the header may be half written. No other transfer may be going on. */
+ * else what the disk said; *broken: and nothing more may be written. No other transfer may be going on. */
 int journal_extend(struct journal *journal, uint64_t bytes, bool *broken);
 
 /* Gives a record the place behind the newest one. */

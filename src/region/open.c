@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/mutant.h"
 #include "pagefile/sum.h"
 #include "region/region.h"
 
@@ -48,22 +49,29 @@ void region_publish(struct region *rg)
 
 /* ---- state ---- */
 
-int region_fail(struct region *rg, int error)
+int region_fail_commit(struct region *rg, int error, bool gone)
 {
 	region_lock(rg);
-	if (rg->failed == 0) {
+	if (rg->failed == 0 && !MUTANT("failed-goes-on")) {
 		rg->failed = error;
 		rg->failed_epoch = rg->sealed + 1;
+		rg->failed_gone = gone;
 	}
 	condition_wake_all(&rg->changed);
 	region_unlock(rg);
 	return error;
 }
 
+int region_fail(struct region *rg, int error)
+{
+	return region_fail_commit(rg, error, true);
+}
+
 int region_ready(struct region *rg, bool write)
 {
 	uint64_t epoch;
 	int failed;
+	bool gone;
 
 	if (write && !rg->writable)
 		return error_set(-EROFS, "%s was opened read-only", rg->file.disk.path);
@@ -73,13 +81,15 @@ int region_ready(struct region *rg, bool write)
 	region_lock(rg);
 	failed = rg->failed;
 	epoch = rg->failed_epoch;
+	gone = rg->failed_gone;
 	region_unlock(rg);
 	if (failed == 0)
 		return 0;
 	return error_set(-EIO,
 		"%s FAILED (%s) before epoch %" PRIu64
-		" was sealed: close it and open it again, which recovers epoch %" PRIu64,
-		rg->file.disk.path, strerror(-failed), epoch, epoch - 1);
+		" was sealed: close it and open it again, which recovers epoch %" PRIu64 "%s",
+		rg->file.disk.path, strerror(-failed), epoch, epoch - 1,
+		gone ? "" : ", or perhaps the one that failed, for it could not be taken back");
 }
 
 /* ---- birth ---- */
@@ -107,9 +117,11 @@ static int create_files(const struct region_request *request)
 	page0.meta = (struct region_meta){ .magic = REGION_MAGIC, .pages = pages, .flags = head.flags };
 	page0.meta.heap.next_page = 1;
 	r = disk_random(head.uuid, sizeof(head.uuid));
+	if (r == 0 && MUTANT("region-before-journal"))
+		r = pagefile_create(request->path, &head, pages, &page0, request->mode);
 	if (r == 0)
 		r = journal_create(request->path, head.uuid, align_up(ring, PAGE_BYTES), request->mode);
-	if (r == 0)
+	if (r == 0 && !MUTANT("region-before-journal"))
 		r = pagefile_create(request->path, &head, pages, &page0, request->mode);
 	return r;
 }
@@ -144,7 +156,7 @@ static int recover_length(struct region *rg, uint64_t *pages)
 	struct region_meta *meta;
 	int r;
 
-	if (rg->journal.last != NULL) {
+	if (rg->journal.last != NULL && !MUTANT("length-from-file")) {
 		*pages = rg->journal.last->region_pages;
 		return 0;
 	}
@@ -215,7 +227,7 @@ static int recover_records(struct region *rg)
 	r = journal_scan(&rg->journal, UINT64_MAX);
 	if (r == 0)
 		r = journal_rewrite(&rg->journal, rg->stage, STAGE_PAGES * PAGE_BYTES); /* J4 */
-	if (r == 0)
+	if (r == 0 && !MUTANT("recovery-believes-names"))
 		r = disk_flush_name(&rg->file.disk); /* and of the journal: they are neighbours */
 	if (r < 0)
 		return r;

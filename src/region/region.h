@@ -116,6 +116,7 @@ struct region {
 	uint64_t floor;        /* FILE may hold something up to this epoch */
 	int failed;            /* 0, or what made the region FAILED */
 	uint64_t failed_epoch;
+	bool failed_gone; /* its record cannot be read any more */
 
 	/* Who may store, who commits. */
 	unsigned int holders; /* threads between enter and exit */
@@ -175,6 +176,7 @@ int region_overlay(struct region *rg, uint64_t from);
 /* 0, -EIO FAILED with the sentence why, -EPERM in a fork child, -EROFS when writing is needed and not possible. */
 int region_ready(struct region *rg, bool write);
 int region_fail(struct region *rg, int error); /* makes it FAILED; returns the error */
+int region_fail_commit(struct region *rg, int error, bool gone);
 
 /* ---- dirty.c ---- */
 

@@ -44,7 +44,7 @@ struct crash_mutant {
 	const char *name;
 	const char *what; /* the mistake in words */
 	const char *
-		fault; /* it shows after a fault of this kind alone: EIO, ENOSPC, EINTR or SHORT; NULL: without */
+		fault; /* it shows after a fault of this kind alone: EIO, ENOSPC, EINTR, SHORT, TWICE; NULL: without */
 };
 
 struct crash_workload {

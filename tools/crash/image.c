@@ -109,10 +109,25 @@ static int remap(struct opened *o, size_t room)
 	return 0;
 }
 
+/* Where the image has data at or behind an offset; to look at its holes through the mapping would fill them. */
+static uint64_t next_data(const struct opened *o, uint64_t at, uint64_t *end)
+{
+	off_t from = lseek(o->fd, (off_t)at, SEEK_DATA);
+
+	*end = from < 0 ? UINT64_MAX : (uint64_t)lseek(o->fd, from, SEEK_HOLE);
+	return from < 0 ? UINT64_MAX : (uint64_t)from;
+}
+
+static bool page_is_zero(const struct file *f, size_t page)
+{
+	return !f->is_touched[page] && f->page_hash[page].low == 0 && f->page_hash[page].high == 0;
+}
+
 static int write_file(struct image *image, const char *path, const struct file *f)
 {
 	struct opened *o = opened_of(image, path);
 	struct stat s;
+	uint64_t data = 0, data_end = 0;
 	int error = reopen(image, o, &s);
 
 	if (error == 0 && (uint64_t)s.st_size != f->size && ftruncate(o->fd, (off_t)f->size) < 0)
@@ -122,6 +137,10 @@ static int write_file(struct image *image, const char *path, const struct file *
 	for (size_t at = 0; error == 0 && at < f->size; at += PAGE) {
 		size_t n = f->size - at < PAGE ? f->size - at : PAGE;
 
+		if (at >= data_end)
+			data = next_data(o, at, &data_end);
+		if (at + PAGE <= data && page_is_zero(f, at / PAGE))
+			continue;
 		if (memcmp(o->map + at, f->live + at, n) != 0)
 			memcpy(o->map + at, f->live + at, n);
 	}

@@ -21,7 +21,7 @@ static const char help[] =
 	"\n"
 	"  crash record --root DIR --log FILE [--fault N:KIND] [--ignore GLOB[:GLOB]] -- PROGRAM [ARGUMENT...]\n"
 	"      Runs PROGRAM and records what it does to files below DIR. A line \"begun N\" or \"acked N\" that it writes\n"
-	"      to its standard output is a promise. KIND is EIO, ENOSPC, EINTR or SHORT; call number N suffers it.\n"
+	"      to its standard output is a promise. KIND is EIO, ENOSPC, EINTR, SHORT or TWICE; call number N suffers it.\n"
 	"\n"
 	"  crash replay LOG --check COMMAND [options]\n"
 	"      Makes every state the model allows and runs COMMAND with the directory as $1 and what had been promised in\n"

@@ -45,7 +45,7 @@ static struct recorder {
 static pthread_mutex_t rec_lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread int depth; /* the recorder's own calls are not recorded */
 
-static const char *const fault_names[FAULT_KINDS] = { "none", "EIO", "ENOSPC", "EINTR", "SHORT" };
+static const char *const fault_names[FAULT_KINDS] = { "none", "EIO", "ENOSPC", "EINTR", "SHORT", "TWICE" };
 
 bool rec_enter(void)
 {
@@ -225,7 +225,8 @@ bool rec_inside_fd(int fd, uint64_t *file)
 static bool fault_fits(enum rec_fault fault, enum rec_class class)
 {
 	switch (fault) {
-	case FAULT_EIO: return true;
+	case FAULT_EIO:
+	case FAULT_TWICE: return true;
 	case FAULT_ENOSPC: return true; /* fsync too: delayed allocation finds the disk full then */
 	case FAULT_EINTR: return class == REC_WRITE || class == REC_SPACE;
 	case FAULT_SHORT: return class == REC_WRITE;
@@ -238,17 +239,19 @@ static bool fault_fits(enum rec_fault fault, enum rec_class class)
 enum rec_fault rec_fault(enum rec_class class)
 {
 	struct crash_record r = { .kind = CRASH_FAULT };
+	uint64_t last = rec.fault_at + (rec.fault == FAULT_TWICE);
+	uint64_t call = rec.calls++;
 
-	if (rec.calls++ != rec.fault_at || rec.fault_done || !fault_fits(rec.fault, class))
+	if (call < rec.fault_at || call > last || rec.fault_done || !fault_fits(rec.fault, class))
 		return FAULT_NONE;
-	rec.fault_done = true;
+	rec.fault_done = call == last;
 	rec_append(&r, fault_names[rec.fault], NULL);
 	return rec.fault;
 }
 
 int rec_errno(enum rec_fault fault)
 {
-	static const int errors[FAULT_KINDS] = { 0, EIO, ENOSPC, EINTR, 0 };
+	static const int errors[FAULT_KINDS] = { 0, EIO, ENOSPC, EINTR, 0, EIO };
 
 	return errors[fault];
 }

@@ -27,6 +27,7 @@ enum rec_fault {
 	FAULT_ENOSPC,
 	FAULT_EINTR,
 	FAULT_SHORT, /* a write does half */
+	FAULT_TWICE, /* EIO, and the next call that could fail does so too */
 	FAULT_KINDS,
 };
 

@@ -32,7 +32,8 @@ enum {
 	TEXT_BYTES = 240,
 	POLL_NS = 1000000,
 	THIN = 16,
-	SEEN_SLOTS = 1 << 17
+	SEEN_SLOTS = 1 << 17,
+	CHECK_BYTES_MAX = 256 << 20
 };
 
 struct slot {
@@ -226,9 +227,10 @@ static void work(struct worker *w)
 
 static void worker_main(struct worker *w)
 {
-	const struct rlimit none = { 0, 0 };
+	const struct rlimit none = { 0, 0 }, file = { CHECK_BYTES_MAX, CHECK_BYTES_MAX };
 
 	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)setrlimit(RLIMIT_FSIZE, &file); /* a check that fills the file system would fail all others */
 	(void)snprintf(w->dir, sizeof(w->dir), "%s/state-%u", w->r->scratch, w->me);
 	(void)mkdir(w->dir, 0777);
 	explanation = w->slot->text;

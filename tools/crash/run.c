@@ -19,9 +19,9 @@
 #include "crash.h"
 #include "log.h"
 
-enum { ROUNDS_MAX = 100000, FAULT_KINDS = 4, MUTANT_ROUNDS = 3 };
+enum { ROUNDS_MAX = 100000, FAULT_KINDS = 5, MUTANT_ROUNDS = 3 };
 
-static const char *const fault_kinds[FAULT_KINDS] = { "EIO", "ENOSPC", "EINTR", "SHORT" };
+static const char *const fault_kinds[FAULT_KINDS] = { "EIO", "ENOSPC", "EINTR", "SHORT", "TWICE" };
 
 void crash_set_round(uint64_t number);
 
@@ -93,13 +93,16 @@ static enum outcome one(struct test *t, const char *fault, bool verbose, struct 
 	if (r > 0 || r == -EFAULT) {
 		result->violation_count = 1;
 		result->violations[0] = (struct crash_violation){ .invariant = r > 0 ? r : 0 };
-		(void)snprintf(result->violations[0].text, sizeof(result->violations[0].text), "%s",
-			r > 0 ? "found by the run itself" : "the run itself died");
+		if (verbose)
+			printf("# violation: %s invariant %d (%s)\n#   round %" PRIu64 ", fault %s\n",
+				r > 0 ? "the run itself found" : "the run itself died:", r > 0 ? r : 0,
+				crash_words(t->w->invariants, r > 0 ? r : 0), t->round,
+				fault ? fault : "none");
 		return VIOLATED;
 	}
 	if ((r < 0 && !(r == -ECANCELED && fault)) || crash_log_load(&log, t->log_path) < 0)
 		return BROKEN;
-	for (uint32_t i = 0; fault && i < log.op_count; i++)
+	for (uint32_t i = 0; fault && i < log.op_count && injected == 0; i++)
 		if (log.ops[i].kind == CRASH_FAULT)
 			injected = i;
 	t->options.from_point = injected;
