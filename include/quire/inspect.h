@@ -303,6 +303,55 @@ QUIRE_API int quire_runs_next(struct quire_runs *runs, struct quire_run *run);
  */
 QUIRE_API void quire_runs_close(struct quire_runs *runs);
 
+/** Sizes of folios that struct quire_folios tells apart: 4 KiB, 8 KiB, 16 KiB ... 128 MiB. */
+#define QUIRE_FOLIO_ORDERS 16
+
+/** Memory nodes that struct quire_folios tells apart. */
+#define QUIRE_FOLIO_NODES 64
+
+/**
+ * struct quire_folios - in what pieces a file's cached pages lie in memory, and on which nodes
+ * @size: sizeof(struct quire_folios), set by the caller
+ * @pages: cached pages that were looked at: those whose bytes are there
+ * @folio_pages: of these, in folios (pieces that the kernel keeps as one) of 1, 2, 4, 8 ... pages
+ * @node_pages: of these, on memory node 0, 1, 2 ...; the last counts all nodes above, too
+ * @folios_why: why each of @folio_pages is QUIRE_UNKNOWN, "" when they are known; valid for ever
+ * @nodes_why: why each of @node_pages is QUIRE_UNKNOWN, "" when they are known; valid for ever
+ *
+ * Since: 0.1   See: quire_folios_read(3)
+ */
+struct quire_folios {
+	size_t size;
+	uint64_t pages;
+	uint64_t folio_pages[QUIRE_FOLIO_ORDERS];
+	uint64_t node_pages[QUIRE_FOLIO_NODES];
+	const char *folios_why;
+	const char *nodes_why;
+};
+
+/**
+ * quire_folios_read - in what pieces a file's cached pages lie in memory, and on which nodes
+ * @fd: a regular file, from quire_presence_open()
+ * @offset: of the first byte, in bytes; the range is widened to whole pages
+ * @length: in bytes; QUIRE_UNKNOWN means to the end of the file
+ * @folios: out: .size is set by the caller
+ *
+ * Large folios make everything cheaper: counting, mapping, writing back. Only root may know their sizes. The node is told
+ * to the file's owner too, and to everybody where there is only one.
+ *
+ * For this, what is cached is mapped for a moment, in steps of 16 MiB, by a mapping that does not count as a use. A
+ * page that is thrown out in this very moment is read again, and who asks for it to be thrown out is refused.
+ *
+ * Threads: any. Blocks: no. Memory: 120 KiB during the call. Signals: none.
+ * Returns: 0, or
+ *   -EBADF   no such descriptor
+ *   -ENODEV  the descriptor is no regular file
+ *   -ENOMEM  no memory
+ *   -EINVAL  .size is too small
+ * Since: 0.1   Example: examples/presence.c   Source: docs/inspect.md   See: quire_runs_open(3), quire-presence(1)
+ */
+QUIRE_API int quire_folios_read(int fd, uint64_t offset, uint64_t length, struct quire_folios *folios);
+
 /* ---- trees ------------------------------------------------------------------------------------------------------ */
 
 /**

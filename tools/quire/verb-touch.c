@@ -138,8 +138,7 @@ static void add(struct touch_sum *sum, const struct touching *t)
 	if (status_of_touch(t) == STATUS_OK)
 		return;
 	if ((sum->told_count & (sum->told_count - 1)) == 0)
-		sum->told = allocate(
-			sum->told, sum->told_count == 0 ? 1 : sum->told_count * 2, sizeof(*t));
+		sum->told = allocate(sum->told, sum->told_count == 0 ? 1 : sum->told_count * 2, sizeof(*t));
 	sum->told[sum->told_count++] = *t;
 }
 
