@@ -21,6 +21,19 @@ static void show_map(int fd)
 	quire_runs_close(runs);
 }
 
+static void show_folios(int fd)
+{
+	struct quire_folios folios = { .size = sizeof(folios) };
+
+	assert(quire_folios_read(fd, 0, QUIRE_UNKNOWN, &folios) == 0);
+	for (int i = 0; folios.folios_why[0] == '\0' && i < QUIRE_FOLIO_ORDERS; i++)
+		if (folios.folio_pages[i] != 0)
+			printf("  %" PRIu64 " pages in folios of %d\n", folios.folio_pages[i], 1 << i);
+	for (int i = 0; folios.nodes_why[0] == '\0' && i < QUIRE_FOLIO_NODES; i++)
+		if (folios.node_pages[i] != 0)
+			printf("  %" PRIu64 " pages on node %d\n", folios.node_pages[i], i);
+}
+
 int main(int argc, char **argv)
 {
 	struct quire_presence presence = { .size = sizeof(presence) };
@@ -41,6 +54,7 @@ int main(int argc, char **argv)
 	printf("%" PRIu64 " of %" PRIu64 " pages are cached, %" PRIu64 " of them dirty\n", presence.cached,
 		presence.pages, presence.dirty);
 	show_map(fd);
+	show_folios(fd);
 
 	/* It runs, so its code is mapped, and mapped pages stay: the kernel says nothing, the second look does. */
 	assert(quire_presence_evict(fd, 0, QUIRE_UNKNOWN, 0, &eviction) == 0);

@@ -304,6 +304,55 @@ QUIRE_API int quire_runs_next(struct quire_runs *runs, struct quire_run *run);
  */
 QUIRE_API void quire_runs_close(struct quire_runs *runs);
 
+/** Sizes of folios that struct quire_folios tells apart: 4 KiB, 8 KiB, 16 KiB ... 128 MiB. */
+#define QUIRE_FOLIO_ORDERS 16
+
+/** Memory nodes that struct quire_folios tells apart. */
+#define QUIRE_FOLIO_NODES 64
+
+/**
+ * struct quire_folios - in what pieces a file's cached pages lie in memory, and on which nodes
+ * @size: sizeof(struct quire_folios), set by the caller
+ * @pages: cached pages that were looked at: those whose bytes are there
+ * @folio_pages: of these, in folios (pieces that the kernel keeps as one) of 1, 2, 4, 8 ... pages
+ * @node_pages: of these, on memory node 0, 1, 2 ...; the last counts all nodes above, too
+ * @folios_why: why each of @folio_pages is QUIRE_UNKNOWN, "" when they are known; valid for ever
+ * @nodes_why: why each of @node_pages is QUIRE_UNKNOWN, "" when they are known; valid for ever
+ *
+ * Since: 0.1   See: quire_folios_read(3)
+ */
+struct quire_folios {
+	size_t size;
+	uint64_t pages;
+	uint64_t folio_pages[QUIRE_FOLIO_ORDERS];
+	uint64_t node_pages[QUIRE_FOLIO_NODES];
+	const char *folios_why;
+	const char *nodes_why;
+};
+
+/**
+ * quire_folios_read - in what pieces a file's cached pages lie in memory, and on which nodes
+ * @fd: a regular file, from quire_presence_open()
+ * @offset: of the first byte, in bytes; the range is widened to whole pages
+ * @length: in bytes; QUIRE_UNKNOWN means to the end of the file
+ * @folios: out: .size is set by the caller
+ *
+ * Large folios make everything cheaper: counting, mapping, writing back. Only root may know their sizes. The node is told
+ * to the file's owner too, and to everybody where there is only one.
+ *
+ * For this, what is cached is mapped for a moment, in steps of 16 MiB, by a mapping that does not count as a use. A
+ * page that is thrown out in this very moment is read again, and who asks for it to be thrown out is refused.
+ *
+ * Threads: any. Blocks: no. Memory: 120 KiB during the call. Signals: none.
+ * Returns: 0, or
+ *   -EBADF   no such descriptor
+ *   -ENODEV  the descriptor is no regular file
+ *   -ENOMEM  no memory
+ *   -EINVAL  .size is too small
+ * Since: 0.1   Example: examples/presence.c   Source: docs/inspect.md   See: quire_runs_open(3), quire-presence(1)
+ */
+QUIRE_API int quire_folios_read(int fd, uint64_t offset, uint64_t length, struct quire_folios *folios);
+
 /* ---- trees ------------------------------------------------------------------------------------------------------ */
 
 /**
@@ -761,6 +810,136 @@ QUIRE_API uint64_t quire_mappers_hidden(const struct quire_mappers *mappers);
  * Since: 0.1   Example: examples/process-memory.c   See: quire_mappers_open(3)
  */
 QUIRE_API void quire_mappers_close(struct quire_mappers *mappers);
+
+/* ---- shared memory ---------------------------------------------------------------------------------------------- */
+
+/**
+ * enum quire_segment_kind - how a piece of shared memory came to be
+ * @QUIRE_SEGMENT_POSIX: a file of /dev/shm: shm_open()
+ * @QUIRE_SEGMENT_MEMFD: memfd_create(): it has no name, and lives as long as a descriptor or a mapping of it
+ * @QUIRE_SEGMENT_SYSV: shmget(): it lives until somebody removes it
+ * @QUIRE_SEGMENT_HUGETLBFS: a file of huge pages of the pool
+ *
+ * Since: 0.1   See: quire_segments_next(3)
+ */
+enum quire_segment_kind {
+	QUIRE_SEGMENT_POSIX = 0,
+	QUIRE_SEGMENT_MEMFD = 1,
+	QUIRE_SEGMENT_SYSV = 2,
+	QUIRE_SEGMENT_HUGETLBFS = 3,
+};
+
+/**
+ * struct quire_segment - a piece of memory that processes can share
+ * @size: sizeof(struct quire_segment), set by the caller
+ * @kind: an enum quire_segment_kind
+ * @mode: permission bits
+ * @owner: user to whom it belongs
+ * @orphan: 1 no process maps it or holds it open, 0 one does, -1 this user may not know
+ * @name: path, "/memfd:NAME", or "shmid N, key 0x..."; any bytes; valid until quire_segments_close()
+ * @length_bytes: how long it is; to an ordinary user, of a memfd that is mapped and not open: how far it is mapped
+ * @resident_bytes: of this in memory, QUIRE_UNKNOWN when it is not told
+ * @device: of its file, as fstat tells; 0 for System V
+ * @inode: of its file; the shmid for System V
+ * @users: how many processes map it or hold it open, of those that this user may look into
+ * @why: why @resident_bytes is QUIRE_UNKNOWN, "" when it is not; valid for ever
+ *
+ * Since: 0.1   See: quire_segments_next(3)
+ */
+struct quire_segment {
+	size_t size;
+	uint32_t kind;
+	uint32_t mode;
+	uint32_t owner;
+	int32_t orphan;
+	const char *name;
+	uint64_t length_bytes;
+	uint64_t resident_bytes;
+	uint64_t device;
+	uint64_t inode;
+	uint64_t users;
+	const char *why;
+};
+
+/**
+ * struct quire_segment_user - a process that uses a piece of shared memory
+ * @size: sizeof(struct quire_segment_user), set by the caller
+ * @pid: its number
+ * @reserved: 0
+ * @name: of its program, as the kernel escapes it
+ * @mapped_bytes: addresses at which it maps the segment; 0: it only holds it open
+ *
+ * Since: 0.1   See: quire_segments_user(3)
+ */
+struct quire_segment_user {
+	size_t size;
+	int32_t pid;
+	uint32_t reserved;
+	char name[64];
+	uint64_t mapped_bytes;
+};
+
+struct quire_segments;
+
+/**
+ * quire_segments_open - all shared memory of the machine, and who uses it
+ * @segments: out: to be given back with quire_segments_close()
+ *
+ * All of it is looked at here, once: the files of /dev/shm and of hugetlbfs, System V's table, and the mappings and
+ * descriptors of every process that this user may look into.
+ *
+ * Threads: any; a sequence belongs to one at a time. Blocks: no. Memory: 300 bytes a segment, and as much a user of it.
+ * Signals: none.
+ * Returns: 0, or
+ *   -ENOENT  /proc is not there
+ *   -ENOMEM  no memory
+ *   -EINVAL  no place for the handle
+ * Since: 0.1   Example: examples/shared-memory.c   Source: proc(5)   See: quire_segments_next(3), quire-shm(1)
+ */
+QUIRE_API int quire_segments_open(struct quire_segments **segments);
+
+/**
+ * quire_segments_next - the next piece of shared memory
+ * @segments: from quire_segments_open()
+ * @segment: out: .size is set by the caller
+ *
+ * Threads: one at a time. Blocks: no. Memory: none. Signals: none.
+ * Returns: 1, or 0 at the end, or
+ *   -EINVAL  .size is too small
+ * Since: 0.1   Example: examples/shared-memory.c   See: quire_segments_user(3)
+ */
+QUIRE_API int quire_segments_next(struct quire_segments *segments, struct quire_segment *segment);
+
+/**
+ * quire_segments_user - the next process that uses the segment that quire_segments_next() gave last
+ * @segments: from quire_segments_open()
+ * @user: out: .size is set by the caller
+ *
+ * Threads: one at a time. Blocks: no. Memory: none. Signals: none.
+ * Returns: 1, or 0 at the end, or
+ *   -EINVAL  .size is too small
+ * Since: 0.1   Example: examples/shared-memory.c   See: quire_segments_next(3)
+ */
+QUIRE_API int quire_segments_user(struct quire_segments *segments, struct quire_segment_user *user);
+
+/**
+ * quire_segments_hidden - how many processes this user may not look into
+ * @segments: from quire_segments_open()
+ *
+ * Threads: one at a time. Blocks: no. Memory: none. Signals: none.
+ * Returns: their number: each of them may use any segment, and memfds that they alone use are not listed
+ * Since: 0.1   Example: examples/shared-memory.c   See: quire_segments_next(3)
+ */
+QUIRE_API uint64_t quire_segments_hidden(const struct quire_segments *segments);
+
+/**
+ * quire_segments_close - end of a list of shared memory
+ * @segments: from quire_segments_open(), or NULL
+ *
+ * Threads: one at a time. Blocks: no. Memory: freed. Signals: none.
+ * Since: 0.1   Example: examples/shared-memory.c   See: quire_segments_open(3)
+ */
+QUIRE_API void quire_segments_close(struct quire_segments *segments);
 
 /* ---- the machine ------------------------------------------------------------------------------------------------ */
 

@@ -15,7 +15,7 @@
 
 #include "base/align.h"
 #include "base/error.h"
-#include "inspect/lines.h"
+#include "inspect/pids.h"
 #include "sys/directory.h"
 #include "sys/file.h"
 #include "sys/memory.h"
@@ -29,12 +29,9 @@ struct map_identity {
 };
 
 struct quire_mappers {
-	int directory; /* /proc */
-	size_t at;
-	size_t filled;
 	uint64_t hidden;
 	struct map_identity file;
-	char names[16384];
+	struct pids pids;
 };
 
 static int find_in_own_maps(uintptr_t address, struct map_identity *file)
@@ -90,41 +87,18 @@ int quire_mappers_open(int fd, struct quire_mappers **mappers)
 	if (r < 0)
 		return error_default(r, "the descriptor cannot be looked at");
 
-	r = sys_open("/proc", O_RDONLY | O_DIRECTORY, 0);
-	if (r < 0)
-		return error_set(r, "/proc is not there: nobody can say which process maps what");
 	new = malloc(sizeof(*new));
-	if (new == NULL) {
-		sys_close(r);
+	if (new == NULL)
 		return error_set(-ENOMEM, "no memory for a list of processes");
+	r = pids_open(&new->pids);
+	if (r < 0) {
+		free(new);
+		return error_set(r, "/proc is not there: nobody can say which process maps what");
 	}
-	new->directory = r;
-	new->at = new->filled = 0;
 	new->hidden = 0;
 	new->file = file;
 	*mappers = new;
 	return 0;
-}
-
-/* The next process number of /proc, 0 at the end. */
-static int next_pid(struct quire_mappers *mappers)
-{
-	struct sys_name name;
-	ssize_t n;
-	int pid;
-
-	for (;;) {
-		while (sys_next_name(mappers->names, mappers->filled, &mappers->at, &name)) {
-			pid = read_pid(name.name);
-			if (pid != 0)
-				return pid;
-		}
-		n = sys_getdents(mappers->directory, mappers->names, sizeof(mappers->names));
-		if (n <= 0)
-			return (int)n;
-		mappers->at = 0;
-		mappers->filled = (size_t)n;
-	}
 }
 
 /* Pages of the file, not private copies of them. */
@@ -195,7 +169,7 @@ int quire_mappers_next(struct quire_mappers *mappers, struct quire_mapper *mappe
 	if (mappers == NULL || mapper == NULL || mapper->size < sizeof(*mapper))
 		return error_set(-EINVAL, "quire_mappers_next: mapper.size is not set");
 
-	while ((pid = next_pid(mappers)) > 0) {
+	while ((pid = pids_next(&mappers->pids)) > 0) {
 		if (look_into(mappers, pid, &found) == 0)
 			continue;
 		found.size = mapper->size;
@@ -220,6 +194,6 @@ void quire_mappers_close(struct quire_mappers *mappers)
 {
 	if (mappers == NULL)
 		return;
-	sys_close(mappers->directory);
+	pids_close(&mappers->pids);
 	free(mappers);
 }

@@ -39,7 +39,7 @@ int sys_procmap_query(int fd, struct procmap_query *query)
 	return r;
 }
 
-int sys_page_nodes(int pid, size_t count, void *const *pages, int *nodes)
+int sys_page_nodes(int pid, size_t count, const uintptr_t *pages, int *nodes)
 {
 	return result(syscall(SYS_move_pages, pid, count, pages, NULL, nodes, 0));
 }

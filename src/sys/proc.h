@@ -17,7 +17,7 @@ int sys_pagemap_scan(int fd, struct pm_scan_arg *scan);
 int sys_procmap_query(int fd, struct procmap_query *query);
 
 /* The node of each page, or a negative errno: nothing is moved. pid 0 is the caller. */
-int sys_page_nodes(int pid, size_t count, void *const *pages, int *nodes);
+int sys_page_nodes(int pid, size_t count, const uintptr_t *pages, int *nodes);
 
 /* Reads on from where the descriptor stands. */
 ssize_t sys_read(int fd, void *buffer, size_t length);

@@ -13,6 +13,9 @@
 /* Telling ready from cached costs 30 ns a page: up to this it is below 8 ms and done unasked. */
 #define READY_UNASKED_PAGES (UINT64_C(1) << 18)
 
+/* Finding folios costs up to 400 ns a page. */
+#define FOLIOS_UNASKED_PAGES (UINT64_C(1) << 16)
+
 void *allocate(void *old, size_t count, size_t bytes)
 {
 	void *new = reallocarray(old, count, bytes);
@@ -119,6 +122,18 @@ static void gather_mappers(struct file_view *view, int fd)
 	quire_mappers_close(mappers);
 }
 
+/* Asked, or unasked for people where it is quick: below 30 ms. */
+static void gather_folios(struct file_view *view, int fd, const struct view_wish *wish)
+{
+	const struct quire_presence *figures = &view->figures;
+	bool quick = wish->mappers && figures->cached <= FOLIOS_UNASKED_PAGES;
+
+	view->folios_asked = wish->folios;
+	view->folios.size = sizeof(view->folios);
+	if (figures->pages != 0 && (wish->folios || quick))
+		view->placed = quire_folios_read(fd, 0, QUIRE_UNKNOWN, &view->folios) == 0;
+}
+
 static int gather_figures(struct file_view *view, int fd, bool ready)
 {
 	struct quire_presence *figures = &view->figures;
@@ -153,6 +168,8 @@ void view_gather(struct file_view *view, const char *path, const struct view_wis
 		snprintf(view->error_text, sizeof(view->error_text), "%s", quire_error_text());
 	else if (wish->bins != 0 || wish->runs)
 		gather_picture(view, fd, wish);
+	if (view->error == 0)
+		gather_folios(view, fd, wish);
 	if (view->error == 0 && wish->mappers)
 		gather_mappers(view, fd);
 	if (fd >= 0)
@@ -190,6 +207,9 @@ enum status view_status(const struct file_view *view)
 		return STATUS_FORBIDDEN;
 	/* What was asked for, and could not be known. */
 	if (figures->ready == QUIRE_UNKNOWN && figures->why[0] != '\0')
+		return STATUS_FORBIDDEN;
+	if (view->folios_asked && view->placed &&
+		(view->folios.folios_why[0] != '\0' || view->folios.nodes_why[0] != '\0'))
 		return STATUS_FORBIDDEN;
 	return view->run_count == QUIRE_UNKNOWN ? STATUS_FORBIDDEN : STATUS_OK;
 }

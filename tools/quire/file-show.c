@@ -135,6 +135,40 @@ static void show_figures(struct screen *screen, const struct file_view *view)
 		say_paragraph(screen, INK_FAINT, 2, "? %s.", figures->why);
 }
 
+/* "2 MiB 41 %", largest first. */
+static void show_folios(struct screen *screen, const struct quire_folios *folios)
+{
+	say(screen, INK_FAINT, "  folios");
+	for (int i = QUIRE_FOLIO_ORDERS - 1; i >= 0; i--)
+		if (folios->folio_pages[i] != 0)
+			say(screen, INK_PLAIN, "  %u %s %s", i < 8 ? 4U << i : 1U << (i - 8),
+				i < 8 ? "KiB" : "MiB",
+				text_percent((double)folios->folio_pages[i] / (double)folios->pages).s);
+}
+
+static void show_memory(struct screen *screen, const struct file_view *view)
+{
+	const struct quire_folios *folios = &view->folios;
+
+	if (!view->placed || folios->pages == 0 || (folios->pages == QUIRE_UNKNOWN && !view->folios_asked))
+		return;
+	if (folios->folios_why[0] == '\0') {
+		show_folios(screen, folios);
+	} else if (view->folios_asked) {
+		say(screen, INK_FAINT, "  folios ");
+		say(screen, INK_PROBLEM, "?");
+	}
+	if (folios->nodes_why[0] == '\0')
+		say(screen, INK_FAINT, "  memory");
+	for (int i = 0; folios->nodes_why[0] == '\0' && i < QUIRE_FOLIO_NODES; i++)
+		if (folios->node_pages[i] != 0)
+			say(screen, INK_PLAIN, "  node%d %s", i,
+				text_percent((double)folios->node_pages[i] / (double)folios->pages).s);
+	say(screen, INK_PLAIN, "\n");
+	if (view->folios_asked && folios->folios_why[0] != '\0')
+		say_paragraph(screen, INK_FAINT, 2, "? %s.", folios->folios_why);
+}
+
 static void show_mappers(struct screen *screen, const struct file_view *view)
 {
 	if (!view->mappers_asked)
@@ -196,6 +230,7 @@ void view_show(struct screen *screen, const struct file_view *view, bool braille
 	if (view->figures.pages != 0)
 		show_picture(screen, view, braille);
 	show_figures(screen, view);
+	show_memory(screen, view);
 	show_mappers(screen, view);
 	show_meaning(screen, view);
 }
@@ -272,6 +307,38 @@ static void put_mappers(json_t *object, const struct file_view *view)
 	json_put_count(object, "processes_hidden", view->mappers_hidden);
 }
 
+static void put_folios(json_t *object, const struct quire_folios *folios)
+{
+	json_t *array;
+
+	if (folios->folios_why[0] != '\0') {
+		json_put_unknown(object, "folios", folios->folios_why);
+	} else {
+		array = json_put_array(object, "folios");
+		for (unsigned int i = 0; i < QUIRE_FOLIO_ORDERS; i++) {
+			json_t *item = folios->folio_pages[i] == 0 ? NULL : json_add_object(array);
+
+			if (item == NULL)
+				continue;
+			json_put_count(item, "size", (uint64_t)PAGE << i);
+			json_put_count(item, "bytes", folios->folio_pages[i] * PAGE);
+		}
+	}
+	if (folios->nodes_why[0] != '\0') {
+		json_put_unknown(object, "nodes", folios->nodes_why);
+		return;
+	}
+	array = json_put_array(object, "nodes");
+	for (unsigned int i = 0; i < QUIRE_FOLIO_NODES; i++) {
+		json_t *item = folios->node_pages[i] == 0 ? NULL : json_add_object(array);
+
+		if (item == NULL)
+			continue;
+		json_put_count(item, "node", i);
+		json_put_count(item, "bytes", folios->node_pages[i] * PAGE);
+	}
+}
+
 void view_put(json_t *object, const struct file_view *view)
 {
 	const struct quire_presence *figures = &view->figures;
@@ -298,6 +365,8 @@ void view_put(json_t *object, const struct file_view *view)
 	json_put_bool(object, "moving", figures->moving != 0);
 	if (figures->pages != 0)
 		put_map(object, view);
+	if (view->placed)
+		put_folios(object, &view->folios);
 	if (view->mappers_asked)
 		put_mappers(object, view);
 }

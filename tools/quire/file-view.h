@@ -13,6 +13,7 @@ struct view_wish {
 	unsigned int bins; /* of the picture; 0: none */
 	bool ready;        /* tell ready pages from those being read, however long that takes */
 	bool runs;         /* the exact map, run by run */
+	bool folios;       /* in what pieces it lies, and on which nodes; however long that takes */
 	bool mappers;      /* which processes map the file */
 };
 
@@ -33,6 +34,10 @@ struct file_view {
 	struct quire_run *runs;
 	size_t runs_used;
 	size_t runs_room;
+
+	bool placed; /* .folios was read */
+	bool folios_asked;
+	struct quire_folios folios;
 
 	struct quire_mapper *mappers;
 	size_t mapper_count;

@@ -100,6 +100,7 @@ static json_t *document_of(const struct maps_view *view, bool all)
 		json_put_text(object, "what", view->warnings[i + 1]);
 	}
 	json_put_count(document, "write_execute", view->write_execute);
+	json_put_count(document, "answered", view->answered);
 	if (all) {
 		json_t *rows = json_put_array(document, "list");
 

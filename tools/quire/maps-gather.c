@@ -36,8 +36,11 @@ const char *mapping_kind(const struct quire_mapping *mapping)
 		{ "[vdso]", "the kernel's code for fast calls" },
 		{ "[vvar", "the kernel's data for fast calls" },
 		{ "[vsyscall]", "the kernel's old fast calls" },
-		{ "[anon:quire", "Quire's" },
-		{ "/memfd:quire", "Quire's" },
+		{ "/memfd:quire-pages", "Quire: page frames of a pool, behind paged mappings" },
+		{ "/memfd:quire-pool", "Quire: figures of a pool, for who looks from outside" },
+		{ "/memfd:quire-channel", "Quire: a channel's ring" },
+		{ "/memfd:quire-probe", "Quire: trying out what this kernel can" },
+		{ "[anon:quire", "Quire" },
 		{ "[anon_shmem:", "shared anonymous memory, named" },
 		{ "[anon:", "anonymous memory, named" },
 		{ "/memfd:", "memfd" },
@@ -46,6 +49,8 @@ const char *mapping_kind(const struct quire_mapping *mapping)
 		{ "/anon_hugepage", "huge pages of the pool" },
 		{ "/dev/shm/", "POSIX shared memory" },
 		{ "/secretmem", "secret memory" },
+		{ "anon_inode:[io_uring]", "queues of io_uring" },
+		{ "anon_inode:[perf_event]", "events of perf" },
 		{ "anon_inode:", "kernel object" },
 	};
 
@@ -199,6 +204,7 @@ static void keep(struct maps_view *view, const struct quire_mapping *mapping)
 	add(&view->groups[group], mapping);
 	add(&view->sum, mapping);
 	view->write_execute += (mapping->flags & both) == both;
+	view->answered += (mapping->flags & QUIRE_MAPPING_USERFAULT) != 0;
 }
 
 /* "/srv/db/17.sst" -> "/srv/db/[star].sst" */

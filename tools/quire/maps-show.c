@@ -215,6 +215,12 @@ static void show_kinds(struct screen *screen, const struct maps_view *view)
 		say(screen, INK_FAINT, "  %s: %s\n", text_name(g->name).s, g->kind);
 		shown++;
 	}
+	if (view->answered != 0)
+		say_paragraph(screen, INK_FAINT, 2,
+			"%s %s missing pages filled by a program (userfaultfd, as Quire's pools do): what is in memory there is "
+			"its cache.",
+			text_count(view->answered).s,
+			view->answered == 1 ? "mapping has its" : "mappings have their");
 }
 
 static void show_warnings(struct screen *screen, const struct maps_view *view)

@@ -71,6 +71,7 @@ struct maps_view {
 	uint64_t limit;    /* vm.max_map_count, QUIRE_UNKNOWN when it cannot be read */
 	struct group sum;
 	uint64_t write_execute; /* mappings that are writable and executable */
+	uint64_t answered;      /* mappings whose faults a program answers (userfaultfd) */
 	const char **warnings;
 	size_t warning_count;
 };

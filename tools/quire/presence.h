@@ -14,6 +14,7 @@ struct presence_settings {
 	bool one_filesystem;
 	bool ready;
 	bool runs;
+	bool folios;
 	bool mappers;
 	bool no_mappers;
 	bool watch;

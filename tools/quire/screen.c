@@ -169,7 +169,7 @@ void say_item(
 
 void say_next(struct screen *screen, const char *command, const char *what)
 {
-	size_t column = 8 + strlen(command) < 40 ? 40 : 9 + strlen(command);
+	size_t column = 8 + strlen(command) < 38 ? 40 : 11 + strlen(command);
 
 	say(screen, INK_FAINT, "  next  ");
 	say(screen, INK_STRONG, "%s", command);

@@ -9,6 +9,7 @@
 #include <quire/quire.h>
 
 #include "count.h"
+#include "file-view.h"
 #include "tour.h"
 
 enum { BUFFER = 256 << 10 };
@@ -145,6 +146,54 @@ static void check_wc(struct tour *tour, const struct run *mapped, const struct r
 		text_count(wc->counts.words).s, text_count(wc->counts.bytes).s);
 }
 
+/* A file that others move in and out of memory is looked at until it keeps still for a moment. */
+static bool gather_steady(struct file_view *view, const char *path)
+{
+	const struct view_wish wish = { .bins = 64, .runs = true };
+	struct quire_presence after = { .size = sizeof(after) };
+
+	for (int i = 0; i < 10; i++) {
+		int fd;
+
+		view_gather(view, path, &wish);
+		if (view->error != 0 || view->run_count == QUIRE_UNKNOWN ||
+			quire_presence_open(AT_FDCWD, path, &fd) < 0)
+			return false;
+		if (quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &after) < 0)
+			after.cached = QUIRE_UNKNOWN;
+		close(fd);
+		if (after.cached == view->figures.cached)
+			return true;
+		if (i < 9)
+			view_done(view);
+	}
+	return false;
+}
+
+/* What the counting has left behind: the file in the page cache, as quire presence shows it. */
+static void show_presence(struct tour *tour, json_t *object)
+{
+	struct file_view view;
+	bool steady = gather_steady(&view, tour->corpus);
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < view.runs_used; i++)
+		pages += (view.runs[i].state & QUIRE_PAGE_CACHED) != 0 ? view.runs[i].pages : 0;
+	put_pages(object, "cached", view.figures.cached, view.figures.why);
+	if (view.run_count == QUIRE_UNKNOWN) {
+		tour_say(tour, "What of it is in memory is not known here: %s.", view.map_why);
+	} else if (tour_for_people(tour)) {
+		say(tour->screen, INK_PLAIN, "  cached   |");
+		draw_strip(tour->screen, INK_PRESENT, view.cached, view.bin_count);
+		say(tour->screen, INK_PLAIN, "|\n");
+	}
+	if (steady && view.figures.cached != QUIRE_UNKNOWN)
+		tour_check(tour, pages == view.figures.cached,
+			"In memory now: %s of it; the kernel's count and the exact map agree (quire presence).",
+			text_bytes(bytes_of_pages(view.figures.cached, view.figures.file_bytes)).s);
+	view_done(&view);
+}
+
 static int run_count(struct tour *tour, json_t *object)
 {
 	struct run runs[3] = { { .name = "mmap" }, { .name = "read" }, { .name = "wc" } };
@@ -174,6 +223,7 @@ static int run_count(struct tour *tour, json_t *object)
 		text_count(mapped->counts.bytes).s);
 	tour_check(tour, equal(&mapped->counts, &plain->counts), "Pointers and read agree on every figure.");
 	check_wc(tour, mapped, wc, wc_error);
+	show_presence(tour, object);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tour-maps.c - one mapping of each kind, as the kernel lists it in /proc/self/maps, and what the line means. */
+/* tour-maps.c - one mapping of each kind, as the kernel lists it, what the line means, and which of its pages are there. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,15 +10,20 @@
 
 #include "tour.h"
 
-/** One line of /proc/self/maps. */
+enum { STACK_GUARD = 64 << 10, CELLS = 64 };
+
+/** One line of /proc/self/maps, and what its page tables say. */
 struct line {
-	uintptr_t start;
-	uintptr_t end;
+	uint64_t start;
+	uint64_t end;
 	char permissions[5]; /* "rw-p" */
 	char name[256];      /* "" for memory without one */
+	uint64_t present;    /* bytes that can be reached without a fault */
+	double cells[CELLS];
 };
 
-enum { STACK_GUARD = 64 << 10 };
+/** How much of a mapping must be there. */
+enum presence { PRESENCE_ANY, PRESENCE_NONE, PRESENCE_ALL };
 
 /** A kind of mapping: how to make it, and what its line must say. */
 struct exhibit {
@@ -26,6 +31,7 @@ struct exhibit {
 	const char *permissions; /* of the line with its first byte */
 	const char *name;        /* in the name of that line; NULL: whatever it is */
 	size_t below;            /* bytes below its first byte that belong to it too */
+	enum presence presence;
 	int (*open)(const struct tour *tour, struct quire_map **map);
 };
 
@@ -77,47 +83,74 @@ static int open_stack(const struct tour *tour, struct quire_map **map)
 }
 
 static const struct exhibit exhibits[] = {
-	{ "a file, shared", "r--s", "", 0, open_file },
-	{ "a file, private: stores stay here", "rw-p", "", 0, open_private },
-	{ "memory without a file", "rw-p", NULL, 0, open_anon },
-	{ "memory to share, with a descriptor", "rw-s", "memfd:tour-exhibit", 0, open_shared },
-	{ "addresses kept free, to grow into", "---p", NULL, 0, open_reserved },
-	{ "a stack with a guard below it", "rw-p", NULL, STACK_GUARD, open_stack },
+	{ "a file, shared", "r--s", "", 0, PRESENCE_ANY, open_file },
+	{ "a file, private: stores stay here", "rw-p", "", 0, PRESENCE_ANY, open_private },
+	{ "memory without a file", "rw-p", NULL, 0, PRESENCE_ALL, open_anon },
+	{ "memory to share, with a descriptor", "rw-s", "memfd:tour-exhibit", 0, PRESENCE_ANY, open_shared },
+	{ "addresses kept free, to grow into", "---p", NULL, 0, PRESENCE_NONE, open_reserved },
+	{ "a stack with a guard below it", "rw-p", NULL, STACK_GUARD, PRESENCE_ANY, open_stack },
 };
 
 enum { EXHIBITS = sizeof(exhibits) / sizeof(exhibits[0]) };
 
-static bool read_line(FILE *maps, struct line *line)
+static void add_to_cells(struct line *line, const struct quire_run *run)
 {
-	char text[4400];
-	unsigned long start, end;
-	int name = 0;
+	double scale = (double)CELLS / (double)(line->end - line->start);
+	double low = (double)(run->page * 4096 - line->start) * scale,
+	       high = low + (double)(run->pages * 4096) * scale;
 
-	if (fgets(text, sizeof(text), maps) == NULL)
-		return false;
-	*line = (struct line){ 0 };
-	if (sscanf(text, "%lx-%lx %4s %*s %*s %*s %n", &start, &end, line->permissions, &name) < 3)
-		return false;
-	line->start = start;
-	line->end = end;
-	text[strcspn(text, "\n")] = '\0';
-	snprintf(line->name, sizeof(line->name), "%s", name > 0 ? text + name : "");
-	return true;
+	for (size_t cell = (size_t)low; cell < CELLS && (double)cell < high; cell++) {
+		double from = low > (double)cell ? low : (double)cell;
+		double to = high < (double)cell + 1 ? high : (double)cell + 1;
+
+		line->cells[cell] += to - from;
+	}
 }
 
-/* The lines of a mapping, and of so many bytes below it; their number. */
+/* As quire pages does. */
+static void look_at_pages(struct line *line)
+{
+	struct quire_pages *pages;
+	struct quire_run run;
+
+	if (quire_pages_open(0, line->start, line->end - line->start, &pages) < 0)
+		return;
+	while (quire_pages_next(pages, &run) == 1) {
+		/* What is in swap was there, and comes back by itself. */
+		if ((run.state & (QUIRE_PAGE_PRESENT | QUIRE_PAGE_SWAPPED)) == 0)
+			continue;
+		line->present += run.pages * 4096;
+		add_to_cells(line, &run);
+	}
+	quire_pages_close(pages);
+}
+
+static void line_of(const struct quire_mapping *mapping, struct line *line)
+{
+	*line = (struct line){ .start = mapping->start, .end = mapping->end };
+	snprintf(line->permissions, sizeof(line->permissions), "%c%c%c%c",
+		(mapping->flags & QUIRE_MAPPING_READ) != 0 ? 'r' : '-',
+		(mapping->flags & QUIRE_MAPPING_WRITE) != 0 ? 'w' : '-',
+		(mapping->flags & QUIRE_MAPPING_EXECUTE) != 0 ? 'x' : '-',
+		(mapping->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p');
+	snprintf(line->name, sizeof(line->name), "%s", mapping->name);
+	look_at_pages(line);
+}
+
+/* The lines of a mapping, and of so many bytes below it; their number. As quire maps finds them. */
 static size_t lines_of(const struct quire_map *map, size_t below, struct line *lines, size_t room)
 {
 	uintptr_t first = (uintptr_t)quire_map_address(map), end = first + quire_map_length(map);
-	FILE *maps = fopen("/proc/self/maps", "re");
+	struct quire_mapping mapping = { .size = sizeof(mapping) };
+	struct quire_maps *maps;
 	size_t count = 0;
-	struct line line;
 
-	while (maps != NULL && count < room && read_line(maps, &line))
-		if (line.end > first - below && line.start < end)
-			lines[count++] = line;
-	if (maps != NULL)
-		fclose(maps);
+	if (quire_maps_open(0, 0, &maps) < 0)
+		return 0;
+	while (count < room && quire_maps_next(maps, &mapping) == 1)
+		if (mapping.end > first - below && mapping.start < end)
+			line_of(&mapping, &lines[count++]);
+	quire_maps_close(maps);
 	return count;
 }
 
@@ -173,6 +206,9 @@ static void show_line(struct tour *tour, const struct line *line)
 		text_name(base_name(line->name)).s);
 	say_paragraph(
 		screen, INK_FAINT, 5, "It %s; %s.", access_words(line->permissions), sharing_words(line));
+	say(screen, INK_PLAIN, "     |");
+	draw_strip(screen, INK_PRESENT, line->cells, CELLS);
+	say(screen, INK_PLAIN, "|\n");
 }
 
 static void put_line(json_t *array, const struct line *line)
@@ -183,8 +219,22 @@ static void put_line(json_t *array, const struct line *line)
 	json_put_count(object, "end", line->end);
 	json_put_text(object, "permissions", line->permissions);
 	json_put_name(object, "name", line->name);
+	json_put_count(object, "present", line->present);
 	json_put_text(object, "access", access_words(line->permissions));
 	json_put_text(object, "sharing", sharing_words(line));
+}
+
+/* Of the mapping alone: the kernel may list it together with a neighbour. */
+static void check_presence(struct tour *tour, const struct exhibit *exhibit, const struct quire_map *map)
+{
+	struct line own = { .start = (uintptr_t)quire_map_address(map) };
+
+	own.end = own.start + quire_map_length(map);
+	look_at_pages(&own);
+	if (exhibit->presence != PRESENCE_ANY)
+		tour_check(tour, own.present == (exhibit->presence == PRESENCE_ALL ? own.end - own.start : 0),
+			"Its page tables agree: %s of %s is there.", text_bytes(own.present).s,
+			text_bytes(own.end - own.start).s);
 }
 
 static void show_lines(struct tour *tour, const struct exhibit *exhibit, struct quire_map *map, json_t *array)
@@ -206,6 +256,7 @@ static void show_lines(struct tour *tour, const struct exhibit *exhibit, struct 
 		if (tour_for_people(tour))
 			show_line(tour, &lines[i]);
 	}
+	check_presence(tour, exhibit, map);
 }
 
 static int run_maps(struct tour *tour, json_t *object)
@@ -214,7 +265,9 @@ static int run_maps(struct tour *tour, json_t *object)
 	json_t *array = json_put_array(object, "mappings");
 	int r = 0;
 
-	tour_say(tour, "One mapping of each kind, its line in /proc/self/maps, and what the line means.");
+	tour_say(tour,
+		"One mapping of each kind, its line in /proc/self/maps, what the line means, and which of its pages are there, "
+		"from the lowest address to the highest. quire maps and quire pages show the same of every process.");
 	for (unsigned int i = 0; r == 0 && i < EXHIBITS; i++) {
 		r = exhibits[i].open(tour, &maps[i]);
 		if (r < 0)

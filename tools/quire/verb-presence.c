@@ -21,6 +21,7 @@ static void look_at(struct file_view *view, const char *path, struct call *call)
 		.bins = call->json ? 64 : bins_of(&call->screen, settings),
 		.ready = settings->ready,
 		.runs = settings->runs,
+		.folios = settings->folios,
 		.mappers = !settings->no_mappers && (!call->json || settings->mappers),
 	};
 
@@ -117,6 +118,9 @@ static const struct verb_option options[] = {
 	{ "ready", 0, OPTION_FLAG, AT(ready), NULL,
 		"tell ready pages from those still being read, in files above 1 GiB too", NULL },
 	{ "runs", 0, OPTION_FLAG, AT(runs), NULL, "with --json: the exact map, stretch by stretch", NULL },
+	{ "folios", 0, OPTION_FLAG, AT(folios), NULL,
+		"in what pieces its pages lie in memory, and on which nodes, above 256 MiB and with --json too",
+		NULL },
 	{ "mappers", 'm', OPTION_FLAG, AT(mappers), NULL, "with --json: which processes map the file", NULL },
 	{ "no-mappers", 0, OPTION_FLAG, AT(no_mappers), NULL, "do not look which processes map the file",
 		NULL },
@@ -142,6 +146,8 @@ static const char *const description[] = {
 	"*dirty* pages are newer than the disk, *writing* ones on their way there. *evicted* ones were cached once and gave "
 	"way when memory was short; of these, reading the *recently* evicted ones again would count as thrashing.",
 	"In files above 1 GiB, ready is told with --ready only, for it takes 30 ns a page.",
+	"A *folio* is a piece of several pages that the kernel keeps as one: the larger, the cheaper. Only root is told their "
+	"sizes. For this, what is cached is mapped for a moment; up to 256 MiB that is done unasked.",
 	"With -r, --pid or --system, a table of files, those with the most cached first, and their sums. --system goes "
 	"through all filesystems on disks and says how much of the page cache it could name, and what the walk itself cost.",
 	NULL,

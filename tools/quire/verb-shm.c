@@ -4,17 +4,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shm.h"
+#include <quire/quire.h>
+
+#include "file-view.h"
 
 struct shm_settings {
 	bool orphans;
 };
 
+/** A piece of shared memory and its users. */
+struct shared {
+	struct quire_segment s;
+	struct quire_segment_user *users;
+};
+
+/** All of them. */
+struct shared_list {
+	struct shared *all;
+	size_t count;
+	struct quire_segments *segments; /* has their names */
+};
+
 static const char *const kinds[] = {
-	[SEGMENT_POSIX] = "posix",
-	[SEGMENT_MEMFD] = "memfd",
-	[SEGMENT_SYSV] = "sysv",
-	[SEGMENT_HUGETLB] = "hugetlbfs",
+	[QUIRE_SEGMENT_POSIX] = "posix",
+	[QUIRE_SEGMENT_MEMFD] = "memfd",
+	[QUIRE_SEGMENT_SYSV] = "sysv",
+	[QUIRE_SEGMENT_HUGETLBFS] = "hugetlbfs",
 };
 
 static struct text owner_of(uid_t uid)
@@ -32,34 +47,34 @@ static struct text owner_of(uid_t uid)
 
 static int compare(const void *a, const void *b)
 {
-	const struct segment *x = a, *y = b;
-	uint64_t rx = x->resident == QUIRE_UNKNOWN ? 0 : x->resident,
-		 ry = y->resident == QUIRE_UNKNOWN ? 0 : y->resident;
+	const struct quire_segment *x = &((const struct shared *)a)->s, *y = &((const struct shared *)b)->s;
+	uint64_t rx = x->resident_bytes == QUIRE_UNKNOWN ? 0 : x->resident_bytes,
+		 ry = y->resident_bytes == QUIRE_UNKNOWN ? 0 : y->resident_bytes;
 
 	if (rx != ry)
 		return rx < ry ? 1 : -1;
 	return strcmp(x->name, y->name);
 }
 
-static void show_users(struct table *table, const struct segments *segments, const struct segment *s)
+static void show_users(struct table *table, const struct shared *shared)
 {
+	const struct quire_segment *s = &shared->s;
 	char text[400];
 	size_t used = 0;
-	int orphan = shm_orphan(segments, s);
 
 	text[0] = '\0';
-	for (size_t i = 0; i < s->user_count && i < 4 && used < sizeof(text); i++)
+	for (size_t i = 0; i < s->users && i < 4 && used < sizeof(text); i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d %s%s", i == 0 ? "" : ", ",
-			s->users[i].pid, text_name(s->users[i].name).s,
-			s->users[i].mapped == 0 ? " (open)" : "");
-	if (s->user_count > 4 && used < sizeof(text))
-		snprintf(text + used, sizeof(text) - used, " and %zu more", s->user_count - 4);
-	if (s->user_count == 0)
+			shared->users[i].pid, text_name(shared->users[i].name).s,
+			shared->users[i].mapped_bytes == 0 ? " (open)" : "");
+	if (s->users > 4 && used < sizeof(text))
+		snprintf(text + used, sizeof(text) - used, " and %s more", text_count(s->users - 4).s);
+	if (s->users == 0)
 		snprintf(text, sizeof(text), "%s",
-			orphan > 0           ? "nobody: orphan"
-				: orphan < 0 ? "? (some processes are hidden)"
-					     : "a hidden process");
-	table_cell(table, orphan > 0 ? INK_PROBLEM : INK_PLAIN, "%s", text);
+			s->orphan > 0           ? "nobody: orphan"
+				: s->orphan < 0 ? "? (some processes are hidden)"
+						: "a hidden process");
+	table_cell(table, s->orphan > 0 ? INK_PROBLEM : INK_PLAIN, "%s", text);
 }
 
 /** What is said about all of them. */
@@ -71,17 +86,17 @@ struct shm_sum {
 	bool unknown;
 };
 
-static struct shm_sum sum_of(const struct segments *segments)
+static struct shm_sum sum_of(const struct shared_list *list)
 {
-	struct shm_sum sum = { .count = segments->count };
+	struct shm_sum sum = { .count = list->count };
 
-	for (size_t i = 0; i < segments->count; i++) {
-		const struct segment *s = &segments->all[i];
-		uint64_t resident = s->resident == QUIRE_UNKNOWN ? 0 : s->resident;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct quire_segment *s = &list->all[i].s;
+		uint64_t resident = s->resident_bytes == QUIRE_UNKNOWN ? 0 : s->resident_bytes;
 
 		sum.resident += resident;
-		sum.unknown |= s->resident == QUIRE_UNKNOWN || shm_orphan(segments, s) < 0;
-		if (shm_orphan(segments, s) > 0) {
+		sum.unknown |= s->resident_bytes == QUIRE_UNKNOWN || s->orphan < 0;
+		if (s->orphan > 0) {
 			sum.orphans++;
 			sum.orphaned += resident;
 		}
@@ -89,12 +104,13 @@ static struct shm_sum sum_of(const struct segments *segments)
 	return sum;
 }
 
-static void show(struct call *call, const struct segments *segments, const struct shm_sum *sum)
+static void show(struct call *call, const struct shared_list *list, const struct shm_sum *sum)
 {
 	static const struct column columns[] = { { "KIND", COLUMN_LEFT }, { "SIZE", COLUMN_RIGHT },
 		{ "IN RAM", COLUMN_RIGHT }, { "OWNER", COLUMN_LEFT }, { "NAME", COLUMN_WRAP },
 		{ "USED BY", COLUMN_WRAP } };
 	const struct shm_settings *settings = call->settings;
+	uint64_t hidden = quire_segments_hidden(list->segments);
 	struct screen *screen = &call->screen;
 	struct table *table;
 
@@ -104,25 +120,25 @@ static void show(struct call *call, const struct segments *segments, const struc
 		sum->orphans == 1 ? "is" : "are");
 	say(screen, INK_PLAIN, "\n");
 	table = table_new(screen, columns, 6);
-	for (size_t i = 0; i < segments->count; i++) {
-		const struct segment *s = &segments->all[i];
+	for (size_t i = 0; i < list->count; i++) {
+		const struct quire_segment *s = &list->all[i].s;
 
-		if (settings->orphans && shm_orphan(segments, s) == 0)
+		if (settings->orphans && s->orphan == 0)
 			continue;
 		table_cell(table, INK_PLAIN, "%s", kinds[s->kind]);
-		table_cell(table, INK_PLAIN, "%s", text_bytes(s->size).s);
+		table_cell(table, INK_PLAIN, "%s", text_bytes(s->length_bytes).s);
 		table_cell(table, INK_PRESENT, "%s",
-			s->resident == QUIRE_UNKNOWN ? "?" : text_bytes(s->resident).s);
+			s->resident_bytes == QUIRE_UNKNOWN ? "?" : text_bytes(s->resident_bytes).s);
 		table_cell(table, INK_PLAIN, "%s", owner_of(s->owner).s);
 		table_cell(table, INK_PLAIN, "%s", text_name(s->name).s);
-		show_users(table, segments, s);
+		show_users(table, &list->all[i]);
 	}
 	table_print(table);
-	if (segments->hidden != 0)
+	if (hidden != 0)
 		say_paragraph(screen, INK_FAINT, 2,
 			"? %s %s cannot be looked into by this user: memfds may be missing here, "
 			"and segments that seem unused may be in use.",
-			text_count(segments->hidden).s, segments->hidden == 1 ? "process" : "processes");
+			text_count(hidden).s, hidden == 1 ? "process" : "processes");
 	say(screen, INK_PLAIN, "\n");
 	if (sum->orphans != 0)
 		say_next(screen, "rm /dev/shm/NAME | ipcrm -m SHMID",
@@ -131,65 +147,100 @@ static void show(struct call *call, const struct segments *segments, const struc
 		say_next(screen, QUIRE_PROGRAM " maps PID", "the memory of one of the users");
 }
 
-static void put_segment(json_t *array, const struct segments *segments, const struct segment *s)
+static void put_segment(json_t *array, const struct shared *shared)
 {
+	const struct quire_segment *s = &shared->s;
 	json_t *object = json_add_object(array), *users;
-	int orphan = shm_orphan(segments, s);
 
 	json_put_text(object, "kind", kinds[s->kind]);
 	json_put_name(object, "name", s->name);
-	json_put_count(object, "size", s->size);
-	if (s->resident == QUIRE_UNKNOWN)
+	json_put_count(object, "size", s->length_bytes);
+	if (s->resident_bytes == QUIRE_UNKNOWN)
 		json_put_unknown(object, "resident", s->why);
 	else
-		json_put_count(object, "resident", s->resident);
+		json_put_count(object, "resident", s->resident_bytes);
 	json_put_count(object, "owner", s->owner);
 	json_put_count(object, "mode", s->mode);
-	if (orphan < 0)
+	if (s->orphan < 0)
 		json_put_unknown(object, "orphan", "some processes cannot be looked into by this user");
 	else
-		json_put_bool(object, "orphan", orphan > 0);
+		json_put_bool(object, "orphan", s->orphan > 0);
 	users = json_put_array(object, "users");
-	for (size_t i = 0; i < s->user_count; i++) {
+	for (size_t i = 0; i < s->users; i++) {
 		json_t *user = json_add_object(users);
 
-		json_put_count(user, "pid", (uint64_t)s->users[i].pid);
-		json_put_text(user, "name", s->users[i].name);
-		json_put_count(user, "mapped", s->users[i].mapped);
+		json_put_count(user, "pid", (uint64_t)shared->users[i].pid);
+		json_put_text(user, "name", shared->users[i].name);
+		json_put_count(user, "mapped", shared->users[i].mapped_bytes);
 	}
 }
 
-static void put(struct call *call, const struct segments *segments, const struct shm_sum *sum)
+static void put(struct call *call, const struct shared_list *list, const struct shm_sum *sum)
 {
 	const struct shm_settings *settings = call->settings;
 	json_t *document = json_document("shm");
 	json_t *array = json_put_array(document, "segments");
 
-	for (size_t i = 0; i < segments->count; i++)
-		if (!settings->orphans || shm_orphan(segments, &segments->all[i]) != 0)
-			put_segment(array, segments, &segments->all[i]);
+	for (size_t i = 0; i < list->count; i++)
+		if (!settings->orphans || list->all[i].s.orphan != 0)
+			put_segment(array, &list->all[i]);
 	json_put_count(document, "resident", sum->resident);
 	json_put_count(document, "orphans", sum->orphans);
 	json_put_count(document, "orphaned", sum->orphaned);
-	json_put_count(document, "processes_hidden", segments->hidden);
+	json_put_count(document, "processes_hidden", quire_segments_hidden(list->segments));
 	json_print(call, document);
+}
+
+/* 0, or a negative errno. */
+static int gather(struct shared_list *list)
+{
+	struct quire_segment segment = { .size = sizeof(segment) };
+	int r = quire_segments_open(&list->segments);
+
+	while (r == 0 && quire_segments_next(list->segments, &segment) == 1) {
+		struct quire_segment_user user = { .size = sizeof(user) };
+		struct shared *new;
+		size_t n = 0;
+
+		if ((list->count & (list->count - 1)) == 0)
+			list->all = allocate(
+				list->all, list->count == 0 ? 1 : list->count * 2, sizeof(*list->all));
+		new = &list->all[list->count++];
+		*new = (struct shared){ .s = segment,
+			.users = allocate(NULL, segment.users + 1, sizeof(user)) };
+		while (quire_segments_user(list->segments, &user) == 1)
+			new->users[n++] = user;
+	}
+	if (list->count != 0)
+		qsort(list->all, list->count, sizeof(*list->all), compare);
+	return r;
+}
+
+static void done(struct shared_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->all[i].users);
+	free(list->all);
+	quire_segments_close(list->segments);
 }
 
 static enum status run_shm(struct call *call)
 {
-	struct segments segments;
+	struct shared_list list = { .count = 0 };
 	struct shm_sum sum;
+	enum status status;
+	int r = gather(&list);
 
-	shm_gather(&segments);
-	if (segments.count != 0)
-		qsort(segments.all, segments.count, sizeof(*segments.all), compare);
-	sum = sum_of(&segments);
+	if (r < 0)
+		return fail(status_of(r), "%s", quire_error_text());
+	sum = sum_of(&list);
 	if (call->json)
-		put(call, &segments, &sum);
+		put(call, &list, &sum);
 	else
-		show(call, &segments, &sum);
-	shm_done(&segments);
-	return sum.unknown || segments.hidden != 0 ? STATUS_FORBIDDEN : STATUS_OK;
+		show(call, &list, &sum);
+	status = sum.unknown || quire_segments_hidden(list.segments) != 0 ? STATUS_FORBIDDEN : STATUS_OK;
+	done(&list);
+	return status;
 }
 
 static const struct verb_option options[] = {
@@ -218,8 +269,8 @@ static const struct verb_exit exits[] = {
 	{ 0, NULL },
 };
 
-static const char *const see_also[] = { "quire-maps(1)", "shm_overview(7)", "memfd_create(2)", "sysvipc(7)",
-	NULL };
+static const char *const see_also[] = { "quire-maps(1)", "quire_segments_open(3)", "shm_overview(7)",
+	"memfd_create(2)", "sysvipc(7)", NULL };
 
 const struct verb verb_shm = {
 	.name = "shm",
