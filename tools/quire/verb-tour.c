@@ -20,6 +20,7 @@ static const struct station *const stations[] = {
 	&station_share,
 	&station_maps,
 	&station_commit,
+	&station_channel,
 };
 
 enum { STATIONS = sizeof(stations) / sizeof(stations[0]) };
@@ -106,7 +107,8 @@ static bool stations_exist(const struct tour *tour)
 	for (size_t i = 0; i < list->count; i++) {
 		if (station_find(list->words[i]) != NULL)
 			continue;
-		complain("there is no station '%s'; there are: gather, count, truncate, share, maps, commit",
+		complain(
+			"there is no station '%s'; there are: gather, count, truncate, share, maps, commit, channel",
 			text_name(list->words[i]).s);
 		return false;
 	}
@@ -240,7 +242,10 @@ static const char *const description[] = {
 	"directory ($TMPDIR). count: maps it and counts lines, words and bytes through the pointers; the figures must be "
 	"those of wc(1), and page faults and speed stand beside those of read(2). truncate: cuts a mapped copy while a thread "
 	"reads it, shows the error, the intact neighbours, and the repair at the same pointers. share: the same memory in a "
-	"child, and in a stranger that was sent the descriptor. maps: each mapping's line in /proc/self/maps, in words.",
+	"child, and in a stranger that was sent the descriptor. maps: each mapping's line in /proc/self/maps, in words. "
+	"commit: a bank whose process is killed while it commits; what was acknowledged is there. channel: the corpus goes to "
+	"another process through shared memory, its rate stands beside what two processors can hand over at all; then writers "
+	"are killed, and everything that they had published arrives.",
 	"Ends in less than a minute and removes what it made, also when it is interrupted.",
 	NULL,
 };
@@ -249,7 +254,7 @@ static const struct verb_option options[] = {
 	{ "corpus", 'c', OPTION_TEXT, offsetof(struct tour_settings, corpus), "PATH",
 		"a file to use, or a directory to gather from, instead; it is only read", NULL },
 	{ "station", 's', OPTION_LIST, offsetof(struct tour_settings, stations), "NAME",
-		"only this station: gather, count, truncate, share, maps or commit; may be given again",
+		"only this station: gather, count, truncate, share, maps, commit or channel; may be given again",
 		NULL },
 	{ "keep", 'k', OPTION_FLAG, offsetof(struct tour_settings, keep), NULL,
 		"leave the temporary directory", NULL },
