@@ -304,11 +304,18 @@ static void a_reader_that_comes_makes_the_descriptor_readable(void **state)
 	struct parcel parcel = { .writer = 0 };
 	struct quire_channel *q;
 	pid_t readers[2];
+	int go[2];
 	int64_t r;
 
 	(void)state;
 	make_directory();
+	assert_int_equal(pipe(go), 0);
 	readers[0] = start_reader(0);
+	readers[1] = spawn();
+	if (readers[1] == 0) {
+		MUST(read(go[0], &r, 1) == 1);
+		read_parcels(1);
+	}
 	q = seek(QUIRE_CHANNEL_SEND, 4096);
 	p.fd = quire_channel_fd(q);
 	assert_true(p.fd >= 0);
@@ -317,12 +324,13 @@ static void a_reader_that_comes_makes_the_descriptor_readable(void **state)
 	while ((r = quire_channel_send(q, &parcel, sizeof(parcel), QUIRE_NOW)) == sizeof(parcel))
 		continue;
 	assert_int_equal(r, -EAGAIN);
-	readers[1] = start_reader(1);
+	assert_int_equal(write(go[1], "g", 1), 1);
 	while ((r = quire_channel_send(q, &parcel, sizeof(parcel), QUIRE_NOW)) == -EAGAIN)
 		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 	assert_int_equal(r, sizeof(parcel));
 	assert_true(until(&ledger->by_reader[1], 1));
 	end(&readers[1], 1);
+	assert_int_equal(close(go[0]) | close(go[1]), 0);
 	quire_channel_close(q);
 	remove_directory();
 }
