@@ -129,6 +129,11 @@ static int open_memory(struct segment *s, bool huge)
 	if (r < 0)
 		return r;
 	r = file_preallocate(s->file, 0, bytes); /* full memory is an error now, not a signal later */
+	if (r == -ENOSPC && huge)
+		r = error_set(-ENOMEM,
+			"the pool has not enough free huge pages for a channel of %" PRIu64
+			" MiB: raise vm.nr_hugepages, or leave .huge off",
+			bytes >> 20);
 	if (r < 0) {
 		object_unref(&s->file->object);
 		s->file = NULL;

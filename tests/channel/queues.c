@@ -89,14 +89,19 @@ static void read_parcels(unsigned int reader)
 	_exit(98);
 }
 
-static void write_parcels(uint32_t writer, uint32_t from, uint32_t to)
+/* In no hurry until all readers have answered. */
+static void write_parcels(uint32_t writer)
 {
 	struct quire_channel *q = seek(QUIRE_CHANNEL_SEND, 4096);
+	struct quire_channel_stat st = { .size = sizeof(st) };
 
-	for (uint32_t i = from; i < to; i++) {
+	for (uint32_t i = 0; i < EACH; i++) {
+		const struct timespec nap = { .tv_nsec = 1000000 };
 		const struct parcel p = { .writer = writer, .number = i };
 
 		MUST(quire_channel_send(q, &p, sizeof(p), in_ms(PATIENCE_MS)) == sizeof(p));
+		if (st.peers < READERS && quire_channel_stat(q, &st) == 0 && st.peers < READERS)
+			(void)nanosleep(&nap, NULL);
 	}
 	quire_channel_close(q);
 	_exit(0);
@@ -111,12 +116,12 @@ static pid_t start_reader(unsigned int reader)
 	return pid;
 }
 
-static pid_t start_writer(uint32_t writer, uint32_t from, uint32_t to)
+static pid_t start_writer(uint32_t writer)
 {
 	pid_t pid = spawn();
 
 	if (pid == 0)
-		write_parcels(writer, from, to);
+		write_parcels(writer);
 	return pid;
 }
 
@@ -156,7 +161,7 @@ static void many_write_and_many_read(void **state)
 		readers[i] = start_reader(i);
 	assert_true(until(&ledger->listening, READERS));
 	for (uint32_t i = 0; i < WRITERS; i++)
-		writers[i] = start_writer(i, 0, EACH);
+		writers[i] = start_writer(i);
 	for (int i = 0; i < WRITERS; i++)
 		assert_int_equal(exit_of(writers[i]), 0);
 	assert_true(until(&ledger->total, WRITERS * EACH));
@@ -209,7 +214,7 @@ static void a_killed_reader_stops_nobody(void **state)
 		readers[i] = start_reader(i);
 	assert_true(until(&ledger->listening, READERS));
 	for (uint32_t i = 0; i < WRITERS; i++)
-		writers[i] = start_writer(i, 0, EACH);
+		writers[i] = start_writer(i);
 	assert_true(until(&ledger->total, EACH / 2));
 	end(&readers[1], 1);
 	for (int i = 0; i < WRITERS; i++)
@@ -300,11 +305,18 @@ static void a_reader_that_comes_makes_the_descriptor_readable(void **state)
 	struct parcel parcel = { .writer = 0 };
 	struct quire_channel *q;
 	pid_t readers[2];
+	int go[2];
 	int64_t r;
 
 	(void)state;
 	make_directory();
+	assert_int_equal(pipe(go), 0);
 	readers[0] = start_reader(0);
+	readers[1] = spawn();
+	if (readers[1] == 0) {
+		MUST(read(go[0], &r, 1) == 1);
+		read_parcels(1);
+	}
 	q = seek(QUIRE_CHANNEL_SEND, 4096);
 	p.fd = quire_channel_fd(q);
 	assert_true(p.fd >= 0);
@@ -313,12 +325,13 @@ static void a_reader_that_comes_makes_the_descriptor_readable(void **state)
 	while ((r = quire_channel_send(q, &parcel, sizeof(parcel), QUIRE_NOW)) == sizeof(parcel))
 		continue;
 	assert_int_equal(r, -EAGAIN);
-	readers[1] = start_reader(1);
+	assert_int_equal(write(go[1], "g", 1), 1);
 	while ((r = quire_channel_send(q, &parcel, sizeof(parcel), QUIRE_NOW)) == -EAGAIN)
 		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 	assert_int_equal(r, sizeof(parcel));
 	assert_true(until(&ledger->by_reader[1], 1));
 	end(&readers[1], 1);
+	assert_int_equal(close(go[0]) | close(go[1]), 0);
 	quire_channel_close(q);
 	remove_directory();
 }

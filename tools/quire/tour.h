@@ -51,6 +51,7 @@ extern const struct station station_share;
 extern const struct station station_maps;
 extern const struct station station_cache;
 extern const struct station station_commit;
+extern const struct station station_channel;
 
 /* A paragraph for people. */
 void tour_say(struct tour *tour, const char *format, ...) __attribute__((format(printf, 2, 3)));

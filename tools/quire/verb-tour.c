@@ -21,6 +21,7 @@ static const struct station *const stations[] = {
 	&station_maps,
 	&station_cache,
 	&station_commit,
+	&station_channel,
 };
 
 enum { STATIONS = sizeof(stations) / sizeof(stations[0]) };
@@ -108,7 +109,7 @@ static bool stations_exist(const struct tour *tour)
 		if (station_find(list->words[i]) != NULL)
 			continue;
 		complain(
-			"there is no station '%s'; there are: gather, count, truncate, share, maps, cache, commit",
+			"there is no station '%s'; there are: gather, count, truncate, share, maps, cache, commit, channel",
 			text_name(list->words[i]).s);
 		return false;
 	}
@@ -242,8 +243,12 @@ static const char *const description[] = {
 	"directory ($TMPDIR). count: maps it and counts lines, words and bytes through the pointers; the figures must be "
 	"those of wc(1), and page faults and speed stand beside those of read(2). truncate: cuts a mapped copy while a thread "
 	"reads it, shows the error, the intact neighbours, and the repair at the same pointers. share: the same memory in a "
-	"child, and in a stranger that was sent the descriptor. maps: each mapping's line in /proc/self/maps, in words. cache: the corpus through a page cache of an eighth of its "
-	"size, scanned and read at random, with what /proc says it takes, and a bit that flips on the way from the disk.",
+	"child, and in a stranger that was sent the descriptor. maps: each mapping's line in /proc/self/maps, in words. "
+	"cache: the corpus through a page cache of an eighth of its size, scanned and read at random, with what /proc says it "
+	"takes, and a bit that flips on the way from the disk. "
+	"commit: a bank whose process is killed while it commits; what was acknowledged is there. channel: the corpus goes to "
+	"another process through shared memory, its rate stands beside what two processors can hand over at all; then writers "
+	"are killed, and everything that they had published arrives.",
 	"Ends in less than a minute and removes what it made, also when it is interrupted.",
 	NULL,
 };
@@ -252,7 +257,7 @@ static const struct verb_option options[] = {
 	{ "corpus", 'c', OPTION_TEXT, offsetof(struct tour_settings, corpus), "PATH",
 		"a file to use, or a directory to gather from, instead; it is only read", NULL },
 	{ "station", 's', OPTION_LIST, offsetof(struct tour_settings, stations), "NAME",
-		"only this station: gather, count, truncate, share, maps, cache or commit; may be given again",
+		"only this station: gather, count, truncate, share, maps, cache, commit or channel; may be given again",
 		NULL },
 	{ "keep", 'k', OPTION_FLAG, offsetof(struct tour_settings, keep), NULL,
 		"leave the temporary directory", NULL },

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How two sides meet: over a socket that was inherited, or not at all, when they speak different versions. */
+#include "channel/peers.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "channel/hello.h"
+#include "channel/layout.h"
+
+/* ---- sockets of our own ---- */
+
+static socklen_t address_of(const char *name, struct sockaddr_un *address)
+{
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	(void)snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1, "%s", name + 1);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+}
+
+static int listening(const char *name, int type)
+{
+	struct sockaddr_un address;
+	socklen_t length = address_of(name, &address);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	MUST(fd >= 0 && bind(fd, (const struct sockaddr *)&address, length) == 0 && listen(fd, 8) == 0);
+	return fd;
+}
+
+static int connected(const char *name)
+{
+	struct sockaddr_un address;
+	socklen_t length = address_of(name, &address);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	MUST(fd >= 0 && connect(fd, (const struct sockaddr *)&address, length) == 0);
+	return fd;
+}
+
+/* A segment in order, but of this version. */
+static int segment_of(uint16_t major)
+{
+	const struct layout_header header = {
+		.magic = { 'Q', 'U', 'I', 'R', 'E', 'C', 'H', 'N' },
+		.major = major,
+		.header_bytes = sizeof(header),
+		.ring_offset = LAYOUT_RING,
+		.capacity = 4096,
+		.role = QUIRE_CHANNEL_SEND,
+	};
+	int fd = memfd_create("segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	MUST(fd >= 0 && ftruncate(fd, LAYOUT_RING + 4096) == 0);
+	MUST(pwrite(fd, &header, sizeof(header), 0) == sizeof(header));
+	MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == 0);
+	return fd;
+}
+
+static struct hello greeting_of(uint16_t major, uint32_t role)
+{
+	return (struct hello){
+		.magic = { 'Q', 'U', 'I', 'R', 'E', 'C', 'H', 'N' }, .major = major, .minor = 7, .role = role
+	};
+}
+
+static void send_greeting(int socket, const struct hello *hello, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .bytes = { 0 } };
+	struct iovec part = { .iov_base = (void *)(uintptr_t)hello, .iov_len = sizeof(*hello) };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes) };
+
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	MUST(sendmsg(socket, &message, MSG_NOSIGNAL) == sizeof(*hello));
+	MUST(close(fd) == 0);
+}
+
+/* ---- an inherited socket ---- */
+
+static void a_socket_that_was_inherited_is_listened_on(void **state)
+{
+	const char *name = fresh_name();
+	int fd = listening(name, SOCK_SEQPACKET);
+	struct quire_listener *l = NULL;
+	struct quire_channel *c;
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	for (int turn = 0; turn < 2; turn++) { /* the descriptor stays its owner's, and can be handed on */
+		assert_int_equal(
+			quire_channel_listen(NULL, NULL,
+				QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE, .fd = fd + 1), &l),
+			0);
+		pid = spawn();
+		if (pid == 0) {
+			c = connect_to(name, QUIRE_CHANNEL_SEND);
+			MUST(quire_channel_send(c, "x", 1, in_ms(5000)) == 1);
+			quire_channel_close(c);
+			_exit(0);
+		}
+		c = accept_from(l);
+		assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(5000)), 1);
+		assert_int_equal(exit_of(pid), 0);
+		quire_channel_close(c);
+		quire_channel_unlisten(l);
+		assert_true(fcntl(fd, F_GETFD) >= 0);
+	}
+	assert_int_equal(close(fd), 0);
+}
+
+static void refuse_descriptor(int fd)
+{
+	struct quire_listener *l = NULL;
+
+	assert_int_equal(quire_channel_listen(NULL, NULL,
+				 QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE, .fd = fd + 1), &l),
+		-EINVAL);
+	assert_non_null(strstr(quire_error_text(), "SOCK_SEQPACKET"));
+	assert_int_equal(close(fd), 0);
+}
+
+static void what_is_no_listening_socket_is_refused(void **state)
+{
+	(void)state;
+	refuse_descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	refuse_descriptor(listening(fresh_name(), SOCK_STREAM));
+	refuse_descriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+}
+
+/* ---- versions ---- */
+
+static void a_client_of_another_version_is_refused_and_told_so(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
+	const struct hello hello = greeting_of(LAYOUT_MAJOR + 1, QUIRE_CHANNEL_SEND);
+	struct quire_channel *c;
+	struct hello answer;
+	int socket = connected(name);
+
+	(void)state;
+	send_greeting(socket, &hello, segment_of(LAYOUT_MAJOR + 1));
+	assert_int_equal(quire_channel_accept(l, in_ms(100), &c), -ETIMEDOUT);
+	assert_int_equal(recv(socket, &answer, sizeof(answer), MSG_DONTWAIT), sizeof(answer));
+	assert_int_equal(answer.status, -EPROTONOSUPPORT);
+	assert_int_equal(answer.major, LAYOUT_MAJOR); /* so that it can say which one is wanted */
+	assert_int_equal(recv(socket, &answer, sizeof(answer), MSG_DONTWAIT), 0);
+	assert_int_equal(close(socket), 0);
+	quire_channel_unlisten(l);
+}
+
+/* Its greeting is ours, its memory is not. */
+static void a_segment_of_another_version_is_refused(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
+	const struct hello hello = greeting_of(LAYOUT_MAJOR, QUIRE_CHANNEL_SEND);
+	struct quire_channel *c;
+	struct hello answer;
+	int socket = connected(name);
+
+	(void)state;
+	send_greeting(socket, &hello, segment_of(LAYOUT_MAJOR + 1));
+	assert_int_equal(quire_channel_accept(l, in_ms(100), &c), -ETIMEDOUT);
+	assert_int_equal(recv(socket, &answer, sizeof(answer), MSG_DONTWAIT), sizeof(answer));
+	assert_int_equal(answer.status, -EPROTONOSUPPORT);
+	assert_int_equal(close(socket), 0);
+	quire_channel_unlisten(l);
+}
+
+/* Only the minor version may differ: newer ones only add. */
+static void a_client_of_another_minor_version_is_served(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
+	const struct hello hello = greeting_of(LAYOUT_MAJOR, QUIRE_CHANNEL_SEND);
+	struct quire_channel *c = NULL;
+	int socket = connected(name);
+
+	(void)state;
+	send_greeting(socket, &hello, segment_of(LAYOUT_MAJOR));
+	assert_int_equal(quire_channel_accept(l, in_ms(5000), &c), 0);
+	quire_channel_close(c);
+	assert_int_equal(close(socket), 0);
+	quire_channel_unlisten(l);
+}
+
+struct old_listener {
+	int socket;
+	struct hello answer;
+};
+
+static void *answer_one(void *arg)
+{
+	struct old_listener *o = arg;
+	struct hello hello;
+	int fd = accept4(o->socket, NULL, NULL, SOCK_CLOEXEC);
+
+	MUST(fd >= 0 && recv(fd, &hello, sizeof(hello), 0) == sizeof(hello));
+	send_greeting(fd, &o->answer, segment_of(o->answer.major));
+	(void)recv(fd, &hello, sizeof(hello), 0); /* until it has gone */
+	MUST(close(fd) == 0);
+	return NULL;
+}
+
+static void connect_to_old(struct hello answer, const char *words)
+{
+	const char *name = fresh_name();
+	struct old_listener o = { .socket = listening(name, SOCK_SEQPACKET), .answer = answer };
+	struct quire_channel *c = NULL;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, answer_one, &o), 0);
+	assert_int_equal(
+		quire_channel_connect(NULL, name,
+			QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE, .deadline_ns = in_ms(5000)),
+			&c),
+		-EPROTONOSUPPORT);
+	assert_non_null(strstr(quire_error_text(), words));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(close(o.socket), 0);
+}
+
+static void a_listener_of_another_version_is_named_in_the_error(void **state)
+{
+	struct hello refusal = greeting_of(LAYOUT_MAJOR + 1, QUIRE_CHANNEL_SEND);
+
+	(void)state;
+	connect_to_old(refusal, "version 2");
+	refusal.status = -EPROTONOSUPPORT; /* it has seen ours, and says no first */
+	connect_to_old(refusal, "version");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_socket_that_was_inherited_is_listened_on),
+		cmocka_unit_test(what_is_no_listening_socket_is_refused),
+		cmocka_unit_test(a_client_of_another_version_is_refused_and_told_so),
+		cmocka_unit_test(a_segment_of_another_version_is_refused),
+		cmocka_unit_test(a_client_of_another_minor_version_is_served),
+		cmocka_unit_test(a_listener_of_another_version_is_named_in_the_error),
+	};
+
+	return RUN(tests);
+}
