@@ -3,25 +3,14 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/align.h"
 #include "vm/amap.h"
 #include "vm/fault.h"
 #include "vm/object.h"
 #include "vm/pool.h"
+#include "vm/seglist.h"
 #include "vm/shown.h"
-
-struct seglist {
-	struct seglist *next;
-	unsigned int count;
-	unsigned int room;
-	struct seg *segs[];
-};
-
-/* A change leaves at most two segments more than there were (a split at each end), and the new one. */
-enum { MORE_AT_MOST = 3, ROOM_MIN = 14 };
 
 static void lock_space(struct as *as) acquires(lock_as) lock_check_off
 {
@@ -31,71 +20,6 @@ static void lock_space(struct as *as) acquires(lock_as) lock_check_off
 static void unlock_space(struct as *as) releases(lock_as) lock_check_off
 {
 	lock_give(&as->lock);
-}
-
-/* ---- searching ---- */
-
-/* Index of the first segment that ends above va. */
-static unsigned int list_search(const struct seglist *list, uintptr_t va)
-{
-	unsigned int low = 0;
-	unsigned int high = list->count;
-
-	while (low < high) {
-		unsigned int middle = low + (high - low) / 2;
-
-		if (list->segs[middle]->range.end <= va)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* A reader that met a flip steps back: the change it would delay has begun to wait. */
-unsigned int as_enter(struct as *as)
-{
-	for (;;) {
-		unsigned int phase = atomic_load(&as->phase) & 1;
-
-		atomic_fetch_add(&as->readers[phase], 1);
-		if ((atomic_load(&as->phase) & 1) == phase)
-			return phase;
-		atomic_fetch_sub(&as->readers[phase], 1);
-	}
-}
-
-void as_leave(struct as *as, unsigned int phase)
-{
-	atomic_fetch_sub(&as->readers[phase], 1);
-}
-
-/* Until every reader has left that may have seen what was published before. */
-static void wait_for_readers(struct as *as) must_hold(lock_as)
-{
-	unsigned int old = atomic_fetch_add(&as->phase, 1) & 1;
-
-	while (atomic_load(&as->readers[old]) != 0)
-		lock_yield();
-}
-
-const struct seg *as_seg(struct as *as, uintptr_t va)
-{
-	const struct seglist *list = atomic_load(&as->list);
-	unsigned int i = list_search(list, va);
-
-	return i < list->count ? list->segs[i] : NULL;
-}
-
-bool as_find(struct as *as, uintptr_t va, struct seg *seg)
-{
-	unsigned int phase = as_enter(as);
-	const struct seg *found = as_seg(as, va);
-
-	if (found != NULL)
-		*seg = *found;
-	as_leave(as, phase);
-	return found != NULL;
 }
 
 /* Is all of [start, end) in segments that have these flags? */
@@ -134,256 +58,6 @@ int as_up(void *above, struct pmap_question *question)
 	return 0;
 }
 
-/* ---- memory of segments and lists (A2) ---- */
-
-/* Makes sure that the next edits find what they need: so many segments, and so many lists. All that can fail is here. */
-static int reserve(struct as *as, unsigned int segs, unsigned int lists) must_hold(lock_as)
-{
-	unsigned int need = atomic_load(&as->list)->count +
-		MORE_AT_MOST * lists; /* each may be longer than the one before */
-	struct seglist **at = &as->spare_lists;
-
-	for (; as->spare_seg_count < segs; as->spare_seg_count++) {
-		struct seg *seg = malloc(sizeof(*seg));
-
-		if (seg == NULL)
-			return -ENOMEM;
-		seg->next = as->spare_segs;
-		as->spare_segs = seg;
-	}
-	for (; lists > 0; lists--, at = &(*at)->next) {
-		unsigned int room = ROOM_MIN;
-		struct seglist *list;
-
-		while (*at != NULL && (*at)->room < need) {
-			list = *at;
-			*at = list->next;
-			free(list);
-		}
-		if (*at != NULL)
-			continue;
-		while (room < need)
-			room *= 2;
-		list = malloc(sizeof(*list) + room * sizeof(struct seg *));
-		if (list == NULL)
-			return -ENOMEM;
-		list->room = room;
-		list->next = NULL;
-		*at = list;
-	}
-	return 0;
-}
-
-static struct seg *take_seg(struct as *as) must_hold(lock_as)
-{
-	struct seg *seg = as->spare_segs;
-
-	assert(seg != NULL);
-	as->spare_segs = seg->next;
-	as->spare_seg_count--;
-	return seg;
-}
-
-/* One that is long enough: a change that was finished in between may have put a shorter one in front. */
-static struct seglist *take_list(struct as *as) must_hold(lock_as)
-{
-	unsigned int need = atomic_load(&as->list)->count + MORE_AT_MOST;
-	struct seglist **at = &as->spare_lists;
-	struct seglist *list;
-
-	while (*at != NULL && (*at)->room < need)
-		at = &(*at)->next;
-	list = *at;
-	assert(list != NULL);
-	*at = list->next;
-	return list;
-}
-
-static void retire_seg(struct as *as, struct seg *seg) must_hold(lock_as)
-{
-	seg->next = as->retired_segs;
-	as->retired_segs = seg;
-}
-
-static void retire_list(struct as *as, struct seglist *list) must_hold(lock_as)
-{
-	list->next = as->retired_lists;
-	as->retired_lists = list;
-}
-
-/* What no reader can hold any more may be used again. */
-static void reclaim(struct as *as) must_hold(lock_as)
-{
-	wait_for_readers(as);
-	while (as->retired_segs != NULL) {
-		struct seg *seg = as->retired_segs;
-
-		as->retired_segs = seg->next;
-		object_unref(seg->object);
-		amap_unref(seg->amap);
-		seg->next = as->spare_segs;
-		as->spare_segs = seg;
-		as->spare_seg_count++;
-	}
-	while (as->retired_lists != NULL) {
-		struct seglist *list = as->retired_lists;
-
-		as->retired_lists = list->next;
-		list->next = as->spare_lists;
-		as->spare_lists = list;
-	}
-}
-
-/* ---- a change ---- */
-
-/* edit: one change in progress: the segments first..last of the old list become those put into the new one */
-struct edit {
-	struct as *as;
-	struct seglist *old;
-	struct seglist *new;
-	unsigned int first;
-	unsigned int last;
-	unsigned int put_end; /* new->segs[first..put_end] are the ones put */
-};
-
-/* Segments in [start, end) will be replaced. The memory was reserved. */
-static void edit_begin(struct edit *edit, struct as *as, uintptr_t start, uintptr_t end) must_hold(lock_as)
-{
-	struct seglist *old = atomic_load(&as->list);
-
-	*edit = (struct edit){ .as = as, .old = old, .new = take_list(as), .first = list_search(old, start) };
-	edit->last = edit->first;
-	while (edit->last < old->count && old->segs[edit->last]->range.start < end)
-		edit->last++;
-	edit->put_end = edit->first;
-	memcpy(edit->new->segs, old->segs, edit->first * sizeof(struct seg *));
-}
-
-/* The same, and the neighbours that end at start and begin at end too: they may become one with what is put. */
-static void edit_begin_wide(struct edit *edit, struct as *as, uintptr_t start, uintptr_t end)
-	must_hold(lock_as)
-{
-	edit_begin(edit, as, start > 0 ? start - 1 : 0, end < UINTPTR_MAX ? end + 1 : end);
-}
-
-/* Makes a copy of a segment its part [start, end); false when that is empty or not inside. */
-static bool cut_out(struct seg *seg, uintptr_t start, uintptr_t end)
-{
-	if (start < seg->range.start || start >= end || end > seg->range.end)
-		return false;
-	seg->range.offset += start - seg->range.start;
-	seg->amap_first += (start - seg->range.start) >> PAGE_SHIFT;
-	seg->range.start = start;
-	seg->range.end = end;
-	return true;
-}
-
-/* Adds a copy of `like`, cut to [start, end); NULL when that is empty. */
-static struct seg *edit_put(struct edit *edit, const struct seg *like, uintptr_t start, uintptr_t end)
-	must_hold(lock_as)
-{
-	struct seg part = *like;
-	struct seg *seg;
-
-	if (!cut_out(&part, max_u64(start, like->range.start), min_u64(end, like->range.end)))
-		return NULL;
-	seg = take_seg(edit->as);
-	*seg = part;
-	if (seg->object != NULL)
-		object_ref(seg->object);
-	(void)amap_ref(seg->amap);
-	edit->new->segs[edit->put_end++] = seg;
-	return seg;
-}
-
-/* The part of the first replaced segment below start, and of the last one from end on, stay. */
-static void edit_put_below(struct edit *edit, uintptr_t start) must_hold(lock_as)
-{
-	if (edit->first < edit->last)
-		(void)edit_put(edit, edit->old->segs[edit->first], 0, start);
-}
-
-static void edit_put_above(struct edit *edit, uintptr_t end) must_hold(lock_as)
-{
-	if (edit->first < edit->last)
-		(void)edit_put(edit, edit->old->segs[edit->last - 1], end, UINTPTR_MAX);
-}
-
-static bool same_properties(const struct pmap_range *a, const struct pmap_range *b)
-{
-	return a->prot == b->prot && a->flags == b->flags && a->page_shift == b->page_shift &&
-		a->owner == b->owner && a->guard == b->guard && a->nodes.mode == b->nodes.mode &&
-		a->nodes.bits == b->nodes.bits;
-}
-
-/* Is b what would stand behind a if both were one? */
-static bool goes_on(const struct seg *a, const struct seg *b)
-{
-	size_t length = a->range.end - a->range.start;
-
-	return a->range.end == b->range.start && same_properties(&a->range, &b->range) &&
-		a->object == b->object && a->range.offset + length == b->range.offset && a->amap == b->amap &&
-		(a->amap == NULL || a->amap_first + (length >> PAGE_SHIFT) == b->amap_first);
-}
-
-/* Of what was put, neighbours that go on become one: what a change has split, its undoing makes whole again. */
-static void edit_join(struct edit *edit) must_hold(lock_as)
-{
-	struct seg **segs = edit->new->segs;
-	unsigned int kept = edit->first;
-
-	for (unsigned int i = edit->first + 1; i < edit->put_end; i++) {
-		if (goes_on(segs[kept], segs[i])) {
-			segs[kept]->range.end = segs[i]->range.end;
-			retire_seg(edit->as, segs[i]);
-		} else {
-			segs[++kept] = segs[i];
-		}
-	}
-	if (edit->first < edit->put_end)
-		edit->put_end = kept + 1;
-}
-
-static void set_list(struct as *as, struct seglist *list) must_hold(lock_as)
-{
-	unsigned long version = atomic_load_explicit(&as->version, memory_order_relaxed);
-
-	/* In this order with the readers' count: a reader that reclaim() does not see will find the new list (A2). */
-	atomic_store(&as->list, list);
-	atomic_store_explicit(&as->version, version + 1, memory_order_release);
-}
-
-static void edit_publish(struct edit *edit) must_hold(lock_as)
-{
-	struct seglist *old = edit->old;
-	struct seglist *new = edit->new;
-	unsigned int rest = old->count - edit->last;
-
-	memcpy(new->segs + edit->put_end, old->segs + edit->last, rest * sizeof(struct seg *));
-	new->count = edit->put_end + rest;
-	assert(new->count <= new->room);
-	set_list(edit->as, new);
-}
-
-static void edit_finish(struct edit *edit) must_hold(lock_as)
-{
-	for (unsigned int i = edit->first; i < edit->last; i++)
-		retire_seg(edit->as, edit->old->segs[i]);
-	retire_list(edit->as, edit->old);
-	reclaim(edit->as);
-}
-
-/* Forgets the new segments; a published change is taken back: the old list is still whole. */
-static void edit_revert(struct edit *edit) must_hold(lock_as)
-{
-	if (atomic_load(&edit->as->list) != edit->old)
-		set_list(edit->as, edit->old);
-	for (unsigned int i = edit->first; i < edit->put_end; i++)
-		retire_seg(edit->as, edit->new->segs[i]);
-	retire_list(edit->as, edit->new);
-	reclaim(edit->as);
-}
-
 /* ---- the operations ---- */
 
 /* Nobody reaches the pages of what is being taken away, and what was written is known. */
@@ -391,7 +65,7 @@ static void hide_pages(struct edit *edit, uintptr_t start, uintptr_t end) must_h
 {
 	if (edit->as->pool == NULL)
 		return;
-	wait_for_readers(edit->as);
+	seglist_wait(edit->as);
 	for (unsigned int i = edit->first; i < edit->last; i++) {
 		const struct seg *seg = edit->old->segs[i];
 
@@ -417,7 +91,7 @@ static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold
 	struct edit edit;
 	int r;
 
-	r = reserve(as, MORE_AT_MOST, 1);
+	r = seglist_reserve(as, SEGS_MORE_AT_MOST, 1);
 	if (r < 0)
 		return r;
 
@@ -461,7 +135,7 @@ static int map_prepare(struct as *as, const struct map_request *request, struct 
 		return -EEXIST;
 	r = choose_place(as, &seg->range, how);
 	if (r == 0)
-		r = reserve(as, 2 * MORE_AT_MOST, 2);
+		r = seglist_reserve(as, 2 * SEGS_MORE_AT_MOST, 2);
 	if (r < 0 || as->pool == NULL)
 		return r;
 
@@ -531,11 +205,9 @@ int as_unmap(struct as *as, uintptr_t start, uintptr_t end)
 
 static bool is_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner) must_hold(lock_as)
 {
-	const struct seglist *list = atomic_load(&as->list);
-	unsigned int i = list_search(list, start);
-	const struct pmap_range *range = i < list->count ? &list->segs[i]->range : NULL;
+	const struct seg *seg = as_seg(as, start);
 
-	return range != NULL && range->start == start && range->end == end && range->owner == owner;
+	return seg != NULL && seg->range.start == start && seg->range.end == end && seg->range.owner == owner;
 }
 
 int as_unmap_segment(struct as *as, uintptr_t start, uintptr_t end, const void *owner)
@@ -575,11 +247,11 @@ static void protect_again(struct edit *edit, uintptr_t start, uintptr_t end) mus
 {
 	struct as *as = edit->as;
 
-	wait_for_readers(as);
+	seglist_wait(as);
 	for (unsigned int i = edit->first; i < edit->put_end; i++) {
 		struct seg part = *edit->new->segs[i];
 
-		if (cut_out(&part, max_u64(start, part.range.start), min_u64(end, part.range.end)))
+		if (seg_cut(&part, max_u64(start, part.range.start), min_u64(end, part.range.end)))
 			(void)as->pmap->ops->protect(as->pmap, &part.range); /* it could a moment ago */
 	}
 }
@@ -592,7 +264,7 @@ static int change_locked(struct as *as, uintptr_t start, uintptr_t end, const st
 	struct edit edit;
 	int r;
 
-	r = reserve(as, as_count(as, start, end) + MORE_AT_MOST, 1);
+	r = seglist_reserve(as, as_count(as, start, end) + SEGS_MORE_AT_MOST, 1);
 	if (r < 0)
 		return r;
 
@@ -671,9 +343,9 @@ static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const stru
 	enum pmap_how how = target->start == start ? PMAP_REPLACE : target->how;
 	int r;
 
-	if (!as_find(as, start, &seg) || !cut_out(&seg, start, end))
+	if (!as_find(as, start, &seg) || !seg_cut(&seg, start, end))
 		return -EFAULT;
-	r = reserve(as, 2 * MORE_AT_MOST, 2);
+	r = seglist_reserve(as, 2 * SEGS_MORE_AT_MOST, 2);
 	if (r == 0)
 		r = choose_place(as, &to, &how);
 	if (r < 0)
@@ -714,17 +386,9 @@ int as_move(
 
 int as_init(struct as *as, struct pmap *pmap)
 {
-	struct seglist *empty;
-
 	*as = (struct as){ .pmap = pmap };
 	lock_init(&as->lock);
-	empty = malloc(sizeof(*empty) + ROOM_MIN * sizeof(struct seg *));
-	if (empty == NULL)
-		return -ENOMEM;
-	empty->count = 0;
-	empty->room = ROOM_MIN;
-	atomic_store(&as->list, empty);
-	return 0;
+	return seglist_init(as);
 }
 
 int as_use_pool(struct as *as, struct pool *pool)
@@ -738,26 +402,6 @@ int as_use_pool(struct as *as, struct pool *pool)
 	return r;
 }
 
-static void free_segs(struct seg *seg)
-{
-	while (seg != NULL) {
-		struct seg *next = seg->next;
-
-		free(seg);
-		seg = next;
-	}
-}
-
-static void free_lists(struct seglist *list)
-{
-	while (list != NULL) {
-		struct seglist *next = list->next;
-
-		free(list);
-		list = next;
-	}
-}
-
 void as_done(struct as *as)
 {
 	struct seg seg;
@@ -768,14 +412,10 @@ void as_done(struct as *as)
 	if (as->pool != NULL) {
 		pool_leave(as->pool, as->space);
 		lock_space(as);
-		wait_for_readers(as);
+		seglist_wait(as);
 		unlock_space(as);
 	}
-	free(atomic_load(&as->list));
-	free_segs(as->retired_segs);
-	free_segs(as->spare_segs);
-	free_lists(as->retired_lists);
-	free_lists(as->spare_lists);
+	seglist_done(as);
 	lock_done(&as->lock);
 }
 
