@@ -36,8 +36,9 @@ static bool is_locked(const struct seg *seg)
 
 static int act_dontneed(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
 {
-	shown_hide(as, seg, start, end);
-	return seg->amap == NULL ? 0 : shown_drop_private(as, seg, start, end);
+	int r = shown_hide(as, seg, start, end);
+
+	return r < 0 || seg->amap == NULL ? r : shown_drop_private(as, seg, start, end);
 }
 
 static int act_remove(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)

@@ -16,11 +16,17 @@ static struct fake *of(struct pmap *pmap)
 	return CONTAINER_OF(pmap, struct fake, pmap);
 }
 
-/* Counts a call, and says whether this is the one that shall fail. */
-static int call(struct fake *fake, enum fake_op op)
+/* Counts a call, and says whether this is the one that shall fail. Holds the memory's lock afterwards. */
+static int begin_call(struct fake *fake, enum fake_op op)
 {
+	spin_take(&fake->memory->lock);
 	fake->calls[op]++;
 	return fake->calls[op] == fake->fail_at[op] ? fake->fail_with : 0;
+}
+
+static void end_call(struct fake *fake)
+{
+	spin_give(&fake->memory->lock);
 }
 
 static struct fake_entry *entry(const struct fake *fake, uintptr_t va)
@@ -35,7 +41,7 @@ static struct fake_entry *entry(const struct fake *fake, uintptr_t va)
 static int fake_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_how how)
 {
 	struct fake *fake = of(pmap);
-	int r = call(fake, FAKE_ATTACH);
+	int r = begin_call(fake, FAKE_ATTACH);
 
 	assert(how == PMAP_EXACT || how == PMAP_REPLACE); /* it does not choose */
 	if (r == 0 && (entry(fake, range->start) == NULL || entry(fake, range->end - 1) == NULL))
@@ -47,50 +53,60 @@ static int fake_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_ho
 		assert(e->frame_plus_1 == 0);
 		*e = (struct fake_entry){ .attached = true };
 	}
+	end_call(fake);
 	return r;
 }
 
 static int fake_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 {
 	struct fake *fake = of(pmap);
+	struct fake_memory *own = fake->memory;
+	unsigned char *bytes = own->bytes + page->frame * PAGE_BYTES;
 	int r;
 
-	assert(page->frame < fake->memory->frame_count);
+	assert(page->frame < own->frame_count);
 	if (memory == NULL) {
-		fake->memory->staged[page->frame] = false;
-		/* Whoever still looks shall see that it is wrong. */
-		memset(fake->memory->bytes + page->frame * PAGE_BYTES, 0xa5, PAGE_BYTES);
+		spin_take(&own->lock);
+		own->staged[page->frame] = false;
+		memset(bytes, 0xa5, PAGE_BYTES); /* whoever still looks shall see that it is wrong */
+		spin_give(&own->lock);
 		return 0;
 	}
-	r = call(fake, FAKE_STAGE);
-	if (r < 0 && !fake->memory->staged[page->frame])
-		return r;
-	fake->memory->staged[page->frame] = true;
-	*memory = fake->memory->bytes + page->frame * PAGE_BYTES;
-	return 0;
+	r = begin_call(fake, FAKE_STAGE);
+	if (own->staged[page->frame])
+		r = 0;
+	if (r == 0) {
+		own->staged[page->frame] = true;
+		*memory = bytes;
+	}
+	end_call(fake);
+	return r;
 }
 
 static int fake_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot)
 {
 	struct fake *fake = of(pmap);
 	struct fake_entry *e = entry(fake, va);
-	int r = call(fake, FAKE_ENTER);
+	int r = begin_call(fake, FAKE_ENTER);
 
-	if (r < 0)
-		return r;
 	assert(e != NULL);
-	assert(e->attached); /* P1 */
-	assert(fake->memory->staged[page->frame]);
-	e->frame_plus_1 = page->frame + 1;
-	e->prot = (uint8_t)(fake->broken_copy ? prot | PMAP_WRITE : prot);
-	e->poisoned = false;
-	return 0;
+	if (r == 0) {
+		assert(e->attached); /* P1 */
+		assert(fake->memory->staged[page->frame]);
+		/* A note of a store is good until the page is entered anew: asking does not take it away. */
+		e->written = (prot & PMAP_WRITTEN) != 0 || (e->written && e->frame_plus_1 == page->frame + 1);
+		e->frame_plus_1 = page->frame + 1;
+		e->prot = (uint8_t)(fake->broken_copy ? prot | PMAP_WRITE : prot);
+		e->poisoned = false;
+	}
+	end_call(fake);
+	return r;
 }
 
 static int fake_protect(struct pmap *pmap, const struct pmap_range *range)
 {
 	struct fake *fake = of(pmap);
-	int r = call(fake, FAKE_PROTECT);
+	int r = begin_call(fake, FAKE_PROTECT);
 
 	for (uintptr_t va = range->start; r == 0 && va < range->end; va += PAGE_BYTES) {
 		struct fake_entry *e = entry(fake, va);
@@ -98,6 +114,7 @@ static int fake_protect(struct pmap *pmap, const struct pmap_range *range)
 		assert(e != NULL && e->attached); /* P1 */
 		e->prot &= range->prot;
 	}
+	end_call(fake);
 	return r;
 }
 
@@ -105,9 +122,11 @@ static int fake_remove(struct pmap *pmap, const struct pmap_span *spans, size_t 
 {
 	struct fake *fake = of(pmap);
 	uintptr_t before = 0;
+	int r = begin_call(fake, FAKE_REMOVE);
 
-	/* An engine has no choice here, and vm none but to believe it: it is counted, and does not fail. */
-	(void)call(fake, FAKE_REMOVE);
+	/* Half of it is done, as by an engine that stops where it fails. */
+	if (r < 0)
+		span_count /= 2;
 	for (size_t i = 0; i < span_count; i++) {
 		assert(spans[i].start >= before); /* sorted */
 		before = spans[i].end;
@@ -121,41 +140,52 @@ static int fake_remove(struct pmap *pmap, const struct pmap_span *spans, size_t 
 			e->poisoned = false;
 		}
 	}
-	return 0;
+	end_call(fake);
+	return r;
 }
 
+static bool was_written(struct fake *fake, uintptr_t va)
+{
+	const struct fake_entry *e;
+	bool written;
+
+	spin_take(&fake->memory->lock);
+	e = entry(fake, va);
+	written = e != NULL && e->written;
+	spin_give(&fake->memory->lock);
+	return written;
+}
+
+/* vm's answer takes locks of its own, so it is called without ours. */
 static int fake_harvest(
 	struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t), void *user)
 {
 	struct fake *fake = of(pmap);
+	int r = begin_call(fake, FAKE_HARVEST);
 
-	(void)call(fake, FAKE_HARVEST);
-	for (uintptr_t va = span->start; va < span->end; va += PAGE_BYTES) {
-		struct fake_entry *e = entry(fake, va);
-
-		if (e == NULL || !e->written)
-			continue;
-		e->written = false;
-		written(user, va);
-	}
-	return 0;
+	end_call(fake);
+	for (uintptr_t va = span->start; r == 0 && va < span->end; va += PAGE_BYTES)
+		if (was_written(fake, va))
+			written(user, va);
+	return r;
 }
 
 static int fake_poison(struct pmap *pmap, uintptr_t va)
 {
 	struct fake *fake = of(pmap);
 	struct fake_entry *e = entry(fake, va);
-	int r = call(fake, FAKE_POISON);
+	int r = begin_call(fake, FAKE_POISON);
 
 	if (r == 0 && e != NULL && e->attached)
 		e->poisoned = true;
+	end_call(fake);
 	return r;
 }
 
 static int fake_detach(struct pmap *pmap, const struct pmap_span *span)
 {
 	struct fake *fake = of(pmap);
-	int r = call(fake, FAKE_DETACH);
+	int r = begin_call(fake, FAKE_DETACH);
 
 	for (uintptr_t va = span->start; r == 0 && va < span->end; va += PAGE_BYTES) {
 		struct fake_entry *e = entry(fake, va);
@@ -164,6 +194,7 @@ static int fake_detach(struct pmap *pmap, const struct pmap_span *span)
 		if (e != NULL)
 			*e = (struct fake_entry){ .attached = false };
 	}
+	end_call(fake);
 	return r;
 }
 
@@ -187,23 +218,46 @@ static bool allows(const struct fake_entry *e, unsigned int access)
 	return access == PMAP_WRITE ? (e->prot & PMAP_WRITE) != 0 : e->prot != 0;
 }
 
-/* The entry for an access, faulted in if need be. */
-static int translate(struct fake *fake, uintptr_t va, unsigned int access, struct fake_entry **out)
+/* One access within a page, when it is entered: 1; 0: it is not; -EIO: it is poisoned. */
+static int access_page(
+	struct fake *fake, uintptr_t va, unsigned char *to, const unsigned char *from, size_t bytes)
+{
+	struct fake_memory *memory = fake->memory;
+	struct fake_entry *e = entry(fake, va);
+	int r = 0;
+
+	spin_take(&memory->lock);
+	if (allows(e, from != NULL ? PMAP_WRITE : PMAP_READ)) {
+		uint32_t frame = e->frame_plus_1 - 1;
+		unsigned char *at = memory->bytes + frame * PAGE_BYTES + va % PAGE_BYTES;
+
+		assert(memory->staged[frame]);
+		e->written = e->written || from != NULL;
+		memcpy(from != NULL ? at : to, from != NULL ? from : at, bytes);
+		r = 1;
+	} else if (e != NULL && e->poisoned) {
+		r = -EIO;
+	}
+	spin_give(&memory->lock);
+	return r;
+}
+
+/* The same, faulted in if need be. */
+static int access_faulting(
+	struct fake *fake, uintptr_t va, unsigned char *to, const unsigned char *from, size_t bytes)
 {
 	for (int i = 0; i < FILLS_MAX; i++) {
 		struct pmap_question question = {
-			.kind = PMAP_FILL, .va = va, .access = access, .allocate = true
+			.kind = PMAP_FILL,
+			.va = va,
+			.access = from != NULL ? PMAP_WRITE : PMAP_READ,
+			.allocate = true,
 		};
-		struct fake_entry *e = entry(fake, va);
-		int r;
+		int r = access_page(fake, va, to, from, bytes);
 
-		if (allows(e, access)) {
-			*out = e;
-			return 0;
-		}
-		if (e != NULL && e->poisoned)
-			return -EIO;
-		fake->fills++;
+		if (r != 0)
+			return r < 0 ? r : 0;
+		atomic_fetch_add(&fake->fills, 1);
 		r = fake->pmap.up(fake->pmap.above, &question);
 		if (r < 0)
 			return r;
@@ -214,30 +268,17 @@ static int translate(struct fake *fake, uintptr_t va, unsigned int access, struc
 static int access_bytes(struct fake *fake, uintptr_t va, unsigned char *to, const unsigned char *from,
 	size_t bytes, uintptr_t *at)
 {
-	unsigned int access = from != NULL ? PMAP_WRITE : PMAP_READ;
-
 	assert((from == NULL) != (to == NULL));
 	while (bytes > 0) {
-		size_t in_page = va % PAGE_BYTES;
-		size_t now = (size_t)min_u64(bytes, PAGE_BYTES - in_page);
-		struct fake_entry *e;
-		unsigned char *frame;
+		size_t now = (size_t)min_u64(bytes, PAGE_BYTES - va % PAGE_BYTES);
 		int r;
 
 		*at = va;
-		r = translate(fake, va, access, &e);
+		r = access_faulting(fake, va, to, from, now);
 		if (r < 0)
 			return r;
-		assert(fake->memory->staged[e->frame_plus_1 - 1]);
-		frame = fake->memory->bytes + (e->frame_plus_1 - 1) * PAGE_BYTES + in_page;
-		if (from != NULL) {
-			memcpy(frame, from, now);
-			e->written = true;
-			from += now;
-		} else {
-			memcpy(to, frame, now);
-			to += now;
-		}
+		from = from != NULL ? from + now : NULL;
+		to = to != NULL ? to + now : NULL;
 		va += now;
 		bytes -= now;
 	}
@@ -265,7 +306,7 @@ bool fake_present(const struct fake *fake, uintptr_t va)
 
 int fake_memory_init(struct fake_memory *memory, uint32_t frame_count)
 {
-	memory->frame_count = frame_count;
+	*memory = (struct fake_memory){ .frame_count = frame_count };
 	memory->bytes = malloc((size_t)frame_count * PAGE_BYTES);
 	memory->staged = calloc(frame_count, sizeof(bool));
 	if (memory->bytes != NULL && memory->staged != NULL)

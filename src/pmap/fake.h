@@ -11,10 +11,12 @@
 #ifndef PMAP_FAKE_H
 #define PMAP_FAKE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "pmap/pmap.h"
 
 enum fake_op {
@@ -29,8 +31,10 @@ enum fake_op {
 	FAKE_OPS,
 };
 
-/* Frames, as many as the largest pool that uses it. */
+/* Frames, as many as the largest pool that uses it; and what makes one step of a walk and the access that follows, as in a
+ * processor: several threads may be several of those. */
 struct fake_memory {
+	struct spin lock;
 	unsigned char *bytes;
 	uint32_t frame_count;
 	bool *staged; /* by frame: vm may not touch what it gave back */
@@ -55,7 +59,7 @@ struct fake {
 	uint64_t fail_at[FAKE_OPS]; /* the n-th call from 1 on fails; 0: none does */
 	int fail_with;
 	bool broken_copy; /* a mutant for the oracle's own test: a page entered read-only can be stored into */
-	uint64_t fills;   /* questions asked upward */
+	atomic_uint_fast64_t fills; /* questions asked upward */
 };
 
 int fake_memory_init(struct fake_memory *memory, uint32_t frame_count); /* -ENOMEM */

@@ -151,7 +151,7 @@ struct pmap_ops {
 	 * kernel fills the range. NULL: remove does it too. */
 	int (*protect)(struct pmap *pmap, const struct pmap_range *range);
 	/* Make the pages of these ranges unreachable; ranges stay attached, and what was written is still known to harvest.
-	 * Sorted. NULL: the kernel holds the pages. */
+	 * Sorted. An error: some are out, some are not. NULL: the kernel holds the pages. */
 	int (*remove)(struct pmap *pmap, const struct pmap_span *spans, size_t span_count);
 	/* Call back for every page written since it was entered; may begin anew with that. NULL: cannot tell. */
 	int (*harvest)(struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t),

@@ -60,17 +60,22 @@ int as_up(void *above, struct pmap_question *question)
 
 /* ---- the operations ---- */
 
-/* Nobody reaches the pages of what is being taken away, and what was written is known. */
-static void hide_pages(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
+/* Nobody reaches the pages of what is being taken away, and what was written is known. Or the engine's error. */
+static int hide_pages(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
 {
+	int r = 0;
+
 	if (edit->as->pool == NULL)
-		return;
+		return 0;
 	seglist_wait(edit->as);
 	for (unsigned int i = edit->first; i < edit->last; i++) {
 		const struct seg *seg = edit->old->segs[i];
+		int failed = shown_hide(
+			edit->as, seg, max_u64(start, seg->range.start), min_u64(end, seg->range.end));
 
-		shown_hide(edit->as, seg, max_u64(start, seg->range.start), min_u64(end, seg->range.end));
+		r = r < 0 ? r : failed;
 	}
+	return r;
 }
 
 static void drop_private(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
@@ -98,8 +103,8 @@ static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold
 	edit_begin(&edit, as, start, end);
 	edit_put_below(&edit, start);
 	edit_put_above(&edit, end);
-	edit_publish(&edit); /* A3 */
-	hide_pages(&edit, start, end);
+	edit_publish(&edit);                 /* A3 */
+	(void)hide_pages(&edit, start, end); /* what could not be hidden goes with its addresses */
 	r = as->pmap->ops->detach(as->pmap, &span);
 	if (r < 0) {
 		edit_revert(&edit);
@@ -356,8 +361,9 @@ static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const stru
 	edit_put_below(&leave, start);
 	edit_put_above(&leave, end);
 	edit_publish(&leave);
-	hide_pages(&leave, start, end);
-	r = pmap_move(as->pmap, &seg.range, how, to.start, target->length);
+	r = hide_pages(&leave, start, end);
+	if (r == 0)
+		r = pmap_move(as->pmap, &seg.range, how, to.start, target->length);
 	if (r < 0) {
 		edit_revert(&leave);
 		return r;

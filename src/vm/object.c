@@ -155,8 +155,9 @@ const struct pmap_window *object_window(struct object *object)
 /* A cut takes private copies too, as the kernel's does; a punched hole does not. */
 static void hide_part(void *cut, struct as *as, const struct seg *seg, const struct pmap_span *part)
 {
-	shown_hide(as, seg, part->start, part->end);
-	if (cut != NULL && seg->amap != NULL)
+	int r = shown_hide(as, seg, part->start, part->end);
+
+	if (r == 0 && cut != NULL && seg->amap != NULL)
 		(void)shown_drop_private(as, seg, part->start, part->end);
 }
 

@@ -118,6 +118,28 @@ static void evict_choose(struct evict *evict)
 
 /* ---- unmap ---- */
 
+/* A page that the engine could not hide stays what it was before it was chosen. The caller takes it out of the batch. */
+static void put_back(struct evict *evict, struct page *page)
+{
+	struct pool *pool = evict->pool;
+
+	spin_take(&pool->lock);
+	page->state = !page->dirty ? PAGE_CLEAN : page->error != 0 ? PAGE_FAILED : PAGE_DIRTY;
+	if (page->state == PAGE_DIRTY)
+		page->dirty = false;
+	if (page->id.owner == NULL)
+		pool_forget(pool, page); /* meanwhile: somebody unmapped or cut it */
+	else if (page->queue == QUEUE_NONE)
+		policy_insert(&pool->policy, page);
+	spin_give(&pool->lock);
+}
+
+static void note_error(struct evict *evict, int error)
+{
+	if (error < 0 && evict->error == 0)
+		evict->error = error;
+}
+
 static bool shown_before(const void *x, const void *y)
 {
 	const struct shown *a = x;
@@ -128,19 +150,28 @@ static bool shown_before(const void *x, const void *y)
 
 static void list_shown(struct evict *evict)
 {
+	uint32_t count = 0;
+
 	evict->shown_count = 0;
 	for (uint32_t i = 0; i < evict->count; i++) {
 		struct page *page = evict->pages[i];
+		int r = 0;
 
 		/* A pinned page is written where it stands: who pinned it for the kernel or a device answers for its stores. */
-		if (page->pins > 0 || page->maps == MAPPED_NOWHERE)
-			continue;
-		if (page->maps == MAPPED_MANY) {
-			shown_hide_page(evict->pool, &evict->sections, page);
+		if (page->pins == 0 && page->maps == MAPPED_MANY)
+			r = shown_hide_page(evict->pool, &evict->sections, page);
+		if (page->pins == 0 && page->maps == MAPPED_ONCE)
+			evict->shown[evict->shown_count++] = (struct shown){
+				.va = page->va, .page = page, .space = page->space
+			};
+		if (r < 0) {
+			note_error(evict, r);
+			put_back(evict, page);
 			continue;
 		}
-		evict->shown[evict->shown_count++] = (struct shown){ page->va, page, page->space };
+		evict->pages[count++] = page;
 	}
+	evict->count = count;
 	sort_in_place(evict->shown, evict->shown_count, sizeof(evict->shown[0]), shown_before);
 }
 
@@ -169,10 +200,15 @@ static void evict_unmap(struct evict *evict)
 	list_shown(evict);
 	for (uint32_t i = 0; i < evict->shown_count;) {
 		struct as *as = evict->sections.as[evict->shown[i].space];
+		uint32_t first = i;
+		int r = 0;
 
 		i = make_spans(evict, i, &span_count);
 		if (as != NULL)
-			(void)as->pmap->ops->remove(as->pmap, evict->spans, span_count);
+			r = as->pmap->ops->remove(as->pmap, evict->spans, span_count);
+		note_error(evict, r);
+		for (; r < 0 && first < i; first++)
+			evict->shown[first].stays = true;
 	}
 }
 
@@ -207,6 +243,29 @@ static void written_at(void *user, uintptr_t va)
 	spin_give(&evict->pool->lock);
 }
 
+/* What could not be hidden leaves the batch. It was asked too: the engine may have got half way with it. */
+static void leave_what_stays(struct evict *evict)
+{
+	for (uint32_t i = 0; i < evict->shown_count; i++) {
+		uint32_t at = 0;
+
+		if (!evict->shown[i].stays)
+			continue;
+		while (evict->pages[at] != evict->shown[i].page)
+			at++;
+		evict->pages[at] = evict->pages[--evict->count];
+		put_back(evict, evict->shown[i].page);
+	}
+}
+
+/* Could its bytes be newer than its owner's? Not when that is gone meanwhile. */
+static bool can_be_written(const struct page *page)
+{
+	if (page->id.owner == NULL)
+		return false;
+	return page->own || (((const struct object *)page->id.owner)->can & CAN_WRITE) != 0;
+}
+
 static void evict_ask(struct evict *evict)
 {
 	size_t span_count;
@@ -214,13 +273,22 @@ static void evict_ask(struct evict *evict)
 	for (uint32_t i = 0; i < evict->shown_count;) {
 		struct asking asking = { evict, evict->shown[i].space };
 		struct as *as = evict->sections.as[asking.space];
+		uint32_t first = i;
+		int r = 0;
 
 		i = make_spans(evict, i, &span_count);
 		if (as == NULL || (as->pmap->can & PMAP_CAN_HARVEST) == 0)
 			continue;
-		for (size_t s = 0; s < span_count; s++)
-			(void)as->pmap->ops->harvest(as->pmap, &evict->spans[s], written_at, &asking);
+		for (size_t s = 0; r == 0 && s < span_count; s++)
+			r = as->pmap->ops->harvest(as->pmap, &evict->spans[s], written_at, &asking);
+		/* No answer is no permission to drop anything. */
+		spin_take(&evict->pool->lock);
+		for (; r < 0 && first < i; first++)
+			if (can_be_written(evict->shown[first].page))
+				evict->shown[first].page->dirty = true;
+		spin_give(&evict->pool->lock);
 	}
+	leave_what_stays(evict);
 	spin_take(&evict->pool->lock);
 	for (uint32_t i = 0; i < evict->count; i++)
 		if (evict->pages[i]->pins == 0)
@@ -291,8 +359,7 @@ static void put_result(struct evict *evict, struct io *io, int error)
 		io->pages[i]->error = (uint8_t)-error;
 	}
 	spin_give(&evict->pool->lock);
-	if (error < 0 && evict->error == 0)
-		evict->error = error;
+	note_error(evict, error);
 }
 
 static void stage_all(struct pool *pool, struct io *io)

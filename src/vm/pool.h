@@ -60,6 +60,7 @@ struct shown {
 	uint64_t va;
 	struct page *page;
 	uint8_t space;
+	bool stays; /* set by unmap: the engine could not hide it */
 };
 
 /* evict: one eviction in progress, passed through its steps */

@@ -84,13 +84,32 @@ static void written_at(void *user, uintptr_t va)
 	spin_give(&pool->lock);
 }
 
+/* The engine does not say: whatever is in memory of the object and could have been written was. */
+static void assume_written(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
+{
+	uint64_t index = seg_index(seg, start);
+	uint64_t last = index + ((end - start) >> PAGE_SHIFT);
+
+	if (seg->object == NULL || (seg->object->can & CAN_WRITE) == 0)
+		return; /* private pages are dirty from their first moment */
+	spin_take(&as->pool->lock);
+	for (; (index = sparse_next(&seg->object->pages, index, last)) != UINT64_MAX; index++) {
+		uint32_t word = sparse_get(&seg->object->pages, index, NULL);
+
+		if (word_is_frame(word) && pool_page(as->pool, word)->maps != MAPPED_NOWHERE)
+			shown_written(as->pool, pool_page(as->pool, word));
+	}
+	spin_give(&as->pool->lock);
+}
+
 static void ask_written(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
 {
 	const struct pmap_span span = { start, end };
 	struct within within = { .as = as, .seg = seg };
 
-	if ((as->pmap->can & PMAP_CAN_HARVEST) != 0)
-		(void)as->pmap->ops->harvest(as->pmap, &span, written_at, &within);
+	if ((as->pmap->can & PMAP_CAN_HARVEST) != 0 &&
+		as->pmap->ops->harvest(as->pmap, &span, written_at, &within) < 0)
+		assume_written(as, seg, start, end);
 }
 
 /* Pages of one sparse array within [first, last), shown from va on: they are shown there no more. With the lock. */
@@ -111,20 +130,26 @@ static void unlist(struct as *as, const struct sparse *pages, uint64_t first, ui
 	}
 }
 
-void shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
+int shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
 {
 	const struct pmap_span span = { start, end };
 	uint64_t count = (end - start) >> PAGE_SHIFT;
 	struct pool *pool = as->pool;
+	int r;
 
-	(void)as->pmap->ops->remove(as->pmap, &span, 1);
+	r = as->pmap->ops->remove(as->pmap, &span, 1);
 	ask_written(as, seg, start, end);
+	if (r < 0) {
+		assume_written(as, seg, start, end);
+		return r;
+	}
 	spin_take(&pool->lock);
 	if (seg->object != NULL)
 		unlist(as, &seg->object->pages, seg_index(seg, start), seg_index(seg, start) + count, start);
 	if (seg->amap != NULL)
 		unlist(as, &seg->amap->words, seg_slot(seg, start), seg_slot(seg, start) + count, start);
 	spin_give(&pool->lock);
+	return 0;
 }
 
 int shown_drop_private(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
@@ -164,13 +189,16 @@ static const struct seg *next_seg(struct as *as, const struct seg *seg)
 	return as == NULL ? NULL : as_seg(as, seg == NULL ? 0 : seg->range.end);
 }
 
-void shown_hide_page(struct pool *pool, const struct sections *sections, struct page *page)
+int shown_hide_page(struct pool *pool, const struct sections *sections, struct page *page)
 {
+	int r = 0;
+
 	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
 		struct as *as = sections->as[i];
 
 		for (const struct seg *seg = next_seg(as, NULL); seg != NULL; seg = next_seg(as, seg)) {
 			struct pmap_span span;
+			int failed;
 
 			spin_take(&pool->lock);
 			span.start = va_in(as, seg, page);
@@ -178,13 +206,17 @@ void shown_hide_page(struct pool *pool, const struct sections *sections, struct 
 			spin_give(&pool->lock);
 			if (span.start == 0)
 				continue;
-			(void)as->pmap->ops->remove(as->pmap, &span, 1);
+			failed = as->pmap->ops->remove(as->pmap, &span, 1);
 			ask_written(as, seg, span.start, span.end);
+			r = r < 0 ? r : failed;
 		}
 	}
+	if (r < 0)
+		return r;
 	spin_take(&pool->lock);
 	page->maps = MAPPED_NOWHERE;
 	spin_give(&pool->lock);
+	return 0;
 }
 
 bool shown_locked(const struct sections *sections, const struct page *page)

@@ -28,14 +28,16 @@ void shown_add(struct page *page, const struct as *as, uintptr_t va);
 /* Another page is about to be shown there instead. With the pool's lock. */
 void shown_drop(struct page *page, const struct as *as, uintptr_t va);
 
-/* No address of [start, end) in a segment shows anything any more; pages that were written are DIRTY. */
-void shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
+/* No address of [start, end) in a segment shows anything any more; pages that were written are DIRTY. An error of the
+ * engine: some may be shown still, and all are DIRTY that could be. */
+int shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
 
 /* Private pages of [start, end) are gone. -ENOMEM: part of them. */
 int shown_drop_private(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
 
-/* No address shows the page; what was written is remembered (page->dirty in WRITING). Without the pool's lock. */
-void shown_hide_page(struct pool *pool, const struct sections *sections, struct page *page);
+/* No address shows the page; what was written is remembered (page->dirty in WRITING). Without the pool's lock. An error
+ * of the engine: some may show it still. */
+int shown_hide_page(struct pool *pool, const struct sections *sections, struct page *page);
 
 /* Somebody has stored into the page. With the pool's lock. */
 void shown_written(struct pool *pool, struct page *page);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "front/front.h"
+#include "support/child.h"
 #include "vm/pageout.h"
 #include "vm/world.h"
 
@@ -14,6 +15,9 @@ enum { R = PMAP_READ, RW = PMAP_READ | PMAP_WRITE, FILE_LENGTH = 16, STEPS = 60 
 
 static struct world w;
 static struct source file;
+
+/* Each of the first calls, then thinner; in a hunt each. */
+static uint64_t thin;
 
 /* What the program believes is in its memory: only stores that were acknowledged. */
 static unsigned char shadow[FILE_LENGTH];
@@ -120,8 +124,8 @@ static void each_call_of_the_engine_fails_at_each_place(void **state)
 		uint64_t n = 1;
 		uint64_t calls;
 
-		/* Remove and harvest cannot fail; poison is not called here. */
-		if (op == FAKE_REMOVE || op == FAKE_HARVEST || op == FAKE_POISON)
+		/* Poison is not called here. */
+		if (op == FAKE_POISON)
 			continue;
 		do {
 			begin();
@@ -129,7 +133,7 @@ static void each_call_of_the_engine_fails_at_each_place(void **state)
 			live();
 			calls = w.fake.calls[op];
 			give_back();
-			n += 1 + n / 16; /* each of the first ones, then thinner */
+			n += 1 + n / thin;
 		} while (n <= calls);
 		(void)printf("# %s: %llu calls\n", names[op], (unsigned long long)calls);
 	}
@@ -147,7 +151,7 @@ static void each_transfer_fails(void **state)
 		live();
 		calls = file.calls;
 		give_back();
-		n += 1 + n / 16;
+		n += 1 + n / thin;
 	} while (n <= calls);
 	(void)printf("# %llu transfers\n", (unsigned long long)calls);
 }
@@ -164,7 +168,7 @@ static void each_transfer_to_swap_fails(void **state)
 		live();
 		calls = w.swap.calls;
 		give_back();
-		n += 1 + n / 16;
+		n += 1 + n / thin;
 	} while (n <= calls);
 	(void)printf("# %llu transfers\n", (unsigned long long)calls);
 }
@@ -177,5 +181,6 @@ int main(void)
 		cmocka_unit_test(each_transfer_to_swap_fails),
 	};
 
+	thin = (uint64_t)count_of(16, 64, 1000000);
 	return RUN(tests);
 }
