@@ -10,6 +10,7 @@
 int main(void)
 {
 	struct quire_feature feature = { .size = sizeof(feature) };
+	struct quire_filesystem filesystem = { .size = sizeof(filesystem) };
 	unsigned int count = 0;
 
 	while (quire_features(count, "/tmp", &feature) == 1) {
@@ -28,5 +29,10 @@ int main(void)
 	for (count = 0; quire_features(count, NULL, &feature) == 1;)
 		count++;
 	assert(quire_features(count, "/no/such/path", &feature) == -ENOENT);
+
+	/* what kind of filesystem it is, and what to know of it */
+	assert(quire_filesystem("/tmp", &filesystem) == 0);
+	printf("/tmp is on %s: %s\n", filesystem.name, filesystem.meaning);
+	assert(quire_filesystem("/no/such/path", &filesystem) == -ENOENT);
 	return 0;
 }

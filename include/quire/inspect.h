@@ -51,6 +51,37 @@ enum quire_backing {
 };
 
 /**
+ * struct quire_filesystem - what mapping a file means on a filesystem
+ * @size: sizeof(struct quire_filesystem), set by the caller
+ * @backing: an enum quire_backing; never QUIRE_BACKING_DAX, which is a matter of each file
+ * @name: "ext4", "NFS", ...; "" for a kind that is not known, which is taken for a disk
+ * @meaning: what a program that maps files there should know; "" when nothing is known. Valid for ever, as @name is
+ *
+ * Since: 0.1   See: quire_filesystem(3)
+ */
+struct quire_filesystem {
+	size_t size;
+	uint32_t backing;
+	uint32_t reserved;
+	const char *name;
+	const char *meaning;
+};
+
+/**
+ * quire_filesystem - what mapping a file means where a path is
+ * @path: of a file or directory; it is not opened for reading
+ * @filesystem: out: .size is set by the caller
+ *
+ * Threads: any. Blocks: as statfs does: a lost server may. Memory: none. Signals: none.
+ * Returns: 0, or
+ *   -EINVAL  no path, or .size is not set
+ *   -ENOENT  no such path
+ *   -EACCES  a directory on the way cannot be searched
+ * Since: 0.1   Example: examples/features.c   Source: statfs(2)   See: quire-doctor(1), quire_features(3)
+ */
+QUIRE_API int quire_filesystem(const char *path, struct quire_filesystem *filesystem);
+
+/**
  * enum quire_presence_flag - what else to find out
  * @QUIRE_PRESENCE_READY: tell cached pages whose bytes are there from those still being read; 30 ns a page of the range
  *

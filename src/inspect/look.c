@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <quire/inspect.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,19 +19,6 @@
 #include "sys/probe.h"
 #include "sys/proc.h"
 
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546
-#endif
-#ifndef CIFS_SUPER_MAGIC
-#define CIFS_SUPER_MAGIC 0xFF534D42
-#endif
-#ifndef SMB2_SUPER_MAGIC
-#define SMB2_SUPER_MAGIC 0xFE534D42
-#endif
-#ifndef CEPH_SUPER_MAGIC
-#define CEPH_SUPER_MAGIC 0x00c36400
-#endif
-
 /* The user who stands in for those that a user namespace cannot name: being him is no ownership. */
 #define NOBODY_KNOWS 65534U
 
@@ -41,40 +27,6 @@ static const char why_kernel[] = "this kernel has no cachestat (Linux 6.5 has)";
 static const char why_overlay[] = "on overlayfs the kernel counts no pages (cachestat sees the wrong inode)";
 static const char why_dax[] = "DAX: the file is memory itself, no page cache lies between";
 static const char why_access_time[] = "asking would change the file's access time";
-
-uint32_t look_backing(uint64_t magic)
-{
-	static const struct {
-		uint64_t magic;
-		uint32_t backing;
-	} known[] = {
-		{ TMPFS_MAGIC, QUIRE_BACKING_TMPFS },
-		{ RAMFS_MAGIC, QUIRE_BACKING_TMPFS },
-		{ HUGETLBFS_MAGIC, QUIRE_BACKING_HUGETLBFS },
-		{ OVERLAYFS_SUPER_MAGIC, QUIRE_BACKING_OVERLAY },
-		{ FUSE_SUPER_MAGIC, QUIRE_BACKING_FUSE },
-		{ NFS_SUPER_MAGIC, QUIRE_BACKING_NETWORK },
-		{ SMB_SUPER_MAGIC, QUIRE_BACKING_NETWORK },
-		{ CIFS_SUPER_MAGIC, QUIRE_BACKING_NETWORK },
-		{ SMB2_SUPER_MAGIC, QUIRE_BACKING_NETWORK },
-		{ CEPH_SUPER_MAGIC, QUIRE_BACKING_NETWORK },
-		{ V9FS_MAGIC, QUIRE_BACKING_NETWORK },
-		{ AFS_SUPER_MAGIC, QUIRE_BACKING_NETWORK },
-		{ PROC_SUPER_MAGIC, QUIRE_BACKING_PSEUDO },
-		{ SYSFS_MAGIC, QUIRE_BACKING_PSEUDO },
-		{ CGROUP_SUPER_MAGIC, QUIRE_BACKING_PSEUDO },
-		{ CGROUP2_SUPER_MAGIC, QUIRE_BACKING_PSEUDO },
-		{ DEBUGFS_MAGIC, QUIRE_BACKING_PSEUDO },
-		{ TRACEFS_MAGIC, QUIRE_BACKING_PSEUDO },
-		{ SECURITYFS_MAGIC, QUIRE_BACKING_PSEUDO },
-		{ BPF_FS_MAGIC, QUIRE_BACKING_PSEUDO },
-	};
-
-	for (size_t i = 0; i < ARRAY_COUNT(known); i++)
-		if (known[i].magic == magic)
-			return known[i].backing;
-	return QUIRE_BACKING_DISK;
-}
 
 /* O_PATH touches nothing, so a FIFO gets no reader and a tape does not rewind while we find out what the name is. */
 int look_open(int directory, const char *path, int *fd)
@@ -180,7 +132,7 @@ int look_at(int fd, struct look *look)
 	if (r < 0)
 		return r;
 
-	backing = look_backing((uint64_t)filesystem.f_type & UINT32_MAX);
+	backing = look_backing(&filesystem);
 	if (backing == QUIRE_BACKING_DISK && sys_is_dax(fd) == 1)
 		backing = QUIRE_BACKING_DAX;
 

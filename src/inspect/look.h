@@ -23,6 +23,8 @@
 
 #include "sys/uapi.h"
 
+struct statfs;
+
 /* A file as it is looked at. */
 struct look {
 	int fd;
@@ -43,8 +45,8 @@ int look_at(int fd, struct look *look);
 /* Like look_at() when stat and backing are known already. */
 void look_know(int fd, const struct stat *stat, uint32_t backing, bool quiet, struct look *look);
 
-/* What a filesystem stands on, from its magic number: an enum quire_backing. */
-uint32_t look_backing(uint64_t magic);
+/* What a filesystem stands on: an enum quire_backing. DAX is a matter of each file. */
+uint32_t look_backing(const struct statfs *filesystem);
 
 /* Counts of [page, page + pages); pages must not be 0. */
 int look_counts(const struct look *look, uint64_t page, uint64_t pages, struct sys_cachestat *counts);

@@ -98,7 +98,7 @@ static int enter(struct quire_walk *walk, const struct waiting *waiting)
 	if (r == 0 && stat.st_dev != waiting->device) {
 		r = sys_fstatfs(walk->directory, &filesystem);
 		if (r == 0)
-			walk->backing = look_backing((uint64_t)filesystem.f_type & UINT32_MAX);
+			walk->backing = look_backing(&filesystem);
 		if (r == 0 && !top && !cross(walk, walk->backing))
 			return 0;
 		walk->dax_checked = false;

@@ -16,6 +16,7 @@
 #include "pmap/shelf.h"
 #include "sys/file.h"
 #include "sys/memory.h"
+#include "sys/pagemap.h"
 #include "sys/probe.h"
 #include "sys/self.h"
 #include "sys/uapi.h"
@@ -383,14 +384,15 @@ static int uffd_harvest(
 	struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t), void *user)
 {
 	struct page_region regions[SCAN_REGIONS];
-	uintptr_t at = span->start;
+	uintptr_t at[2] = { span->start, span->end };
 
-	while (at < span->end) {
-		int n = sys_scan_written(of(pmap)->pagemap, &at, span->end, false, regions, SCAN_REGIONS);
+	while (at[0] < at[1]) {
+		long n = sys_written_pages(
+			of(pmap)->pagemap, at, WRITTEN_KEPT, regions, SCAN_REGIONS, &at[0]);
 
 		if (n < 0)
-			return n;
-		for (int i = 0; i < n; i++)
+			return (int)n;
+		for (long i = 0; i < n; i++)
 			for (uintptr_t va = regions[i].start; va < regions[i].end; va += PAGE_BYTES)
 				written(user, va);
 		if (n < SCAN_REGIONS)

@@ -31,7 +31,7 @@ long sys_written_pages(int pagemap, const uintptr_t range[2], enum written_how h
 {
 	struct pm_scan_arg scan = {
 		.size = sizeof(scan),
-		.flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
+		.flags = how == WRITTEN_KEPT ? 0 : PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
 		.start = range[0],
 		.end = range[1],
 		.vec = (uintptr_t)ranges,

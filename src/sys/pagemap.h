@@ -20,11 +20,13 @@ enum written_how {
 	/* Written and nothing else: the kernel has a fast path for it (1.5 ns a page). But a page that nobody has touched
 	 * counts as written, so all of the range has to be armed before, once. */
 	WRITTEN_ARMED,
+	/* As WRITTEN_ARMED, and asking changes nothing: they count as written still. */
+	WRITTEN_KEPT,
 };
 
 /*
- * Pages of [start, end) written since they were last asked for, as up to `room` ranges; they count as unwritten from then on,
- * page by page at the moment each is looked at. Returns the number of ranges; *next: where to go on (end: all was seen).
+ * Pages of [start, end) written since they were last asked for, as up to `room` ranges; but for WRITTEN_KEPT they count as
+ * unwritten from then on, page by page at the moment each is looked at. Returns the number of ranges; *next: where to go on (end: all was seen).
  */
 long sys_written_pages(int pagemap, const uintptr_t range[2], enum written_how how,
 	struct page_region *ranges, size_t room, uintptr_t *next);

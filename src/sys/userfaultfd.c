@@ -185,24 +185,3 @@ int sys_uffd_read(int fd, struct uffd_msg *messages, unsigned int room)
 		return errno == EAGAIN ? 0 : -errno;
 	return (int)((size_t)n / sizeof(*messages));
 }
-
-int sys_scan_written(int pagemap, uintptr_t *start, uintptr_t end, bool rearm, struct page_region *regions,
-	unsigned int room)
-{
-	struct pm_scan_arg scan = {
-		.size = sizeof(scan),
-		.flags = rearm ? PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC : 0,
-		.start = *start,
-		.end = end,
-		.vec = (uintptr_t)regions,
-		.vec_len = room,
-		.category_mask = PAGE_IS_WRITTEN,
-		.return_mask = PAGE_IS_WRITTEN,
-	};
-	int n = ioctl(pagemap, PAGEMAP_SCAN, &scan);
-
-	if (n < 0)
-		return -errno;
-	*start = scan.walk_end;
-	return n;
-}

@@ -30,10 +30,4 @@ int sys_uffd_wake(int fd, uintptr_t start, size_t length);
 struct uffd_msg;
 int sys_uffd_read(int fd, struct uffd_msg *messages, unsigned int room);
 
-/* PAGEMAP_SCAN of [*start, end) for written pages; with rearm they count as clean from now on. Fills up to `room` regions,
- * returns how many, and sets *start to where to go on. */
-struct page_region;
-int sys_scan_written(int pagemap, uintptr_t *start, uintptr_t end, bool rearm, struct page_region *regions,
-	unsigned int room);
-
 #endif

@@ -14,15 +14,11 @@
 
 #include "support/child.h"
 #include "support/files.h"
+#include "support/map.h"
 #include "support/vma.h"
 #include "sys/uapi.h"
 
 enum { HUGE = 2 << 20 };
-
-static char *at(struct quire_map *map, size_t page)
-{
-	return (char *)quire_map_address(map) + page * PAGE;
-}
 
 static struct quire_map *anon(size_t pages)
 {
@@ -38,11 +34,6 @@ static struct quire_map *file(int fd)
 
 	EXPECT_IS(quire_map_fd(NULL, fd, NULL, &map), 0);
 	return map;
-}
-
-static void gone(struct quire_map *map)
-{
-	EXPECT_IS(quire_unmap(map), 0);
 }
 
 static void access_patterns_replace_each_other(void **state)

@@ -17,28 +17,8 @@
 
 #include "support/child.h"
 #include "support/files.h"
+#include "support/map.h"
 #include "support/vma.h"
-
-static char *at(struct quire_map *map, size_t page)
-{
-	return (char *)quire_map_address(map) + page * PAGE;
-}
-
-static struct quire_map *make(struct quire_map_options options)
-{
-	struct quire_map *map = NULL;
-
-	options.size = sizeof(options);
-	EXPECT_IS(quire_map(NULL, &options, &map), 0);
-	return map;
-}
-
-#define MAKE(...) make((struct quire_map_options){ __VA_ARGS__ })
-
-static void gone(struct quire_map *map)
-{
-	EXPECT_IS(quire_unmap(map), 0);
-}
 
 /* ---- bringing in ---- */
 

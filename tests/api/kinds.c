@@ -13,6 +13,7 @@
 
 #include "support/child.h"
 #include "support/files.h"
+#include "support/map.h"
 #include "support/vma.h"
 
 static char *bytes_of(struct quire_map *map)
@@ -35,17 +36,6 @@ static int try(struct quire_map_options options)
 }
 
 #define TRY(...) try((struct quire_map_options){ __VA_ARGS__ })
-
-static struct quire_map *make(struct quire_map_options options)
-{
-	struct quire_map *map = NULL;
-
-	options.size = sizeof(options);
-	EXPECT_IS(quire_map(NULL, &options, &map), 0);
-	return map;
-}
-
-#define MAKE(...) make((struct quire_map_options){ __VA_ARGS__ })
 
 /* What a fork child stores to the first byte is seen here, or not. */
 static bool child_stores_are_seen(struct quire_map *map)

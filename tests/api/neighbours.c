@@ -18,12 +18,8 @@
 
 #include "support/child.h"
 #include "support/files.h"
+#include "support/map.h"
 #include "support/vma.h"
-
-static char *at(struct quire_map *map, size_t page)
-{
-	return (char *)quire_map_address(map) + page * PAGE;
-}
 
 static char *stranger(void *address, size_t pages)
 {

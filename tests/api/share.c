@@ -14,13 +14,9 @@
 
 #include "support/child.h"
 #include "support/files.h"
+#include "support/map.h"
 #include "support/vma.h"
 #include "sys/uapi.h"
-
-static char *at(struct quire_map *map, size_t page)
-{
-	return (char *)quire_map_address(map) + page * PAGE;
-}
 
 static struct quire_map *shared(size_t pages)
 {
@@ -36,11 +32,6 @@ static int export(struct quire_map *map)
 
 	EXPECT_IS(quire_map_export(map, &fd), 0);
 	return fd;
-}
-
-static void gone(struct quire_map *map)
-{
-	EXPECT_IS(quire_unmap(map), 0);
 }
 
 /* ---- seals: each forbids its own thing and nothing else ---- */

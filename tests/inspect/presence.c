@@ -126,9 +126,29 @@ static void a_range_outside_of_the_file_is_empty(void **state)
 	close(fd);
 }
 
+static void filesystems_are_known_by_name(void **state)
+{
+	struct quire_filesystem fs = { .size = sizeof(fs) };
+	struct quire_filesystem small = { .size = offsetof(struct quire_filesystem, name) };
+
+	(void)state;
+	assert_int_equal(quire_filesystem("/proc", &fs), 0);
+	assert_string_equal(fs.name, "proc");
+	assert_int_equal(fs.backing, QUIRE_BACKING_PSEUDO);
+	assert_true(fs.meaning[0] != '\0');
+	assert_int_equal(quire_filesystem("/proc/self/maps", &small), 0);
+	assert_int_equal(small.backing, QUIRE_BACKING_PSEUDO);
+	assert_int_equal(small.size, offsetof(struct quire_filesystem, name));
+	assert_null(small.name); /* an older program's struct ends before it */
+	assert_int_equal(quire_filesystem("/no/such/path", &fs), -ENOENT);
+	assert_int_equal(quire_filesystem(NULL, &fs), -EINVAL);
+	assert_int_equal(quire_filesystem("/proc", &(struct quire_filesystem){ .size = 0 }), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(filesystems_are_known_by_name),
 		cmocka_unit_test(a_written_file_is_cached_ready_and_dirty),
 		cmocka_unit_test(looking_does_not_change_the_cache),
 		cmocka_unit_test(an_empty_file_is_known_to_everybody),

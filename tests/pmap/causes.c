@@ -15,6 +15,7 @@
 
 #include "support/child.h"
 #include "support/files.h"
+#include "support/map.h"
 #include "support/vma.h"
 #include "sys/uapi.h"
 
@@ -23,11 +24,6 @@ enum { MIB = 1 << 20, HUGE = 2 * MIB };
 #define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
 static volatile char sink;
-
-static char *at(struct quire_map *map, size_t page)
-{
-	return (char *)quire_map_address(map) + page * PAGE;
-}
 
 static void store(struct quire_map *map, size_t page, char byte)
 {
