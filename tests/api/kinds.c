@@ -409,6 +409,33 @@ static void a_missing_handle_is_an_error(void **state)
 	EXPECT_IS(quire_map_repair(NULL), -EINVAL);
 }
 
+static void what_is_not_said_is_chosen(void **state)
+{
+	struct quire_map_stat stat = { .size = sizeof(stat) };
+	struct quire_map *map = MAKE(.kind = QUIRE_KIND_AUTO, .sharing = QUIRE_SHARING_DEFAULT,
+		.protection = QUIRE_PROTECTION_DEFAULT, .engine = QUIRE_ENGINE_AUTO, .length = PAGE);
+	char path[64];
+	int fd = named_file_of(PAGE, path);
+
+	(void)state;
+	EXPECT_IS(quire_map_stat(map, &stat), 0);
+	EXPECT_IS(stat.kind, QUIRE_ANON);
+	EXPECT_IS(stat.sharing, QUIRE_PRIVATE);
+	EXPECT_IS(stat.protection, QUIRE_READ | QUIRE_WRITE);
+	EXPECT_IS(strcmp(stat.engine, "native"), 0); /* nothing asks for a pool */
+	EXPECT_IS(quire_unmap(map), 0);
+	map = MAKE(.path = path, .engine = QUIRE_ENGINE_NATIVE);
+	EXPECT_IS(quire_map_stat(map, &stat), 0);
+	EXPECT_IS(stat.kind, QUIRE_FILE);
+	EXPECT_IS(stat.sharing, QUIRE_SHARED);
+	EXPECT_IS(stat.protection, QUIRE_READ);
+	EXPECT_IS(strcmp(stat.engine, "native"), 0);
+	EXPECT_IS(quire_unmap(map), 0);
+	EXPECT_IS(TRY(.path = path, .engine = QUIRE_ENGINE_NATIVE, .cache_bytes = 1 << 20), -EINVAL);
+	EXPECT_IS(unlink(path), 0);
+	EXPECT_IS(close(fd), 0);
+}
+
 static void an_address_space_is_closed_when_it_is_empty(void **state)
 {
 	struct quire *quire;
@@ -443,6 +470,7 @@ int main(void)
 		cmocka_unit_test(options_of_other_versions_are_understood),
 		cmocka_unit_test(sizes_at_the_end_of_the_number_line_are_refused),
 		cmocka_unit_test(a_missing_handle_is_an_error),
+		cmocka_unit_test(what_is_not_said_is_chosen),
 		cmocka_unit_test(an_address_space_is_closed_when_it_is_empty),
 	};
 

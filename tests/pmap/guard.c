@@ -15,6 +15,7 @@
 #include <quire/guard.h>
 #include <quire/quire.h>
 
+#include "pmap/guard.h"
 #include "support/child.h"
 #include "support/files.h"
 #include "support/map.h"
@@ -434,6 +435,42 @@ static void a_guarded_copy_says_which_file_and_which_offset_body(void *argument)
 }
 CHILD_CASE(a_guarded_copy_says_which_file_and_which_offset)
 
+/* Of a paged range the engine knows the error and nothing else: the cause follows from it. */
+static void a_page_that_could_not_be_filled_has_a_cause(void **state)
+{
+	static const struct {
+		int error;
+		uint32_t cause;
+		int said;
+	} rows[] = {
+		{ -ENXIO, QUIRE_CAUSE_TRUNCATED, -ENODATA },
+		{ -EBADMSG, QUIRE_CAUSE_CHECKSUM, -EBADMSG },
+		{ -ENOMEM, QUIRE_CAUSE_NO_FRAME, -ENOMEM },
+		{ -EDQUOT, QUIRE_CAUSE_NO_SPACE, -EDQUOT },
+		{ -EHWPOISON, QUIRE_CAUSE_POISON, -EHWPOISON },
+		{ -EFAULT, QUIRE_CAUSE_UNKNOWN, -EFAULT },
+		{ -EREMOTEIO, QUIRE_CAUSE_IO, -EREMOTEIO },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct guard guard = { .trap = { .start = PAGE, .end = 4 * PAGE },
+			.offset = 8 * PAGE,
+			.policy = QUIRE_GUARD_ZEROS };
+		struct trap_fault at_byte = { .va = 2 * PAGE + 5, .store = true };
+		struct quire_fault fault = { .size = sizeof(fault), .cause = QUIRE_CAUSE_NONE };
+
+		EXPECT_IS(guard_error(&guard, &fault), 0);
+		EXPECT_IS(fault.cause, QUIRE_CAUSE_NONE);
+		EXPECT_IS(guard_failed(&guard, &at_byte, rows[i].error), TRAP_RESUME);
+		EXPECT_IS(guard_error(&guard, &fault), rows[i].said);
+		EXPECT_IS(fault.cause, rows[i].cause);
+		EXPECT_IS(fault.offset, 9 * PAGE + 5);
+		EXPECT_IS(fault.write, 1);
+		EXPECT_IS(fault.count, 1);
+	}
+}
+
 /* ---- what stands in ---- */
 
 static void a_stand_in_keeps_the_protection_of_its_segment_body(void *argument)
@@ -654,6 +691,7 @@ int main(void)
 		cmocka_unit_test(a_guarded_copy_returns_the_error_whatever_the_policy),
 		cmocka_unit_test(a_guarded_copy_from_memory_that_is_not_ours_returns_efault),
 		cmocka_unit_test(a_guarded_copy_says_which_file_and_which_offset),
+		cmocka_unit_test(a_page_that_could_not_be_filled_has_a_cause),
 		cmocka_unit_test(a_stand_in_keeps_the_protection_of_its_segment),
 		cmocka_unit_test(what_is_shown_again_has_its_advice_and_lock),
 		cmocka_unit_test(cutting_ten_gibibytes_adds_two_kernel_mappings_at_most),

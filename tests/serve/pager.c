@@ -273,6 +273,7 @@ static void no_store_is_lost_between_eviction_and_write_back(void **state)
 
 static void a_changed_page_is_an_error_and_its_neighbours_are_not(void **state)
 {
+	struct quire_fault fault = { .size = sizeof(fault) };
 	char path[64];
 	int fd = scratch_file(path);
 	struct quire_pool *pool = open_pool(QUIRE_DELIVERY_THREAD, NULL);
@@ -286,7 +287,7 @@ static void a_changed_page_is_an_error_and_its_neighbours_are_not(void **state)
 	assert_int_equal(quire_object_file(path, 0, &file), 0);
 	assert_int_equal(quire_object_checksum(file, NULL, &checked), 0);
 	assert_int_equal(quire_map(NULL,
-				 QUIRE_OPTIONS(map, .object = checked, .engine = QUIRE_ENGINE_PAGED,
+				 QUIRE_OPTIONS(map, .object = checked, .engine = QUIRE_ENGINE_AUTO,
 					 .pool = pool, .protection = QUIRE_READ, .guard = QUIRE_GUARD_ZEROS),
 				 &map),
 		0);
@@ -297,7 +298,8 @@ static void a_changed_page_is_an_error_and_its_neighbours_are_not(void **state)
 	assert_int_equal(pwrite(fd, "x", 1, 7 * PAGE), 1);
 	assert_int_equal(quire_map_try_read(map, 7 * PAGE, &sum, 1), -EBADMSG);
 	assert_int_equal(bytes[7 * PAGE], 0); /* the stand-in, not the changed byte */
-	assert_int_equal(quire_map_error(map, NULL), -EBADMSG);
+	assert_int_equal(quire_map_error(map, &fault), -EBADMSG);
+	assert_int_equal(fault.cause, QUIRE_CAUSE_CHECKSUM);
 	assert_int_equal(bytes[6 * PAGE] + bytes[8 * PAGE], 0);
 	assert_int_equal(pwrite(fd, "", 1, 7 * PAGE), 1);
 	assert_int_equal(quire_map_repair(map), 0);
