@@ -205,7 +205,7 @@ static uint32_t pmap_flags(const struct opening *op)
 	const struct quire_map_options *o = &op->options;
 	uint32_t flags = o->sharing == QUIRE_SHARED ? PMAP_SHARED : 0;
 
-	for (size_t i = 0; i < ARRAY_COUNT(table); i++)
+	for (size_t i = 0; o->flags != 0 && i < ARRAY_COUNT(table); i++)
 		if ((o->flags & table[i].flag) != 0)
 			flags |= table[i].pmap_flag;
 	if (o->fork == QUIRE_FORK_NOT)

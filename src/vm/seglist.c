@@ -208,13 +208,15 @@ bool seg_cut(struct seg *seg, uintptr_t start, uintptr_t end)
 struct seg *edit_put(struct edit *edit, const struct seg *like, uintptr_t start, uintptr_t end)
 	must_hold(lock_as)
 {
-	struct seg part = *like;
 	struct seg *seg;
 
-	if (!seg_cut(&part, max_u64(start, like->range.start), min_u64(end, like->range.end)))
+	start = max_u64(start, like->range.start);
+	end = min_u64(end, like->range.end);
+	if (start >= end) /* twice whenever a whole segment goes: no copy is made to find that out */
 		return NULL;
 	seg = take_seg(edit->as);
-	*seg = part;
+	*seg = *like;
+	(void)seg_cut(seg, start, end);
 	if (seg->object != NULL)
 		object_ref(seg->object);
 	(void)amap_ref(seg->amap);

@@ -55,7 +55,7 @@ static void be_child(void (*body)(void *), void *argument)
 	(void)prctl(PR_SET_DUMPABLE, 0); /* cases that die on purpose leave no core files */
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		(void)signal(signals[i], SIG_DFL);
-	(void)alarm(CHILD_SECONDS * (unsigned int)count_of(1, 1, 10));
+	(void)alarm(CHILD_SECONDS * (unsigned int)count_of(1, 1, 60));
 	body(argument);
 	(void)fflush(NULL);
 	_exit(0);
