@@ -289,6 +289,7 @@ enum quire_seal {
  * @QUIRE_CAUSE_UNKNOWN: the kernel refused the page and no probe says why
  * @QUIRE_CAUSE_CHECKSUM: the bytes that were read are not those that were written (paged mappings)
  * @QUIRE_CAUSE_NO_FRAME: the pool is full of pages that cannot go (paged mappings)
+ * @QUIRE_CAUSE_NOT_PINNED: touched outside of a pin, where nothing may fault (QUIRE_DELIVERY_PIN)
  *
  * Since: 0.1   See: quire_map_error(3)
  */
@@ -302,6 +303,7 @@ enum quire_cause {
 	QUIRE_CAUSE_UNKNOWN = 6,
 	QUIRE_CAUSE_CHECKSUM = 7,
 	QUIRE_CAUSE_NO_FRAME = 8,
+	QUIRE_CAUSE_NOT_PINNED = 9,
 };
 
 /**

@@ -22,8 +22,8 @@ struct quire_pool;
  * @QUIRE_DELIVERY_THREAD: threads of the pool answer; system calls may touch paged memory
  * @QUIRE_DELIVERY_INLINE: the faulting thread answers itself, in a signal handler: the fastest way. A system call that
  * touches a page which is not in memory returns EFAULT, and a thread that blocks SIGBUS dies at a fault
- * @QUIRE_DELIVERY_PIN: nothing faults: pages are touched between quire_map_pin() and quire_map_unpin() only. Needs no
- * userfaultfd
+ * @QUIRE_DELIVERY_PIN: nothing faults: pages are touched between quire_map_pin() and quire_map_unpin() only, and any other
+ * touch is an error (SIGBUS, or what the mapping's guard makes of it). Needs no userfaultfd
  *
  * Since: 0.1   See: quire_pool_open(3)
  */
@@ -90,7 +90,7 @@ struct quire_pool_options {
  * Returns: 0, or
  *   -EINVAL  an option is out of range; the error text names it
  *   -E2BIG   the options struct is newer than this library
- *   -EPERM   a delivery was asked for that this user may not have; AUTO falls back and quire_pool_stats() says to what
+ *   -EPERM   a delivery was asked for that this user may not have; AUTO falls back to PIN, and quire_pool_stats() says why
  *   -ENOSYS  this kernel has no userfaultfd, and a delivery was asked for that needs it
  *   -ENOMEM  no memory
  *   -EMFILE  too many open files

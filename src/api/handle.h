@@ -68,11 +68,13 @@ struct quire_pool {
 	struct pool pool;
 	struct as as;
 	struct front front;
-	struct uffd *uffd;
+	struct uffd *uffd; /* NULL: pages are pinned only */
+	struct pin *pin;   /* the other one is NULL */
 	struct serve serve;
 	uint32_t delivery; /* an enum quire_delivery, never AUTO */
 	uint32_t policy;
 	const char *why;
+	char refusal[256]; /* what `why` may point to */
 	struct ledger *ledger;
 	int ledger_fd;    /* -1: not published */
 	atomic_uint maps; /* open handles */

@@ -372,7 +372,9 @@ int map_guard(struct quire_map *map)
 	guard->trap.start = map->start;
 	guard->trap.end = map->end;
 	guard->pmap = map_as(map)->pmap;
-	return map->pool != NULL ? 0 : guard_open(guard); /* a pool's engine asks the guard by itself */
+	if (map->pool != NULL && (guard->pmap->can & PMAP_PINS_ONLY) == 0)
+		return 0; /* the engine hears of faults, and asks the guard by itself */
+	return guard_open(guard);
 }
 
 static int open_guard(struct opening *op)

@@ -18,6 +18,7 @@
 #include "vm/fault.h"
 #include "vm/object.h"
 #include "vm/pageout.h"
+#include "vm/shown.h"
 
 struct object *map_object(const struct quire_map *map)
 {
@@ -124,13 +125,22 @@ int paged_flush(struct quire_map *map, const struct pmap_span *span, unsigned in
 		map_object(map), first, first + ((span->end - span->start) >> PAGE_SHIFT), hows[how]);
 }
 
-/* Whatever stands in for a page goes; the next touch asks the object again. */
+/* Whatever stands in for a page goes; the next touch asks the object again. What is pinned stays in reach. */
 int paged_repair(struct quire_map *map)
 {
-	const struct pmap_span span = { map->start, map->end };
-	int r;
+	struct as *as = map_as(map);
+	uintptr_t from = map->start;
+	int r = 0;
 
-	r = map_as(map)->pmap->ops->remove(map_as(map)->pmap, &span, 1);
+	for (uintptr_t va = map->start; r == 0 && va <= map->end; va += PAGE_BYTES) {
+		const struct pmap_span span = { from, va };
+
+		if (va < map->end && !shown_pinned(as, va))
+			continue;
+		if (from < va)
+			r = as->pmap->ops->remove(as->pmap, &span, 1);
+		from = va + PAGE_BYTES;
+	}
 	if (r == 0)
 		atomic_store(&map->guard.state, 0);
 	return r;
@@ -221,6 +231,36 @@ int64_t quire_map_prefetch(struct quire_map *map, const struct quire_range *rang
 	return r < 0 ? r : pages;
 }
 
+static int copy_pinned(struct quire_map *map, uintptr_t va, char *to, size_t length)
+{
+	int r = fault_handle(map_as(map), va, PMAP_READ, FAULT_PIN | FAULT_ALLOCATE);
+
+	if (r < 0)
+		return r;
+	memcpy(to, (const void *)va, length);
+	fault_unpin(map_as(map), va);
+	return 0;
+}
+
+/* Without showing the page anywhere: that would take three system calls. */
+static int copy_borrowed(struct quire_map *map, uintptr_t va, char *to, size_t length)
+{
+	struct pool *pool = &map->pool->pool;
+	struct page *page;
+	void *memory;
+	int r = fault_borrow(map_as(map), va, &page);
+
+	if (r < 0)
+		return r;
+	r = pool_stage(pool, page, &memory);
+	if (r == 0)
+		memcpy(to, (const char *)memory + va % PAGE_BYTES, length);
+	spin_take(&pool->lock);
+	pool_unbusy(pool, page);
+	spin_give(&pool->lock);
+	return r;
+}
+
 /* One page at a time: a pin is short, and the pool may be small. */
 static int read_pinned(struct quire_map *map, size_t offset, char *to, size_t length)
 {
@@ -228,12 +268,11 @@ static int read_pinned(struct quire_map *map, size_t offset, char *to, size_t le
 
 	while (length > 0) {
 		size_t part = min_u64(length, PAGE_BYTES - va % PAGE_BYTES);
-		int r = fault_handle(map_as(map), va, PMAP_READ, FAULT_PIN | FAULT_ALLOCATE);
+		int r = (map_as(map)->pmap->can & PMAP_PINS_ONLY) != 0 ? copy_borrowed(map, va, to, part)
+								       : copy_pinned(map, va, to, part);
 
 		if (r < 0)
 			return explain(map, va, r);
-		memcpy(to, (const void *)va, part);
-		fault_unpin(map_as(map), va);
 		va += part;
 		to += part;
 		length -= part;

@@ -5,6 +5,7 @@
  *	pool_make:  swap -> engine -> space -> frames -> threads        what fails undoes all before it
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include "object/file.h"
 #include "object/memory.h"
 #include "pmap/ledger.h"
+#include "pmap/pin.h"
 #include "pmap/uffd.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -41,9 +43,6 @@ static int check(struct quire_pool_options *o)
 		return error_set(-EINVAL, ".delivery is %u, .policy is %u", o->delivery, o->policy);
 	if (o->handlers > SERVE_HANDLERS_MAX || o->reserved != 0)
 		return error_set(-EINVAL, ".handlers is %u: at most %d", o->handlers, SERVE_HANDLERS_MAX);
-	if (o->delivery == QUIRE_DELIVERY_PIN)
-		return error_set(-ENOSYS,
-			"QUIRE_DELIVERY_PIN: not in this version; use a native mapping and quire_copy_out");
 	if (o->swap_bytes == 0)
 		o->swap_bytes = o->cache_bytes_max * SWAP_TIMES_DEFAULT;
 	return 0;
@@ -78,6 +77,18 @@ static int open_swap(const struct quire_pool_options *o, struct object **swap)
 
 /* ---- engine ---- */
 
+static struct pmap *engine_of(const struct quire_pool *pool)
+{
+	return pool->uffd != NULL ? uffd_pmap(pool->uffd) : pin_pmap(pool->pin);
+}
+
+static void close_engine(struct quire_pool *pool)
+{
+	if (pool->uffd != NULL)
+		uffd_close(pool->uffd);
+	pin_close(pool->pin);
+}
+
 static int open_inline(struct quire_pool *pool, const struct uffd_options *like)
 {
 	struct uffd_options options = *like;
@@ -103,9 +114,15 @@ static int open_threads(struct quire_pool *pool, const struct uffd_options *like
 	return uffd_open(&options, serve_up, &pool->serve, &pool->uffd);
 }
 
-static int open_engine(struct quire_pool *pool, const struct quire_pool_options *o)
+static int open_pins(struct quire_pool *pool, uint32_t frames)
 {
-	const struct uffd_options options = { .frames = (uint32_t)(o->cache_bytes_max >> PAGE_SHIFT) };
+	pool->delivery = QUIRE_DELIVERY_PIN;
+	return pin_open(frames, serve_up, &pool->serve, &pool->pin);
+}
+
+static int open_faults(struct quire_pool *pool, const struct quire_pool_options *o, uint32_t frames)
+{
+	const struct uffd_options options = { .frames = frames };
 
 	if (o->delivery == QUIRE_DELIVERY_INLINE ||
 		(o->delivery == QUIRE_DELIVERY_AUTO && o->syscalls_only_pinned)) {
@@ -115,6 +132,30 @@ static int open_engine(struct quire_pool *pool, const struct quire_pool_options 
 	}
 	pool->why = "threads answer faults, so that system calls may touch paged memory";
 	return open_threads(pool, &options);
+}
+
+/* Not for want of memory or descriptors: then pins would fail too, or hide what is wrong. */
+static bool is_refusal(int error)
+{
+	return error == -EPERM || error == -EACCES || error == -ENOSYS || error == -EINVAL;
+}
+
+static int open_engine(struct quire_pool *pool, const struct quire_pool_options *o)
+{
+	uint32_t frames = (uint32_t)(o->cache_bytes_max >> PAGE_SHIFT);
+	int r;
+
+	pool->why = "pages are reachable while they are pinned, as was asked for";
+	if (o->delivery == QUIRE_DELIVERY_PIN)
+		return open_pins(pool, frames);
+	r = open_faults(pool, o, frames);
+	if (o->delivery != QUIRE_DELIVERY_AUTO || !is_refusal(r))
+		return r;
+	(void)snprintf(pool->refusal, sizeof(pool->refusal),
+		"nothing may fault here (%s): pages are reachable while they are pinned, and an error at any other time",
+		error_text());
+	pool->why = pool->refusal;
+	return open_pins(pool, frames);
 }
 
 /* ---- statistics ---- */
@@ -153,7 +194,7 @@ static struct object *shared_memory(void *user, uint64_t bytes)
 static int make_frames(struct quire_pool *pool, const struct quire_pool_options *o, struct object *swap)
 {
 	const struct pool_config config = {
-		.pmap = uffd_pmap(pool->uffd),
+		.pmap = engine_of(pool),
 		.bytes = o->cache_bytes,
 		.bytes_max = o->cache_bytes_max,
 		.swap = swap,
@@ -179,7 +220,7 @@ static int make_running(struct quire_pool *pool, const struct quire_pool_options
 	pool->serve.as = &pool->as;
 	pool->serve.pool = &pool->pool;
 	pool->serve.uffd = pool->uffd;
-	r = as_init(&pool->as, uffd_pmap(pool->uffd));
+	r = as_init(&pool->as, engine_of(pool));
 	if (r < 0)
 		return r;
 	r = as_use_pool(&pool->as, &pool->pool);
@@ -223,7 +264,7 @@ static int pool_make(struct quire_pool *pool, const struct quire_pool_options *o
 	}
 	if (r < 0) {
 		drop_ledger(pool);
-		uffd_close(pool->uffd);
+		close_engine(pool);
 	}
 drop_swap:
 	object_unref(swap); /* the pool holds its own reference */
@@ -271,7 +312,7 @@ int quire_pool_close(struct quire_pool *pool)
 	as_done(&pool->as);
 	object_leave_all(&pool->pool); /* programs may hold objects longer than their pool */
 	pool_done(&pool->pool);
-	uffd_close(pool->uffd);
+	close_engine(pool);
 	drop_ledger(pool);
 	free(pool);
 	return 0;

@@ -133,8 +133,10 @@ static int resize_object(struct quire_map *map, size_t length, bool preallocate,
 
 static int guard_resized(struct quire_map *map)
 {
-	if (map->guard.pmap == NULL || map->pool != NULL)
-		return map_guard(map); /* it was empty until now */
+	if (map->pool != NULL)
+		guard_close(&map->guard);
+	if (map->guard.pmap == NULL)
+		return map_guard(map); /* it was empty until now, or a pool's */
 	if (map->guard.trap.start == map->start && map->guard.trap.end == map->end)
 		return 0;
 	return guard_follow(&map->guard, map->start, map->end);

@@ -357,11 +357,11 @@ static uint32_t cause_of(const struct guard *guard, int error)
 	}
 }
 
-enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int error)
+static enum trap_verdict failed(struct guard *guard, struct trap_fault *at, int error, uint32_t cause)
 {
 	struct quire_fault fault = {
 		.size = sizeof(fault),
-		.cause = cause_of(guard, error),
+		.cause = cause,
 		.error = error == -ENXIO ? -ENODATA : error,
 		.address = (const void *)at->va,
 		.offset = guard->offset + (at->va - guard->trap.start),
@@ -378,6 +378,43 @@ enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int e
 	case QUIRE_FAULT_ZEROS:
 	default: return TRAP_RESUME;
 	}
+}
+
+enum trap_verdict guard_failed(struct guard *guard, struct trap_fault *at, int error)
+{
+	return failed(guard, at, error, cause_of(guard, error));
+}
+
+/* ---- a range that is reachable while it is pinned ---- */
+
+/* Zeros at a page that is not pinned. Under the claim, which whoever shows a page takes too: what was pinned meanwhile is
+ * there, and stays. */
+static int stand_in_unpinned(struct guard *guard, uintptr_t page)
+{
+	unsigned char there = 0;
+	int r = sys_mincore(page, PAGE_BYTES, &there);
+
+	return r == 0 && (there & 1) == 0 ? patch(guard, page, page + PAGE_BYTES) : r;
+}
+
+static enum trap_verdict fix_unpinned(struct trap_range *trap, struct trap_fault *at)
+{
+	struct guard *guard = CONTAINER_OF(trap, struct guard, trap);
+	uintptr_t page = align_down(at->va, PAGE_BYTES);
+	struct pmap_range range;
+	enum trap_verdict verdict;
+
+	if (!range_at(guard, page, page + 1, &range))
+		return TRAP_REFUSE;
+	verdict = failed(guard, at, -EFAULT, QUIRE_CAUSE_NOT_PINNED);
+	if (verdict != TRAP_RESUME)
+		return verdict;
+	if (!pmap_claim(guard->pmap))
+		return TRAP_REFUSE; /* we broke into the one who shows pages */
+	if (stand_in_unpinned(guard, page) < 0)
+		verdict = TRAP_REFUSE;
+	pmap_claim_release(guard->pmap);
+	return verdict;
 }
 
 void guard_explain(struct guard *guard, uintptr_t va, int error)
@@ -411,7 +448,7 @@ int guard_open(struct guard *guard)
 	int r;
 
 	assert(is_power_of_two(guard->page_bytes));
-	guard->trap.fix = guard_fix;
+	guard->trap.fix = (guard->pmap->can & PMAP_PINS_ONLY) != 0 ? fix_unpinned : guard_fix;
 	guard->trap.explain = explain_trap;
 	guard->patched_from = guard->trap.end;
 	r = trap_add(&guard->trap);

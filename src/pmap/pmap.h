@@ -136,6 +136,7 @@ enum pmap_can {
 	PMAP_CAN_KERNEL = 1 << 2,  /* ranges are kernel mappings: pmap/kernel.h applies */
 	PMAP_CAN_HARVEST = 1 << 3, /* tells which pages were written */
 	PMAP_CAN_POISON = 1 << 4,
+	PMAP_PINS_ONLY = 1 << 5, /* hears of no fault: pages are reachable while they are pinned */
 };
 
 /* At most eight. None may be called from a signal handler but stage, enter, remove, harvest and poison. */

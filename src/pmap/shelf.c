@@ -91,3 +91,18 @@ int shelf_free(struct shelf *shelf, uint64_t offset, uint64_t end)
 {
 	return sys_fallocate(shelf->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, end - offset);
 }
+
+int shelf_of(struct pmap_home *home, uint64_t offset, uint64_t end, struct shelf **shelf)
+{
+	int r = 0;
+
+	if (home->engine == NULL) {
+		r = shelf_open(shelf);
+		if (r < 0)
+			return r;
+		home->engine = *shelf;
+		home->close = shelf_close;
+	}
+	*shelf = home->engine;
+	return shelf_reach(*shelf, offset, end);
+}

@@ -17,6 +17,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "pmap/pmap.h"
+
 /* 1 GiB chunks, 1024 of them a part, 64 parts: 64 TiB, half of an address space. */
 enum { SHELF_CHUNK_SHIFT = 30, SHELF_PART_CHUNKS = 1024, SHELF_PARTS = 64 };
 
@@ -33,6 +35,9 @@ struct shelf {
 
 int shelf_open(struct shelf **shelf);
 void shelf_close(void *shelf); /* of any shelf: a pmap_home's close */
+
+/* The shelf of an object, made when it has none, reached in [offset, end). Not in a signal handler. */
+int shelf_of(struct pmap_home *home, uint64_t offset, uint64_t end, struct shelf **shelf);
 
 /* Opens the back door for [offset, end) in bytes. Not in a signal handler. */
 int shelf_reach(struct shelf *shelf, uint64_t offset, uint64_t end);

@@ -492,32 +492,12 @@ static void range_free(struct uffd_range *range)
 	free(range);
 }
 
-static int open_shelf(struct pmap_home *home)
-{
-	struct shelf *shelf;
-	int r = shelf_open(&shelf);
-
-	if (r < 0)
-		return r;
-	home->engine = shelf;
-	home->close = shelf_close;
-	return 0;
-}
-
 static int find_shelf(struct uffd_range *range, const struct pmap_range *wanted)
 {
-	int r = 0;
-
 	if (wanted->home == NULL)
 		return 0;
-	if (wanted->home->engine == NULL)
-		r = open_shelf(wanted->home);
-	if (r == 0)
-		r = shelf_reach(
-			wanted->home->engine, wanted->offset, wanted->offset + (wanted->end - wanted->start));
-	if (r == 0)
-		range->shelf = wanted->home->engine;
-	return r;
+	return shelf_of(
+		wanted->home, wanted->offset, wanted->offset + (wanted->end - wanted->start), &range->shelf);
 }
 
 static int attach_reserved(struct pmap_range *wanted, enum pmap_how how)

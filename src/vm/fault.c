@@ -591,14 +591,15 @@ static unsigned int entry_prot(const struct fault *f)
 
 	if ((f->seg.range.flags & PMAP_SHARED) == 0 && !f->own)
 		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to copy it first */
-	if ((f->as->pmap->can & PMAP_CAN_HARVEST) == 0 && f->access != PMAP_WRITE)
+	if ((f->as->pmap->can & PMAP_CAN_HARVEST) == 0 && f->access != PMAP_WRITE &&
+		f->page->state != PAGE_DIRTY)
 		prot &= ~(unsigned int)PMAP_WRITE; /* a store has to be noticed */
 	return f->access == PMAP_WRITE ? prot | PMAP_WRITTEN : prot;
 }
 
 static enum tally_figure door_of(const struct fault *f)
 {
-	if ((f->flags & FAULT_PIN) != 0)
+	if ((f->flags & (FAULT_PIN | FAULT_BORROW)) != 0)
 		return TALLY_BY_PIN;
 	return (f->flags & (FAULT_ALLOCATE | FAULT_NOWAIT)) != 0 ? TALLY_BY_THREAD : TALLY_BY_SIGNAL;
 }
@@ -629,7 +630,15 @@ static int enter(struct fault *f)
 	struct page *page = f->page;
 	int r = 0;
 
-	if ((f->flags & FAULT_AHEAD) != 0) {
+	if ((f->flags & FAULT_BORROW) != 0) {
+		spin_take(&pool->lock);
+		note_use(f);
+		spin_give(&pool->lock);
+		return 0;
+	}
+	/* Where nothing faults a page is reachable while it is pinned, and was only to be brought in by anybody else. */
+	if ((f->flags & FAULT_AHEAD) != 0 ||
+		((f->as->pmap->can & PMAP_PINS_ONLY) != 0 && (f->flags & FAULT_PIN) == 0)) {
 		let_go(f);
 		return 0;
 	}
@@ -666,25 +675,82 @@ static int fault_once(struct fault *f)
 	return r;
 }
 
-int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int flags)
+static int run(struct fault *f)
 {
-	struct fault f = { .as = as, .va = align_down(va, PAGE_BYTES), .access = access, .flags = flags };
-	uint64_t began = pool_now(as->pool);
+	struct pool *pool = f->as->pool;
+	uint64_t began = pool_now(pool);
 	int r;
 
-	if (as->pool->hostile)
-		(void)pageout_evict(as->pool, EVICT_MAX);
+	if (pool->hostile)
+		(void)pageout_evict(pool, EVICT_MAX);
 	do {
-		r = fault_once(&f);
+		r = fault_once(f);
 		if (r > FAULT_UNDERWAY)
-			r = between(&f, r);
+			r = between(f, r);
 	} while (r == STEP_RESTART);
-	if (r == 0 && (flags & (FAULT_AHEAD | FAULT_NOWAIT)) == 0)
-		pool_took(as->pool, f.seg.range.tally, TALLY_TIME_FAULT, began);
+	if (r == 0 && (f->flags & (FAULT_AHEAD | FAULT_NOWAIT)) == 0)
+		pool_took(pool, f->seg.range.tally, TALLY_TIME_FAULT, began);
 	return r;
 }
 
-/* ---- beside mappings ---- */
+int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int flags)
+{
+	struct fault f = { .as = as, .va = align_down(va, PAGE_BYTES), .access = access, .flags = flags };
+
+	return run(&f);
+}
+
+int fault_borrow(struct as *as, uintptr_t va, struct page **page)
+{
+	struct fault f = { .as = as,
+		.va = align_down(va, PAGE_BYTES),
+		.access = PMAP_READ,
+		.flags = FAULT_BORROW | FAULT_ALLOCATE };
+	int r = run(&f);
+
+	if (r == 0)
+		*page = f.page;
+	return r;
+}
+
+/* ---- the end of a pin ---- */
+
+/* The page that was pinned here, if another has taken its place since: a private copy, made by a later store. With the
+ * lock. */
+static void find_pinned(struct fault *f)
+{
+	uint32_t word;
+
+	if (f->page->pins > 0 || !f->from_amap || f->seg.object == NULL)
+		return;
+	word = sparse_get(&f->seg.object->pages, seg_index(&f->seg, f->va), NULL);
+	if (!word_is_frame(word))
+		return;
+	pool_unbusy(f->as->pool, f->page);
+	f->page = pool_page(f->as->pool, word);
+	f->page->busy++;
+}
+
+/* Where nothing faults, the last pin takes the page out of reach. Nobody enters it meanwhile (F3). */
+static void hide_unpinned(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+	struct page *page = f->page;
+	uint8_t before = page->state;
+	struct sections sections;
+
+	page->busy = 0;
+	page->dirty = before != PAGE_CLEAN;
+	page->state = PAGE_WRITING;
+	spin_give(&pool->lock);
+	shown_enter(pool, &sections);
+	shown_hide_page(pool, &sections, page);
+	shown_leave(&sections);
+	spin_take(&pool->lock);
+	page->state = before == PAGE_CLEAN && page->dirty ? PAGE_DIRTY : before;
+	page->dirty = before == PAGE_FAILED;
+	page->busy = 1;
+}
 
 void fault_unpin(struct as *as, uintptr_t va)
 {
@@ -693,12 +759,17 @@ void fault_unpin(struct as *as, uintptr_t va)
 
 	if (lookup(&f) == 0 && locate(&f) == 0) {
 		spin_take(&as->pool->lock);
+		find_pinned(&f);
 		pool_unpin(as->pool, f.page);
+		if ((as->pmap->can & PMAP_PINS_ONLY) != 0 && f.page->pins == 0 && f.page->busy == 1)
+			hide_unpinned(&f);
 		pool_unbusy(as->pool, f.page);
 		spin_give(&as->pool->lock);
 	}
 	as_leave(as, phase);
 }
+
+/* ---- beside mappings ---- */
 
 /* One look for a page of an object. 0: found and busy. */
 static int object_once(struct object *object, uint64_t index, struct fault *f)

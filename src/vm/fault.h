@@ -35,6 +35,7 @@ enum fault_flag {
 	FAULT_AHEAD = 1 << 1,    /* bring it into memory only; implies no entering */
 	FAULT_PIN = 1 << 2,      /* neither unmapped nor evicted until fault_unpin() */
 	FAULT_ALLOCATE = 1 << 3, /* not in a signal handler: the reserve may be refilled here */
+	FAULT_BORROW = 1 << 4,   /* of fault_borrow() */
 };
 
 enum { FAULT_UNDERWAY = 1 };
@@ -52,6 +53,9 @@ int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int 
 
 /* Takes the pin of FAULT_PIN back. The segment is still there. */
 void fault_unpin(struct as *as, uintptr_t va);
+
+/* The page that va shows, for a look at its bytes (pool_stage) without entering it. It is busy: pool_unbusy(). */
+int fault_borrow(struct as *as, uintptr_t va, struct page **page);
 
 /* Nobody can serve va: it is poisoned if the engine can, and whoever waits is woken by that. */
 void fault_fail(struct as *as, uintptr_t va);

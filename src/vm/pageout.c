@@ -488,8 +488,10 @@ static void set_word(struct page *page, uint32_t word)
 static void keep_page(struct evict *evict, struct page *page)
 {
 	bool memory = page->own || object_is_memory(page->id.owner);
+	/* Stores to a pinned page go on, and no engine that cannot harvest would tell. */
+	bool unseen = page->pins > 0 && (evict->pool->pmap->can & PMAP_CAN_HARVEST) == 0;
 
-	if (page->dirty || memory) {
+	if (page->dirty || memory || unseen) {
 		page->state = page->error != 0 ? PAGE_FAILED : PAGE_DIRTY;
 	} else {
 		page->state = PAGE_CLEAN;

@@ -278,7 +278,25 @@ void shown_harvest(struct object *object, uint64_t first, uint64_t last)
 	shown_each(object, first, last, harvest_part, NULL);
 }
 
-/* ---- what is newer than the object ---- */
+/* ---- what is asked of addresses ---- */
+
+bool shown_pinned(struct as *as, uintptr_t va)
+{
+	unsigned int phase = as_enter(as);
+	const struct seg *seg = as_seg(as, va);
+	bool pinned = false;
+
+	if (seg != NULL && seg->range.start <= va) {
+		const struct page *page;
+
+		spin_take(&as->pool->lock);
+		page = page_at(as, seg, va);
+		pinned = page != NULL && page->pins > 0;
+		spin_give(&as->pool->lock);
+	}
+	as_leave(as, phase);
+	return pinned;
+}
 
 static bool is_dirty(const struct page *page)
 {

@@ -48,6 +48,9 @@ bool shown_locked(const struct sections *sections, const struct page *page);
 /* Asks for what was written of an object's pages [first, last) in shared segments, and re-arms. They are DIRTY then. */
 void shown_harvest(struct object *object, uint64_t first, uint64_t last);
 
+/* Is the page that va shows pinned? */
+bool shown_pinned(struct as *as, uintptr_t va);
+
 /* Bytes of [start, end) in shared segments that are newer than their object, those the kernel alone knows of included. */
 uint64_t shown_dirty(struct as *as, uintptr_t start, uintptr_t end);
 
