@@ -323,31 +323,20 @@ int seglist_init(struct as *as)
 	return 0;
 }
 
-static void free_segs(struct seg *seg)
-{
-	while (seg != NULL) {
-		struct seg *next = seg->next;
-
-		free(seg);
-		seg = next;
-	}
-}
-
-static void free_lists(struct seglist *list)
-{
-	while (list != NULL) {
-		struct seglist *next = list->next;
-
-		free(list);
-		list = next;
-	}
-}
-
+/* Nothing is retired between two changes. */
 void seglist_done(struct as *as)
 {
+	struct seglist *list;
+	struct seg *seg;
+
+	assert(as->retired_segs == NULL);
 	free(atomic_load(&as->list));
-	free_segs(as->retired_segs);
-	free_segs(as->spare_segs);
-	free_lists(as->retired_lists);
-	free_lists(as->spare_lists);
+	while ((seg = as->spare_segs) != NULL) {
+		as->spare_segs = seg->next;
+		free(seg);
+	}
+	while ((list = as->spare_lists) != NULL) {
+		as->spare_lists = list->next;
+		free(list);
+	}
 }
