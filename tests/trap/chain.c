@@ -24,6 +24,7 @@
 
 #include "support/child.h"
 #include "support/files.h"
+#include "trap/trap.h"
 
 static char *foreign;
 
@@ -430,6 +431,42 @@ static void errno_survives_a_fault_body(void *argument)
 }
 CHILD_CASE(errno_survives_a_fault)
 
+static int asked;
+
+static enum trap_verdict refuses(struct trap_range *range, struct trap_fault *fault)
+{
+	(void)range;
+	(void)fault;
+	asked++;
+	return TRAP_REFUSE;
+}
+
+static enum trap_verdict mends(struct trap_range *range, struct trap_fault *fault)
+{
+	(void)range;
+	(void)fault;
+	asked++;
+	mend();
+	return TRAP_RESUME;
+}
+
+/* A mapping with a hole, and another in the hole: whose page it is the ranges know, not the table. */
+static void each_range_that_holds_the_address_is_asked_body(void *argument)
+{
+	uintptr_t start = (uintptr_t)foreign_page();
+	struct trap_range outer = { .start = start, .end = start + PAGE, .fix = mends };
+	struct trap_range inner = { .start = start, .end = start + PAGE, .fix = refuses };
+
+	(void)argument;
+	EXPECT_IS(trap_add(&outer), 0);
+	EXPECT_IS(trap_add(&inner), 0);
+	EXPECT_IS(touch(foreign), 'm');
+	EXPECT_IS(asked, 2);
+	trap_remove(&inner);
+	trap_remove(&outer);
+}
+CHILD_CASE(each_range_that_holds_the_address_is_asked)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +486,7 @@ int main(void)
 		cmocka_unit_test(a_thread_that_blocks_the_signal_is_found_out),
 		cmocka_unit_test(no_handler_is_installed_unasked),
 		cmocka_unit_test(errno_survives_a_fault),
+		cmocka_unit_test(each_range_that_holds_the_address_is_asked),
 	};
 
 	return RUN(tests);
