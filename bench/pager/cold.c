@@ -188,16 +188,14 @@ static void in_order(struct cold *cold)
 int main(void)
 {
 	struct cold cold = { .readers = 1, .seed = bench_ns() };
-	char path[64];
 	int fd;
 
 	cold.bytes = (uint64_t)(bench_quick() ? 512 : 4096) * MIB;
 	cold.run_ns = bench_quick() ? 150000000 : 1000000000;
 	fprintf(stderr, "bench: seed %llu\n", (unsigned long long)cold.seed);
 	fd = known_file(cold.bytes);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	cold.fd = open(path, O_RDONLY | O_CLOEXEC);
-	cold.direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	cold.fd = reopen(fd, 0);
+	cold.direct = reopen(fd, O_DIRECT);
 	cold_shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	bench_must(
 		cold.fd >= 0 && cold.direct >= 0 && cold_shared != MAP_FAILED, "no scratch file: set TMPDIR");

@@ -76,6 +76,18 @@ static inline int known_file(uint64_t bytes)
 	return fd;
 }
 
+/* The same file, opened for reading. */
+static inline int reopen(int fd, int flags)
+{
+	char path[64];
+	int again;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDONLY | O_CLOEXEC | flags);
+	bench_must(again >= 0, "cannot open the scratch file again: set TMPDIR");
+	return again;
+}
+
 /* ---- a paged mapping ---- */
 
 struct paged {

@@ -8,6 +8,7 @@
 
 struct setup {
 	int fd;
+	int read_only; /* the same file */
 	uint64_t bytes;
 	uint32_t protection;
 	bool scattered;
@@ -65,7 +66,8 @@ static double ours(void *arg)
 	bench_pin(0);
 	/* Room for all, and above the mark at which the pool would begin by itself. */
 	paged_pool(&paged, s->bytes + s->bytes / 8, QUIRE_DELIVERY_INLINE);
-	paged_file(&paged, s->fd, s->protection, s->scattered ? QUIRE_RANDOM : QUIRE_SEQUENTIAL);
+	paged_file(&paged, s->protection == QUIRE_READ ? s->read_only : s->fd, s->protection,
+		s->scattered ? QUIRE_RANDOM : QUIRE_SEQUENTIAL);
 	touch_all(s, paged.bytes);
 	company_begin(&company, 1);
 	ns = lower(&paged, s->bytes);
@@ -119,6 +121,7 @@ int main(void)
 	struct bench_pairs pairs;
 
 	s.fd = known_file(s.bytes);
+	s.read_only = reopen(s.fd, 0);
 	pairs = measure(&s, QUIRE_READ, true, false);
 	bench_goal("pager.evict.read-only", pairs.ours_ns / 1000, &pairs);
 	bench_figure("pager.evict.singly", pairs.theirs_ns / 1000, "us");

@@ -62,6 +62,17 @@ void paged_tell_length(const struct quire_map *map)
 			&ledger_tally(map->pool->ledger, map->tally)->mapped_bytes, map->end - map->start);
 }
 
+/* A file that is open for reading only, by this mapping alone: its pages need not be kept where others could find them. One
+ * that is mapped for private stores is read again for each copy, so it is not among them. */
+static int paged_file(const struct quire_map *map, const struct quire_map_options *o)
+{
+	int r = file_make_paged(map->file);
+
+	map->file->object.again = (map->file->object.can & CAN_WRITE) == 0 &&
+		(o->protection & QUIRE_WRITE) == 0;
+	return r;
+}
+
 int paged_object(struct quire_map *map, const struct quire_map_options *o)
 {
 	struct object *object;
@@ -70,7 +81,7 @@ int paged_object(struct quire_map *map, const struct quire_map_options *o)
 	if (o->object != NULL)
 		map->object = object_ref(object_of(o->object));
 	else if (map->file != NULL)
-		r = file_make_paged(map->file);
+		r = paged_file(map, o);
 	else if (o->sharing == QUIRE_SHARED)
 		r = memory_open(o->length, &map->object);
 	object = map_object(map);

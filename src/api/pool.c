@@ -329,8 +329,9 @@ int quire_pool_resize(struct quire_pool *pool, uint64_t cache_bytes)
 	if (r < 0)
 		return error_set(
 			r, "%llu bytes are more than .cache_bytes_max", (unsigned long long)cache_bytes);
+	/* The pageout thread may be at it; what it leaves is ours. */
 	while (pool_over(&pool->pool) > 0)
-		if (pageout_evict(&pool->pool, EVICT_MAX) == 0)
+		if (pageout_evict(&pool->pool, EVICT_MAX) == 0 && !pageout_wait(&pool->pool))
 			break;
 	if (pool_over(&pool->pool) > 0)
 		return error_set(-EBUSY,

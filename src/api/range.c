@@ -129,6 +129,10 @@ int quire_map_protect(struct quire_map *map, size_t offset, size_t length, unsig
 		r = error_set(-EINVAL, "a reservation has no memory to protect: place a mapping inside");
 	if (r == 0)
 		r = need_whole(map, &span);
+	/* The kernel says so of its own mappings; of ours it knows nothing. */
+	if (r == 0 && map->pool != NULL && map->sharing == QUIRE_SHARED && (protection & QUIRE_WRITE) != 0 &&
+		map_object(map) != NULL && (map_object(map)->can & CAN_WRITE) == 0)
+		r = error_set(-EACCES, "the object is read-only: map it private, or open it for writing");
 	if (r < 0)
 		return r;
 	return as_protect(map_as(map), span.start, span.end, prot_bits(protection));

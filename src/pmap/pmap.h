@@ -40,8 +40,9 @@ struct pmap_home {
 struct pmap_page {
 	const void *owner;      /* whose page: an opaque name, equal for equal objects */
 	uint64_t index;         /* which page of the owner */
-	struct pmap_home *home; /* of an object's page; NULL: a private page */
+	struct pmap_home *home; /* of an object's page; NULL: a private page, or one that can be had again */
 	uint32_t frame;         /* number in the pool, from 0; fixed */
+	bool again; /* its bytes can be had again: they are dropped with the entry that shows them */
 };
 
 /* An object as the kernel can map it by itself. Lives as long as the object. */
@@ -144,9 +145,11 @@ struct pmap_ops {
 	/* Make [start, end) ours; start and end are set when the pmap chose. NULL: not allowed. */
 	int (*attach)(struct pmap *pmap, struct pmap_range *range, enum pmap_how how);
 	/* The memory of this page: a fill reads into it, a write-back from it, when no va shows the page. It stays until
-	 * stage is called with memory NULL: the frame is free. NULL: pages are never entered. */
+	 * stage is called with memory NULL: the frame is free. -ESTALE: a page that can be had again, and has to be. NULL:
+	 * pages are never entered. */
 	int (*stage)(struct pmap *pmap, struct pmap_page *page, void **memory);
-	/* Make the staged page reachable at va with prot, in place of what is there, and wake who waits. NULL: as stage. */
+	/* Make the staged page reachable at va with prot, in place of what is there, and wake who waits. -ESTALE as stage.
+	 * NULL: as stage. */
 	int (*enter)(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot);
 	/* Take rights away from what is reachable in a range. Rights that a range gains come with the next fault, unless the
 	 * kernel fills the range. NULL: remove does it too. */

@@ -11,6 +11,7 @@
 #include "base/align.h"
 #include "base/error.h"
 #include "base/lock.h"
+#include "pmap/frames.h"
 #include "pmap/guard.h"
 #include "pmap/limits.h"
 #include "pmap/shelf.h"
@@ -30,12 +31,6 @@ enum { BATCH_SPANS = 512 };
 /* Regions of one PAGEMAP_SCAN, 24 bytes each, on the stack. */
 enum { SCAN_REGIONS = 128 };
 
-/* Private pages entered at the same time; more than there are processors. */
-enum { ENTER_LOCKS = 64 };
-
-/* U1: where the bytes of a frame are. */
-enum whereabouts { NOWHERE = 0, ON_SHELF = 1, IN_FILL = 2, AT_VA = 3, IN_OUT = 4 };
-
 _Static_assert(sizeof(struct pmap_span) == sizeof(struct sys_span), "a batch goes down as it is");
 _Static_assert(
 	offsetof(struct pmap_span, end) == offsetof(struct sys_span, end), "a batch goes down as it is");
@@ -46,13 +41,9 @@ struct uffd {
 	int shared;
 	int private;
 	int pagemap;
-	int memory;                        /* /proc/self/mem: reads what no protection of ours forbids */
-	int self;                          /* pidfd */
-	struct spin entering[ENTER_LOCKS]; /* private pages, by frame */
-	bool moves;                        /* UFFDIO_MOVE */
-	uintptr_t fill;                    /* frames * 4096: private pages before they are entered */
-	uint8_t *where;                    /* enum whereabouts, by frame */
-	uintptr_t out; /* the same, after they were taken out; registered, since MOVE wants that */
+	int memory;
+	int self; /* pidfd */
+	struct frames frames;
 };
 
 /* What is AT_VA in a private range: frame number + 1 by page. Shared by the pieces of a range that was cut. */
@@ -84,18 +75,7 @@ static int context(const struct uffd_range *range)
 	return range->shared ? range->uffd->shared : range->uffd->private;
 }
 
-static uintptr_t frame_place(uintptr_t area, uint32_t frame)
-{
-	return area + (uintptr_t)frame * PAGE_BYTES;
-}
-
 /* ---- ranges by address ---- */
-
-static void drop(uintptr_t start, size_t bytes)
-{
-	(void)sys_madvise(
-		start, bytes, MADV_DONTNEED); /* of a mapping of ours, and not locked: cannot fail */
-}
 
 /* Zeros where nothing could be read. In a shared range they lie on the shelf, unknown to vm: a later fill
  * overwrites them. */
@@ -104,7 +84,7 @@ static int stand_in(struct uffd_range *range, uintptr_t va)
 	static const char zeros[PAGE_BYTES];
 	int r = sys_uffd_copy(context(range), va, (uintptr_t)zeros, PAGE_BYTES, false);
 
-	if (r == -EEXIST && range->shared)
+	if (r == -EEXIST && range->shared && range->shelf != NULL)
 		r = sys_uffd_continue(context(range), va, PAGE_BYTES, false);
 	return r == -EEXIST ? 0 : r;
 }
@@ -123,7 +103,7 @@ static enum trap_verdict uffd_fix(struct trap_range *trap, struct trap_fault *fa
 
 	/* With threads a signal means that they have failed and poisoned the page: once more, to learn the error. */
 	if (!range->uffd->options.inline_faults)
-		drop(question.va, PAGE_BYTES);
+		frames_drop(question.va, PAGE_BYTES);
 	r = pmap->up(pmap->above, &question);
 	if (r == 0)
 		return TRAP_RESUME;
@@ -168,83 +148,11 @@ static uint32_t *frame_slot(const struct uffd_range *range, uintptr_t va)
 	return &range->table->frames[(va - range->table->start) >> PAGE_SHIFT];
 }
 
-/* The kernel moves between anonymous mappings of equal rights only, and mprotect may have changed those of a part:
- * -EINVAL then. */
-static int move_page(const struct uffd_range *range, uintptr_t to, uintptr_t from)
-{
-	if (!range->uffd->moves || range->shelf != NULL)
-		return -EINVAL;
-	return sys_uffd_move(range->uffd->private, to, from, PAGE_BYTES);
-}
-
-/* From fill or out to va. */
-static int bring_in(struct uffd_range *range, uintptr_t va, uintptr_t from)
-{
-	int fd = range->uffd->private;
-	int r = move_page(range, va, from);
-
-	if (r != -EINVAL)
-		return r;
-	r = sys_uffd_copy(fd, va, from, PAGE_BYTES, false);
-	if (r == 0)
-		drop(from, PAGE_BYTES);
-	return r;
-}
-
-/* From va to out. A store comes before, and its bytes are taken along, or faults after. */
-static int take_out(struct uffd_range *range, uintptr_t va, uintptr_t to)
-{
-	struct uffd *uffd = range->uffd;
-	char bytes[PAGE_BYTES];
-	int r = move_page(range, to, va);
-
-	if (r != -EINVAL)
-		return r;
-	r = sys_uffd_write_protect(uffd->private, va, PAGE_BYTES, true);
-	if (r < 0)
-		return r;
-	if (sys_pread(uffd->memory, bytes, PAGE_BYTES, va) != (ssize_t)PAGE_BYTES)
-		return -EFAULT;
-	r = sys_uffd_copy(uffd->private, to, (uintptr_t)bytes, PAGE_BYTES, false);
-	if (r == 0)
-		drop(va, PAGE_BYTES);
-	return r;
-}
-
 /* ---- stage ---- */
-
-static int stage_free(struct uffd *uffd, struct pmap_page *page)
-{
-	uint8_t *where = &uffd->where[page->frame];
-	int r = 0;
-
-	if (*where == ON_SHELF)
-		r = shelf_free(page->home->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
-	else if (*where == IN_FILL)
-		drop(frame_place(uffd->fill, page->frame), PAGE_BYTES);
-	else if (*where == IN_OUT)
-		drop(frame_place(uffd->out, page->frame), PAGE_BYTES);
-	*where = NOWHERE;
-	return r;
-}
 
 static int uffd_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 {
-	struct uffd *uffd = of(pmap);
-	uint8_t *where = &uffd->where[page->frame];
-
-	if (memory == NULL)
-		return stage_free(uffd, page);
-	if (*where == NOWHERE)
-		*where = page->home != NULL ? ON_SHELF : IN_FILL;
-	switch ((enum whereabouts) * where) {
-	case ON_SHELF: *memory = shelf_memory(page->home->engine, page->index * PAGE_BYTES); return 0;
-	case IN_FILL: *memory = (void *)frame_place(uffd->fill, page->frame); return 0;
-	case IN_OUT: *memory = (void *)frame_place(uffd->out, page->frame); return 0;
-	case NOWHERE:
-	case AT_VA:
-	default: return -EBUSY; /* programs are looking at it: it has no other place */
-	}
+	return frames_stage(&of(pmap)->frames, page, memory);
 }
 
 /* ---- enter ---- */
@@ -264,36 +172,55 @@ static int enter_shown(struct uffd_range *range, uintptr_t va, unsigned int prot
 
 static int bring_private(struct uffd_range *range, uintptr_t va, uint32_t frame)
 {
-	struct uffd *uffd = range->uffd;
+	struct frames *frames = &range->uffd->frames;
 	uint32_t *slot = frame_slot(range, va);
-	uint8_t *where = &uffd->where[frame];
-	uintptr_t from = frame_place(*where == IN_OUT ? uffd->out : uffd->fill, frame);
 	int r;
 
-	if (*slot == frame + 1 && *where == AT_VA)
-		return sys_uffd_write_protect(uffd->private, va, PAGE_BYTES, false);
+	if (*slot == frame + 1 && frames->where[frame] == AT_VA)
+		return sys_uffd_write_protect(frames->uffd, va, PAGE_BYTES, false);
 
-	r = bring_in(range, va, from);
+	r = frames_bring(frames, frame, va, range->shelf == NULL);
 	if (r == -EEXIST) { /* the object's page, which this one shadows from now on */
-		drop(va, PAGE_BYTES);
-		r = bring_in(range, va, from);
+		frames_drop(va, PAGE_BYTES);
+		r = frames_bring(frames, frame, va, range->shelf == NULL);
 	}
-	if (r < 0)
-		return r;
-	*slot = frame + 1;
-	*where = AT_VA;
-	return 0;
+	if (r == 0)
+		*slot = frame + 1;
+	return r;
+}
+
+/* WORD_PRESENT of /proc/self/pagemap. */
+static bool is_present(const struct uffd *uffd, uintptr_t va)
+{
+	uint64_t word = 0;
+
+	return sys_pagemap_words(uffd->pagemap, va, &word, 1) == 1 && word >> 63 != 0;
+}
+
+static int bring_again(struct uffd_range *range, uintptr_t va, uint32_t frame)
+{
+	struct uffd *uffd = range->uffd;
+	int r;
+
+	if (uffd->frames.where[frame] == AT_VA && is_present(uffd, va))
+		return sys_uffd_wake(context(range), va, PAGE_BYTES); /* another thread was faster */
+	r = frames_copy(&uffd->frames, frame, context(range), va, !range->shared);
+	if (r == -EEXIST) { /* what stood in for it */
+		frames_drop(va, PAGE_BYTES);
+		r = frames_copy(&uffd->frames, frame, context(range), va, !range->shared);
+	}
+	return r;
 }
 
 /* Two threads that fault on one page both enter it. Without the lock the slower would take what the faster has brought, and
  * stored into since, for the object's page, and drop it (measured: a few of 30,000 stores). */
-static int enter_private(struct uffd_range *range, uintptr_t va, uint32_t frame)
+static int enter_alone(struct uffd_range *range, uintptr_t va, const struct pmap_page *page)
 {
-	struct spin *lock = &range->uffd->entering[frame % ENTER_LOCKS];
+	struct spin *lock = &range->uffd->frames.entering[page->frame % ENTER_LOCKS];
 	int r;
 
 	spin_take(lock);
-	r = bring_private(range, va, frame);
+	r = page->again ? bring_again(range, va, page->frame) : bring_private(range, va, page->frame);
 	spin_give(lock);
 	return r;
 }
@@ -309,8 +236,10 @@ static int uffd_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, u
 		return -ENOENT;
 	if (page->home != NULL)
 		r = enter_shown(range, va, prot);
+	else if (page->again && (prot & PMAP_WRITTEN) != 0)
+		r = -EACCES; /* nobody can write what can be had again: it would be gone with the entry */
 	else
-		r = enter_private(range, va, page->frame);
+		r = enter_alone(range, va, page);
 	table_release(held);
 	return r;
 }
@@ -327,11 +256,9 @@ static int take_out_span(struct uffd_range *range, uintptr_t start, uintptr_t en
 
 		if (*slot == 0)
 			continue;
-		r = take_out(range, va, frame_place(range->uffd->out, *slot - 1));
-		if (r < 0)
-			break;
-		range->uffd->where[*slot - 1] = IN_OUT;
-		*slot = 0;
+		r = frames_take(&range->uffd->frames, *slot - 1, va, range->shelf == NULL);
+		if (r == 0)
+			*slot = 0;
 	}
 	return r;
 }
@@ -349,7 +276,7 @@ static int remove_private(const struct pmap_span *span)
 		if (range == NULL)
 			return -ENOENT;
 		end = min_u64(range->trap.end, span->end);
-		if (!range->shared)
+		if (range->table != NULL)
 			r = take_out_span(range, va, end);
 		table_release(held);
 		va = end;
@@ -431,7 +358,8 @@ static int uffd_protect(struct pmap *pmap, const struct pmap_range *range)
 static int map_view(
 	const struct uffd_range *range, const struct pmap_range *wanted, enum pmap_how how, uintptr_t *start)
 {
-	int flags = (range->shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE;
+	/* Without a shelf each page is copied in; shared, it is one that nobody can write. */
+	int flags = (range->shelf != NULL && range->shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE;
 
 	if (range->shelf == NULL)
 		flags |= MAP_ANONYMOUS;
@@ -664,31 +592,6 @@ static int open_context(struct uffd *uffd, uint64_t features, int *fd)
 	return *fd < 0 ? *fd : 0;
 }
 
-static int open_areas(struct uffd *uffd)
-{
-	size_t bytes = (size_t)uffd->options.frames * PAGE_BYTES;
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	uintptr_t where = 0;
-	int r;
-
-	r = sys_mmap(0, bytes, PROT_READ | PROT_WRITE, flags, -1, 0, &uffd->fill);
-	if (r == 0)
-		r = sys_mmap(0, bytes, PROT_READ | PROT_WRITE, flags, -1, 0, &uffd->out);
-	if (r == 0)
-		r = sys_mmap(0, uffd->options.frames, PROT_READ | PROT_WRITE, flags, -1, 0, &where);
-	if (r < 0)
-		return r;
-	uffd->where = (uint8_t *)where;
-	for (int i = 0; i < 2; i++) {
-		uintptr_t area = i == 0 ? uffd->fill : uffd->out;
-
-		(void)sys_madvise(area, bytes, MADV_DONTFORK);
-		(void)sys_madvise(area, bytes, MADV_DONTDUMP);
-		(void)sys_madvise(area, bytes, MADV_NOHUGEPAGE);
-	}
-	return sys_uffd_register(uffd->private, uffd->out, bytes, UFFDIO_REGISTER_MODE_MISSING);
-}
-
 static int open_steps(struct uffd *uffd)
 {
 	uint64_t shmem = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM;
@@ -704,7 +607,6 @@ static int open_steps(struct uffd *uffd)
 	if (r < 0)
 		return error_set(r, "userfaultfd: %s", sys_probe_words(PROBE_UFFD)->why_not);
 
-	uffd->moves = sys_has(PROBE_UFFD_MOVE);
 	uffd->pmap.can = PMAP_CAN_PLACE | (tracks ? PMAP_CAN_HARVEST : 0);
 	if (sys_has(PROBE_UFFD_POISON))
 		uffd->pmap.can |= PMAP_CAN_POISON;
@@ -714,7 +616,8 @@ static int open_steps(struct uffd *uffd)
 	if (uffd->pagemap < 0 || uffd->memory < 0 || uffd->self < 0)
 		return error_set(
 			-ENOENT, "/proc is not mounted: paged mappings need /proc/self/pagemap and mem");
-	r = open_areas(uffd);
+	r = frames_open(
+		&uffd->frames, uffd->options.frames, uffd->private, uffd->memory, sys_has(PROBE_UFFD_MOVE));
 	return r < 0 ? error_set(r, "no addresses for %u frames", uffd->options.frames) : 0;
 }
 
@@ -740,14 +643,8 @@ int uffd_open(const struct uffd_options *options, pmap_up_fn *up, void *above, s
 void uffd_close(struct uffd *uffd)
 {
 	const int fds[] = { uffd->shared, uffd->private, uffd->pagemap, uffd->memory, uffd->self };
-	size_t bytes = (size_t)uffd->options.frames * PAGE_BYTES;
 
-	if (uffd->fill != 0)
-		(void)sys_munmap(uffd->fill, bytes);
-	if (uffd->out != 0)
-		(void)sys_munmap(uffd->out, bytes);
-	if (uffd->where != NULL)
-		(void)sys_munmap((uintptr_t)uffd->where, uffd->options.frames);
+	frames_close(&uffd->frames);
 	for (size_t i = 0; i < ARRAY_COUNT(fds); i++)
 		if (fds[i] >= 0)
 			sys_close(fds[i]);

@@ -168,7 +168,7 @@ static int map_locked(struct as *as, const struct map_request *request, uintptr_
 		goto give_back;
 
 	seg.range.window = object_window(request->object);
-	seg.range.home = request->object == NULL ? NULL : &request->object->home;
+	seg.range.home = request->object == NULL || request->object->again ? NULL : &request->object->home;
 	r = as->pmap->ops->attach(as->pmap, &seg.range, how);
 	if (r < 0)
 		goto give_back;

@@ -21,6 +21,7 @@ enum step {
 	STEP_RECLAIM,  /* no frame is free */
 	STEP_REFILL,   /* no leaf is in reserve */
 	STEP_WAIT,     /* somebody fills f->page; it is busy for us */
+	STEP_STALE,    /* the bytes of f->page are gone and can be had again; it is busy for us */
 	STEP_YIELD,    /* somebody writes the page out, or all transfers are taken */
 };
 
@@ -103,9 +104,9 @@ static void fill_done(struct io *io)
 	spin_give(&pool->lock);
 
 	for (unsigned int i = 0; i < ask_count; i++) {
-		int r = fault_handle(asks[i].as, asks[i].va, asks[i].access, FAULT_NOWAIT);
+		int r = fault_handle(asks[i].as, asks[i].va, asks[i].access, FAULT_NOWAIT | asks[i].flags);
 
-		if (r < 0)
+		if (r < 0 && asks[i].flags == 0)
 			fault_fail(asks[i].as, asks[i].va);
 	}
 }
@@ -123,7 +124,12 @@ static void give_identity(struct page *page, const void *owner, struct leaf *lea
 {
 	page->id.owner = owner;
 	page->id.index = index;
-	page->id.home = owner == leaf ? NULL : &((struct object *)(uintptr_t)owner)->home;
+	if (owner != leaf) {
+		struct object *object = (struct object *)(uintptr_t)owner;
+
+		page->id.again = object->again;
+		page->id.home = object->again ? NULL : &object->home;
+	}
 	leaf_set(leaf, index, word_of_frame(page->id.frame));
 }
 
@@ -354,6 +360,40 @@ static void wait_for_fill(struct pool *pool, struct page *page)
 	spin_give(&pool->lock);
 }
 
+/* A page whose bytes can be had again, and are not at hand where they are wanted: it is given up, and fetched anew. */
+static int give_up(struct pool *pool, struct page *page)
+{
+	struct sections sections;
+	bool pinned;
+
+	spin_take(&pool->lock);
+	pinned = page->pins > 0;
+	page->busy--;
+	if (pinned || page->busy > 0 || page->state != PAGE_CLEAN || page->id.owner == NULL) {
+		page->busy++;
+		pool_unbusy(pool, page);
+		spin_give(&pool->lock);
+		lock_yield(); /* somebody else is at it */
+		return pinned ? -EBUSY : STEP_RESTART;
+	}
+	policy_remove(&pool->policy, page);
+	page->state = PAGE_WRITING; /* F3: nobody enters it meanwhile */
+	spin_give(&pool->lock);
+
+	shown_enter(pool, &sections);
+	shown_hide_page(pool, &sections, page);
+	shown_leave(&sections);
+
+	spin_take(&pool->lock);
+	page->state = PAGE_CLEAN;
+	if (page->id.owner != NULL)
+		leaf_set(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
+			page->id.index, WORD_NONE);
+	pool_forget(pool, page);
+	spin_give(&pool->lock);
+	return STEP_RESTART;
+}
+
 static int reclaim_frame(struct pool *pool, uint16_t tally, unsigned int *tries)
 {
 	pool_count(pool, tally, TALLY_WAITS, 1);
@@ -379,15 +419,19 @@ static int refill(struct pool *pool, unsigned int flags)
 static int between(struct fault *f, int step)
 {
 	struct pool *pool = f->as->pool;
-	const struct ask ask = { f->as, f->va, f->access };
-	const struct ask nobody = { .as = NULL };
 	bool ahead = (f->flags & FAULT_AHEAD) != 0;
+	const struct ask ask = { f->as, f->va, f->access, ahead ? FAULT_FRESH : 0 };
+	const struct ask nobody = { .as = NULL };
 
 	pool_count(pool, f->seg.range.tally, TALLY_RESTARTS, 1);
 	switch (step) {
 	case STEP_TRANSFER:
 		f->fetched = true;
-		return transfer(pool, f->io, (f->flags & FAULT_NOWAIT) == 0 ? NULL : ahead ? &nobody : &ask);
+		/* What can be had again has no other place to stay than where it is shown: it is entered when it comes. */
+		if (ahead && !f->io->pages[0]->id.again)
+			return transfer(pool, f->io, &nobody);
+		return transfer(pool, f->io, (f->flags & FAULT_NOWAIT) == 0 ? NULL : &ask);
+	case STEP_STALE: return give_up(pool, f->page);
 	case STEP_RECLAIM: return reclaim_frame(pool, f->seg.range.tally, &f->tries);
 	case STEP_REFILL: return refill(pool, f->flags);
 	case STEP_WAIT: wait_for_fill(pool, f->page); return STEP_RESTART;
@@ -441,7 +485,7 @@ static int join_fill(struct fault *f, struct page *page)
 	}
 	if (io->ask_count == IO_ASKS_MAX)
 		return -EAGAIN;
-	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access };
+	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access, 0 };
 	return FAULT_UNDERWAY;
 }
 
@@ -546,6 +590,8 @@ static int copy_page(struct fault *f)
 	r = pool_stage(pool, copy, &to);
 	if (r == 0)
 		r = pool_stage(pool, f->page, &from);
+	if (r == -ESTALE)
+		r = STEP_STALE;
 	if (r == 0)
 		memcpy(to, from, PAGE_BYTES);
 
@@ -579,7 +625,7 @@ static int promote(struct fault *f)
 
 	if (f->access == PMAP_WRITE && (f->seg.range.flags & PMAP_SHARED) == 0 && !f->own)
 		r = copy_page(f);
-	if (r != 0)
+	if (r != 0 && r != STEP_STALE)
 		let_go(f);
 	return r;
 }
@@ -615,7 +661,7 @@ static void note_use(struct fault *f)
 		page->state = PAGE_DIRTY;
 	if (page->ahead) {
 		pool_count(pool, page->tally, TALLY_AHEAD_USED, 1);
-	} else if (!f->fetched) {
+	} else if (!f->fetched && (f->flags & FAULT_FRESH) == 0) {
 		policy_seen(&pool->policy, page);
 		pool_count(pool, tally, TALLY_MINOR, 1);
 	}
@@ -649,6 +695,8 @@ static int enter(struct fault *f)
 	spin_give(&pool->lock);
 
 	r = f->as->pmap->ops->enter(f->as->pmap, f->va, &page->id, entry_prot(f));
+	if (r == -ESTALE)
+		return STEP_STALE;
 	spin_take(&pool->lock);
 	if (r == 0 && (f->flags & FAULT_PIN) != 0)
 		page->pins++;
@@ -666,7 +714,7 @@ static int fault_once(struct fault *f)
 	if (r == 0)
 		r = locate(f);
 	if (r == STEP_FETCH)
-		r = fetch(f);
+		r = (f->flags & FAULT_FRESH) != 0 ? -EAGAIN : fetch(f);
 	if (r == 0)
 		r = promote(f);
 	if (r == 0)
@@ -788,7 +836,19 @@ static int object_once(struct object *object, uint64_t index, struct fault *f)
 	return r == STEP_FETCH ? fetch_object(object, index, word, &nobodys, &f->io) : r;
 }
 
-int fault_object_page(struct object *object, uint64_t index, struct page **page)
+/* The bytes of the page that was found. */
+static int stage_found(struct fault *f, void **memory)
+{
+	int r = pool_stage(f->as->pool, f->page, memory);
+
+	if (r == -ESTALE)
+		return STEP_STALE;
+	if (r < 0)
+		let_go(f);
+	return r;
+}
+
+int fault_object_page(struct object *object, uint64_t index, struct page **page, void **memory)
 {
 	struct as nowhere = { .pool = object->pool };
 	struct fault f = { .as = &nowhere, .flags = FAULT_ALLOCATE };
@@ -796,6 +856,8 @@ int fault_object_page(struct object *object, uint64_t index, struct page **page)
 
 	do {
 		r = object_once(object, index, &f);
+		if (r == 0)
+			r = stage_found(&f, memory);
 		if (r > FAULT_UNDERWAY)
 			r = between(&f, r);
 	} while (r == STEP_RESTART);

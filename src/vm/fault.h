@@ -32,8 +32,10 @@ struct page;
 enum fault_flag {
 	FAULT_NOWAIT =
 		1 << 0, /* do not wait for transfers: FAULT_UNDERWAY, or -EAGAIN to be asked again later */
-	FAULT_AHEAD = 1 << 1,    /* bring it into memory only; implies no entering */
-	FAULT_PIN = 1 << 2,      /* neither unmapped nor evicted until fault_unpin() */
+	FAULT_AHEAD = 1 << 1, /* bring it into memory only; implies no entering */
+	FAULT_PIN = 1 << 2,   /* neither unmapped nor evicted until fault_unpin() */
+	FAULT_FRESH = 1
+		<< 4, /* somebody has just brought it in for this: no second use, and nothing to be fetched */
 	FAULT_ALLOCATE = 1 << 3, /* not in a signal handler: the reserve may be refilled here */
 	FAULT_BORROW = 1 << 4,   /* of fault_borrow() */
 };
@@ -60,8 +62,8 @@ int fault_borrow(struct as *as, uintptr_t va, struct page **page);
 /* Nobody can serve va: it is poisoned if the engine can, and whoever waits is woken by that. */
 void fault_fail(struct as *as, uintptr_t va);
 
-/* Bytes of a page that are nowhere yet: for object_get_page(). The page is busy; give it back by pool_unbusy().
+/* A page outside of all mappings, and its bytes: for object_get_page(). The page is busy; give it back by pool_unbusy().
  * -EAGAIN as above. */
-int fault_object_page(struct object *object, uint64_t index, struct page **page);
+int fault_object_page(struct object *object, uint64_t index, struct page **page, void **memory);
 
 #endif

@@ -39,6 +39,7 @@ struct ask {
 	struct as *as;
 	uintptr_t va;
 	unsigned int access;
+	unsigned int flags; /* of fault_handle() */
 };
 
 /* io: one transfer of n pages between an object and staged memory, with its completion */

@@ -166,12 +166,11 @@ int object_get_page(struct object *object, uint64_t index, struct page **page, c
 	void *at;
 	int r;
 
-	r = fault_object_page(object, index, page);
+	r = fault_object_page(object, index, page, &at);
 	if (r < 0)
 		return r;
-	r = pool_stage(object->pool, *page, &at);
 	*memory = at;
-	return r;
+	return 0;
 }
 
 void object_put_page(struct object *object, struct page *page, bool changed)

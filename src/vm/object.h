@@ -62,7 +62,8 @@ struct object {
 	struct object *joined; /* the next one of the pool */
 	struct sparse pages;
 	struct readahead ahead;
-	uint32_t epoch;       /* number of the write-back that will be next */
+	uint32_t epoch; /* number of the write-back that will be next */
+	bool again; /* nobody can write it, and one mapping shows it: its pages are read again rather than kept */
 	bool epochs;          /* dirty pages leave in a whole epoch only, never by eviction alone */
 	atomic_int put_error; /* sticky: the first write that failed, -errno */
 };

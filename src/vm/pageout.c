@@ -181,7 +181,9 @@ static uint32_t make_spans(struct evict *evict, uint32_t from, size_t *span_coun
 	uint32_t i = from;
 	size_t n = 0;
 
-	for (; i < evict->shown_count && evict->shown[i].space == evict->shown[from].space; i++) {
+	for (; i < evict->shown_count && evict->shown[i].space == evict->shown[from].space &&
+		evict->shown[i].page->id.again == evict->shown[from].page->id.again;
+		i++) {
 		uintptr_t va = evict->shown[i].va;
 
 		if (n > 0 && evict->spans[n - 1].end == va)
@@ -272,13 +274,14 @@ static void evict_ask(struct evict *evict)
 
 	for (uint32_t i = 0; i < evict->shown_count;) {
 		struct asking asking = { evict, evict->shown[i].space };
+		bool again = evict->shown[i].page->id.again;
 		struct as *as = evict->sections.as[asking.space];
 		uint32_t first = i;
 		int r = 0;
 
 		i = make_spans(evict, i, &span_count);
-		if (as == NULL || (as->pmap->can & PMAP_CAN_HARVEST) == 0)
-			continue;
+		if (as == NULL || again || (as->pmap->can & PMAP_CAN_HARVEST) == 0)
+			continue; /* what can be had again nobody has written */
 		for (size_t s = 0; r == 0 && s < span_count; s++)
 			r = as->pmap->ops->harvest(as->pmap, &evict->spans[s], written_at, &asking);
 		/* No answer is no permission to drop anything. */
@@ -599,6 +602,15 @@ uint32_t pageout_evict(struct pool *pool, uint32_t want)
 		object_unref(object);
 	}
 	return freed;
+}
+
+bool pageout_wait(struct pool *pool)
+{
+	bool busy = atomic_load(&pool->evicting);
+
+	while (atomic_load(&pool->evicting))
+		lock_yield();
+	return busy;
 }
 
 uint32_t pageout_balance(struct pool *pool)

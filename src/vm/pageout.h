@@ -29,6 +29,9 @@ struct pool;
  * objects can. */
 uint32_t pageout_evict(struct pool *pool, uint32_t want);
 
+/* Somebody else is evicting: waits for the end of that. False: nobody was. */
+bool pageout_wait(struct pool *pool);
+
 /* Until the marks are met, or nothing more can go. The background thread's one call; refills the reserve too. */
 uint32_t pageout_balance(struct pool *pool);
 

@@ -57,6 +57,8 @@ static struct page *page_at(struct as *as, const struct seg *seg, uintptr_t va)
 
 void shown_written(struct pool *pool, struct page *page)
 {
+	if (page->id.again)
+		return; /* nobody can: an empty entry of anonymous memory says so of itself */
 	page->dirty = page->dirty || page->state == PAGE_WRITING;
 	if (page->state == PAGE_CLEAN)
 		page->state = PAGE_DIRTY;

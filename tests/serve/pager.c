@@ -197,6 +197,82 @@ static void private_pages_larger_than_the_pool_go_to_swap_and_not_to_the_file(vo
 	a_private_one_goes_to_swap(QUIRE_DELIVERY_INLINE);
 }
 
+/* ---- what nobody can write is read again rather than kept ---- */
+
+static void *look(void *user)
+{
+	struct worker *w = user;
+	uint64_t state = seed + w->number;
+
+	for (unsigned int i = 0; i < w->turns; i++) {
+		size_t at = next(&state) % ((size_t)FILE_PAGES * PAGE);
+
+		w->wrong += *(volatile unsigned char *)(w->paged + at) !=
+			(unsigned char)(at / PAGE + at % PAGE);
+	}
+	return NULL;
+}
+
+/* Takes what is shown away while others look: their pages' bytes are gone, and have to be had again. */
+static void take_away(struct quire_map *map, unsigned int count)
+{
+	uint64_t state = seed;
+	unsigned char byte;
+
+	for (unsigned int i = 0; i < count; i++) {
+		size_t at = next(&state) % (FILE_PAGES - 8) * PAGE;
+
+		assert_int_equal(quire_map_advise(map, at, 8 * PAGE, QUIRE_DONTNEED), 0);
+		assert_int_equal(quire_map_try_read(map, at, &byte, 1), 0);
+		assert_int_equal(byte, (unsigned char)(at / PAGE));
+	}
+}
+
+static void a_file_that_is_only_read(uint32_t delivery)
+{
+	struct worker workers[THREADS];
+	unsigned char page[PAGE];
+	char path[64];
+	int fd = scratch_file(path);
+	struct quire_pool *pool = open_pool(delivery, NULL);
+	struct quire_map *map;
+
+	for (int i = 0; i < FILE_PAGES; i++) {
+		for (int j = 0; j < PAGE; j++)
+			page[j] = (unsigned char)(i + j);
+		assert_int_equal(pwrite(fd, page, PAGE, (off_t)i * PAGE), PAGE);
+	}
+	assert_int_equal(quire_map(NULL,
+				 QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED, .pool = pool,
+					 .sharing = QUIRE_SHARED, .protection = QUIRE_READ),
+				 &map),
+		0);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){
+			.paged = quire_map_address(map), .number = i, .turns = turns(20000)
+		};
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, look, &workers[i]), 0);
+	}
+	take_away(map, turns(2000));
+	for (unsigned int i = 0; i < THREADS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		assert_int_equal(workers[i].wrong, 0);
+	}
+	within_bound(pool);
+	assert_int_equal(quire_map_protect(map, 0, QUIRE_TO_END, QUIRE_READ | QUIRE_WRITE), -EACCES);
+	assert_int_equal(quire_unmap(map), 0);
+	assert_int_equal(quire_pool_close(pool), 0);
+	close(fd);
+	unlink(path);
+}
+
+static void a_file_that_is_only_read_through_any_door(void **state)
+{
+	(void)state;
+	a_file_that_is_only_read(QUIRE_DELIVERY_INLINE);
+	a_file_that_is_only_read(QUIRE_DELIVERY_THREAD);
+}
+
 /* ---- the hammer ---- */
 
 /* Adds one to a counter of its own on random pages; nobody else writes there. A lost store is a counter that is short. */
@@ -349,6 +425,7 @@ int main(void)
 		cmocka_unit_test(a_shared_file_larger_than_its_pool_answered_by_threads),
 		cmocka_unit_test(a_shared_file_larger_than_its_pool_answered_inline),
 		cmocka_unit_test(private_pages_larger_than_the_pool_go_to_swap_and_not_to_the_file),
+		cmocka_unit_test(a_file_that_is_only_read_through_any_door),
 		cmocka_unit_test(no_store_is_lost_between_eviction_and_write_back),
 		cmocka_unit_test(a_changed_page_is_an_error_and_its_neighbours_are_not),
 		cmocka_unit_test(a_smaller_bound_is_kept_at_once_and_pins_are_respected),

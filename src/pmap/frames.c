@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pmap/frames.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "base/align.h"
+#include "pmap/shelf.h"
+#include "sys/file.h"
+#include "sys/memory.h"
+#include "sys/uapi.h"
+#include "sys/userfaultfd.h"
+
+/* Slots: a 64th of the frames, which is next to nothing beside them, and more than the transfers in flight would fill. */
+enum { SLOT_PART = 64, SLOTS_MAX = 512 };
+
+void frames_drop(uintptr_t start, size_t bytes)
+{
+	(void)sys_madvise(start, bytes, MADV_DONTNEED);
+}
+
+static uintptr_t place(uintptr_t area, uint32_t frame)
+{
+	return area + (uintptr_t)frame * PAGE_BYTES;
+}
+
+/* ---- slots ---- */
+
+static uint16_t take_slot(struct frames *frames)
+{
+	uint16_t slot = NOWHERE;
+
+	spin_take(&frames->slot_lock);
+	if (frames->slots_free > 0)
+		slot = (uint16_t)(FIRST_SLOT + frames->free_slots[--frames->slots_free]);
+	spin_give(&frames->slot_lock);
+	return slot;
+}
+
+static void give_slot(struct frames *frames, uint16_t slot)
+{
+	spin_take(&frames->slot_lock);
+	frames->free_slots[frames->slots_free++] = (uint16_t)(slot - FIRST_SLOT);
+	spin_give(&frames->slot_lock);
+}
+
+/* ---- stage ---- */
+
+static uint16_t first_place(struct frames *frames, const struct pmap_page *page)
+{
+	uint16_t slot = NOWHERE;
+
+	if (page->home != NULL)
+		return ON_SHELF;
+	if (page->again)
+		slot = take_slot(frames);
+	return slot != NOWHERE ? slot : IN_FILL;
+}
+
+/* The memory a frame has before it is entered, or after. */
+static uintptr_t memory_of(const struct frames *frames, uint32_t frame)
+{
+	uint16_t where = frames->where[frame];
+
+	if (where >= FIRST_SLOT)
+		return place(frames->slots, (uint32_t)(where - FIRST_SLOT));
+	return place(where == IN_OUT ? frames->out : frames->fill, frame);
+}
+
+/* What was given to a frame before it was entered is wanted no more. */
+static void leave_place(struct frames *frames, uint32_t frame)
+{
+	if (frames->where[frame] >= FIRST_SLOT)
+		give_slot(frames, frames->where[frame]);
+	else
+		frames_drop(memory_of(frames, frame), PAGE_BYTES);
+}
+
+static int stage_free(struct frames *frames, struct pmap_page *page)
+{
+	uint16_t *where = &frames->where[page->frame];
+	int r = 0;
+
+	if (*where == ON_SHELF)
+		r = shelf_free(page->home->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
+	else if (*where == IN_FILL || *where == IN_OUT || *where >= FIRST_SLOT)
+		leave_place(frames, page->frame);
+	*where = NOWHERE;
+	return r;
+}
+
+int frames_stage(struct frames *frames, struct pmap_page *page, void **memory)
+{
+	uint16_t *where = &frames->where[page->frame];
+
+	if (memory == NULL)
+		return stage_free(frames, page);
+	if (*where == NOWHERE)
+		*where = first_place(frames, page);
+	if (*where == ON_SHELF)
+		*memory = shelf_memory(page->home->engine, page->index * PAGE_BYTES);
+	else if (*where == AT_VA || *where == GONE)
+		return page->again ? -ESTALE : -EBUSY; /* programs are looking at it: it has no other place */
+	else
+		*memory = (void *)memory_of(frames, page->frame);
+	return 0;
+}
+
+/* ---- private pages ---- */
+
+/* The kernel moves between anonymous mappings of equal rights only, and mprotect may have changed those of a part:
+ * -EINVAL then. */
+static int move_page(const struct frames *frames, bool anonymous, uintptr_t to, uintptr_t from)
+{
+	if (!frames->moves || !anonymous)
+		return -EINVAL;
+	return sys_uffd_move(frames->uffd, to, from, PAGE_BYTES);
+}
+
+static int copy_in(const struct frames *frames, uintptr_t to, uintptr_t from)
+{
+	int r = sys_uffd_copy(frames->uffd, to, from, PAGE_BYTES, false);
+
+	if (r == 0)
+		frames_drop(from, PAGE_BYTES);
+	return r;
+}
+
+static int copy_out(const struct frames *frames, uintptr_t to, uintptr_t from)
+{
+	char bytes[PAGE_BYTES];
+	int r = sys_uffd_write_protect(frames->uffd, from, PAGE_BYTES, true);
+
+	if (r < 0)
+		return r;
+	if (sys_pread(frames->memory, bytes, PAGE_BYTES, from) != (ssize_t)PAGE_BYTES)
+		return -EFAULT;
+	r = sys_uffd_copy(frames->uffd, to, (uintptr_t)bytes, PAGE_BYTES, false);
+	if (r == 0)
+		frames_drop(from, PAGE_BYTES);
+	return r;
+}
+
+int frames_bring(struct frames *frames, uint32_t frame, uintptr_t va, bool anonymous)
+{
+	uintptr_t from = memory_of(frames, frame);
+	int r = move_page(frames, anonymous, va, from);
+
+	if (r == -EINVAL)
+		r = copy_in(frames, va, from);
+	if (r == 0)
+		frames->where[frame] = AT_VA;
+	return r;
+}
+
+int frames_take(struct frames *frames, uint32_t frame, uintptr_t va, bool anonymous)
+{
+	uintptr_t to = place(frames->out, frame);
+	int r = move_page(frames, anonymous, to, va);
+
+	if (r == -EINVAL)
+		r = copy_out(frames, to, va);
+	if (r == 0)
+		frames->where[frame] = IN_OUT;
+	return r;
+}
+
+/* ---- pages that can be had again ---- */
+
+int frames_copy(struct frames *frames, uint32_t frame, int uffd, uintptr_t va, bool protect)
+{
+	uint16_t *where = &frames->where[frame];
+	int r;
+
+	if (*where != IN_FILL && *where < FIRST_SLOT)
+		return -ESTALE;
+	r = sys_uffd_copy(uffd, va, memory_of(frames, frame), PAGE_BYTES, protect);
+	if (r < 0)
+		return r;
+	leave_place(frames, frame);
+	*where = AT_VA;
+	return 0;
+}
+
+/* ---- open ---- */
+
+static int map_area(size_t bytes, uintptr_t *area)
+{
+	int r = sys_mmap(
+		0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, area);
+
+	if (r < 0)
+		return r;
+	(void)sys_madvise(*area, bytes, MADV_DONTFORK);
+	(void)sys_madvise(*area, bytes, MADV_DONTDUMP);
+	(void)sys_madvise(*area, bytes, MADV_NOHUGEPAGE);
+	return 0;
+}
+
+static size_t table_bytes(const struct frames *frames)
+{
+	return ((size_t)frames->count + frames->slot_count) * sizeof(uint16_t);
+}
+
+int frames_open(struct frames *frames, uint32_t count, int uffd, int memory, bool moves)
+{
+	size_t bytes = (size_t)count * PAGE_BYTES;
+	uintptr_t table = 0;
+	int r;
+
+	*frames = (struct frames){ .count = count, .uffd = uffd, .memory = memory, .moves = moves };
+	frames->slot_count = (uint32_t)min_u64(count / SLOT_PART, SLOTS_MAX);
+	r = map_area(bytes, &frames->fill);
+	if (r == 0)
+		r = map_area(bytes, &frames->out);
+	if (r == 0)
+		r = map_area((frames->slot_count + (size_t)1) * PAGE_BYTES, &frames->slots);
+	if (r == 0)
+		r = map_area(table_bytes(frames), &table);
+	if (r < 0)
+		return r;
+	frames->where = (uint16_t *)table;
+	frames->free_slots = frames->where + count;
+	while (frames->slots_free < frames->slot_count) {
+		frames->free_slots[frames->slots_free] = (uint16_t)frames->slots_free;
+		frames->slots_free++;
+	}
+	return sys_uffd_register(uffd, frames->out, bytes, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+void frames_close(struct frames *frames)
+{
+	size_t bytes = (size_t)frames->count * PAGE_BYTES;
+
+	if (frames->fill != 0)
+		(void)sys_munmap(frames->fill, bytes);
+	if (frames->out != 0)
+		(void)sys_munmap(frames->out, bytes);
+	if (frames->slots != 0)
+		(void)sys_munmap(frames->slots, (frames->slot_count + (size_t)1) * PAGE_BYTES);
+	if (frames->where != NULL)
+		(void)sys_munmap((uintptr_t)frames->where, table_bytes(frames));
+}
