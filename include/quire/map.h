@@ -541,6 +541,7 @@ QUIRE_API int quire_reserve(struct quire *quire, size_t length, struct quire_map
  * Threads: any, when no other thread uses the handle or its memory. Blocks: no. Memory: freed. Signals: none.
  * Returns: 0, or
  *   -EBUSY      a reservation in which other mappings still stand, or the mapping of a region: nothing was done
+ *   -ECHILD     a paged mapping of the process that forked: it is not there in this one, and nothing was done
  * Since: 0.1   Example: examples/six-kinds.c   See: quire_map(3), quire_map_unmap(3)
  */
 QUIRE_API int quire_unmap(struct quire_map *map);

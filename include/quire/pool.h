@@ -4,6 +4,9 @@
  *
  * A mapping with .engine = QUIRE_ENGINE_PAGED is used through ordinary pointers, like any other; but its pages live in a
  * pool, which holds no more of them than its bound, evicts by its own policy and writes back when it is told to.
+ *
+ * A child made by fork() has neither: touching a paged mapping of its parent there is SIGSEGV (never zeros), and every call
+ * on it or on the pool returns -ECHILD. What the parent maps stays as it is.
  */
 #ifndef QUIRE_POOL_H
 #define QUIRE_POOL_H
@@ -108,6 +111,7 @@ QUIRE_API int quire_pool_open(const struct quire_pool_options *options, struct q
  * Threads: any, when nobody uses it. Blocks: waits for its threads. Memory: freed. Signals: none.
  * Returns: 0, or
  *   -EBUSY   mappings are still open; nothing was done
+ *   -ECHILD  it belongs to the process that forked; nothing was done
  * Since: 0.1   Example: examples/bounded-cache.c   See: quire_pool_open(3)
  */
 QUIRE_API int quire_pool_close(struct quire_pool *pool);

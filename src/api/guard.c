@@ -90,6 +90,8 @@ int quire_map_repair(struct quire_map *map)
 	error_clear();
 	if (map == NULL)
 		return error_set(-EINVAL, "no mapping was given");
+	if (pool_is_ours(map->pool) < 0)
+		return -ECHILD;
 	r = map->pool != NULL ? paged_repair(map) : guard_repair(&map->guard);
 	if (r < 0 && map_error(map) == 0)
 		return error_default(r, "not all pages could be shown again: %s", strerror(-r));

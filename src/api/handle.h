@@ -78,7 +78,11 @@ struct quire_pool {
 	struct ledger *ledger;
 	int ledger_fd;    /* -1: not published */
 	atomic_uint maps; /* open handles */
+	uint32_t mark;    /* of the process that opened it (channel/fork.h) */
 };
+
+/* -ECHILD in a child made by fork: its threads are not here, and its descriptors answer for the parent's memory. */
+int pool_is_ours(const struct quire_pool *pool); /* 0 for NULL */
 
 /* The space a mapping stands in: the native one, or its pool's. */
 static inline struct as *map_as(const struct quire_map *map)

@@ -573,6 +573,8 @@ int quire_unmap(struct quire_map *map)
 
 	if (map == NULL)
 		return 0;
+	if (pool_is_ours(map->pool) < 0)
+		return -ECHILD;
 	if (map->held != NULL)
 		return map_not_held(map);
 	tenants = atomic_load(&map->tenants);

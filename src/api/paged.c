@@ -32,6 +32,8 @@ int paged_join(struct quire_map *map, const struct quire_map_options *options)
 	struct quire_pool *pool = options->pool;
 	int r;
 
+	if (pool_is_ours(pool) < 0)
+		return -ECHILD;
 	if (pool == NULL) {
 		r = quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = options->cache_bytes), &pool);
 		if (r < 0)

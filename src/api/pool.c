@@ -14,6 +14,7 @@
 #include "api/handle.h"
 #include "base/align.h"
 #include "base/error.h"
+#include "channel/fork.h"
 #include "object/file.h"
 #include "object/memory.h"
 #include "pmap/ledger.h"
@@ -290,7 +291,9 @@ int quire_pool_open(const struct quire_pool_options *options, struct quire_pool 
 	if (pool == NULL)
 		return error_set(-ENOMEM, "no memory for a pool");
 	pool->policy = o.policy;
-	r = pool_make(pool, &o);
+	r = fork_mark(&pool->mark);
+	if (r == 0)
+		r = pool_make(pool, &o);
 	if (r < 0) {
 		free(pool);
 		return r;
@@ -299,12 +302,22 @@ int quire_pool_open(const struct quire_pool_options *options, struct quire_pool 
 	return 0;
 }
 
+int pool_is_ours(const struct quire_pool *pool)
+{
+	return pool == NULL || fork_is_mine(pool->mark)
+		? 0
+		: error_set(-ECHILD,
+			  "the pool belongs to the process that forked: open files anew in this one");
+}
+
 int quire_pool_close(struct quire_pool *pool)
 {
 	unsigned int open;
 
 	if (pool == NULL)
 		return 0;
+	if (pool_is_ours(pool) < 0)
+		return -ECHILD;
 	open = atomic_load(&pool->maps);
 	if (open > 0)
 		return error_set(-EBUSY, "%u mappings still use the pool: quire_unmap them first", open);
@@ -325,6 +338,8 @@ int quire_pool_resize(struct quire_pool *pool, uint64_t cache_bytes)
 	error_clear();
 	if (pool == NULL || cache_bytes < CACHE_BYTES_MIN)
 		return error_set(-EINVAL, "quire_pool_resize: no pool, or less than 64 KiB");
+	if (pool_is_ours(pool) < 0)
+		return -ECHILD;
 	r = pool_resize(&pool->pool, cache_bytes);
 	if (r < 0)
 		return error_set(

@@ -26,6 +26,8 @@ int map_span(const struct quire_map *map, size_t offset, size_t length, struct p
 	*span = (struct pmap_span){ 0, 0 };
 	if (map == NULL)
 		return error_set(-EINVAL, "no mapping was given");
+	if (pool_is_ours(map->pool) < 0)
+		return -ECHILD;
 	if (offset > map->length)
 		return outside(map, offset, length);
 	if (length == QUIRE_TO_END)

@@ -168,6 +168,8 @@ int quire_map_resize(struct quire_map *map, size_t length, unsigned int flags)
 	if (map == NULL || length == 0 || (flags & ~(unsigned int)(QUIRE_MAY_MOVE | QUIRE_PREALLOCATE)) != 0)
 		return error_set(
 			-EINVAL, "quire_map_resize: no mapping, a length of 0, or unknown flags 0x%x", flags);
+	if (pool_is_ours(map->pool) < 0)
+		return -ECHILD;
 	if (map->held != NULL)
 		return map_not_held(map);
 	r = resize_check(map, length);
@@ -203,6 +205,8 @@ int quire_map_move(struct quire_map *map, void *address)
 	error_clear();
 	if (map == NULL || !is_aligned(to, map->page_bytes))
 		return error_set(-EINVAL, "%p is not at a page boundary", address);
+	if (pool_is_ours(map->pool) < 0)
+		return -ECHILD;
 	if (map->held != NULL)
 		return map_not_held(map);
 	if (map->inside != NULL || map->kept)

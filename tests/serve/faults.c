@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The injected faults, each against each delivery and each thing a program does: never a wrong byte, never a signal that
+ * nobody asked for, never an endless wait (a child has 60 s). Each cell runs in a child of its own.
+ *
+ *	truncate, EIO and ENOSPC   x   threads, inline   x   load, store, eviction, flush
+ *	fork                       x   threads, inline   x   child touches, child calls, parent goes on
+ */
+#include "support/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include <quire/quire.h>
+
+#include "support/child.h"
+#include "support/files.h"
+
+enum { POOL_PAGES = 16, PAGES = 64, KEPT = 8 };
+
+/* What the n-th transfer of a kind and the `times` after it say. */
+struct plan {
+	int error; /* 0: none fails */
+	int gets;
+	int puts;
+	uint64_t nth;
+	uint64_t times;
+};
+
+static const struct plan no_fault = { .error = 0 };
+
+static struct quire_pool *pool;
+static struct quire_object *object;
+static struct quire_map *map;
+static volatile unsigned char *bytes;
+static char path[64];
+static int fd;
+
+static const uint32_t deliveries[] = { QUIRE_DELIVERY_THREAD, QUIRE_DELIVERY_INLINE };
+
+static void open_all(uint32_t delivery, const struct plan *plan)
+{
+	struct quire_object *file;
+
+	fd = named_file_of((size_t)PAGES * PAGE, path);
+	EXPECT_IS(quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = POOL_PAGES * PAGE, .delivery = delivery,
+					  .syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE),
+			  &pool),
+		0);
+	EXPECT_IS(quire_object_file(path, 1, &file), 0);
+	object = file;
+	if (plan->error != 0)
+		EXPECT_IS(quire_object_fail(
+				  file, plan->gets, plan->puts, plan->nth, plan->times, plan->error, &object),
+			0);
+	EXPECT_IS(unlink(path), 0);
+	EXPECT_IS(quire_map(NULL,
+			  QUIRE_OPTIONS(map, .object = object, .engine = QUIRE_ENGINE_PAGED, .pool = pool,
+				  .sharing = QUIRE_SHARED, .protection = QUIRE_READ | QUIRE_WRITE,
+				  .guard = QUIRE_GUARD_ZEROS, .advice = QUIRE_RANDOM),
+			  &map),
+		0);
+	bytes = quire_map_address(map);
+}
+
+static void close_all(void)
+{
+	EXPECT_IS(quire_unmap(map), 0);
+	quire_object_close(object);
+	EXPECT_IS(quire_pool_close(pool), 0);
+	EXPECT_IS(close(fd), 0);
+}
+
+static unsigned char of_file(size_t page)
+{
+	return (unsigned char)('a' + page % 26);
+}
+
+/* ---- reads that fail ---- */
+
+static void a_load_that_fails_body(void *user)
+{
+	const struct plan plan = { .error = -EIO, .gets = 1, .nth = 4, .times = 2 };
+
+	open_all(*(const uint32_t *)user, &plan);
+	for (size_t i = 0; i < 3; i++)
+		EXPECT_IS(bytes[i * PAGE], of_file(i));
+	EXPECT_IS(quire_map_error(map, NULL), 0);
+	EXPECT_IS(bytes[3 * PAGE], 0); /* the stand-in */
+	EXPECT_IS(quire_map_error(map, NULL), -EIO);
+	EXPECT_IS(bytes[2 * PAGE], of_file(2));
+	for (size_t i = 4; i < 3 * POOL_PAGES; i++)
+		EXPECT(bytes[i * PAGE] == of_file(i) || bytes[i * PAGE] == 0);
+	EXPECT_IS(quire_map_repair(map), 0);
+	for (size_t i = 0; i < PAGES; i++)
+		EXPECT_IS(bytes[i * PAGE], of_file(i));
+	EXPECT_IS(quire_map_error(map, NULL), 0);
+	close_all();
+}
+
+/* A store into a page that cannot be read goes into the stand-in: it is lost, and the handle says so. The file is not hurt. */
+static void a_store_that_fails_body(void *user)
+{
+	const uint32_t delivery = *(const uint32_t *)user;
+	/* A thread that fails poisons the page; who touched it asks once more, to learn why. */
+	const struct plan plan = {
+		.error = -EIO, .gets = 1, .nth = 1, .times = delivery == QUIRE_DELIVERY_INLINE ? 1 : 2
+	};
+	char byte;
+
+	open_all(delivery, &plan);
+	bytes[5 * PAGE + 1] = 'X';
+	EXPECT_IS(quire_map_error(map, NULL), -EIO);
+	EXPECT_IS(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE), -EIO);
+	EXPECT_IS(quire_map_repair(map), 0);
+	EXPECT_IS(bytes[5 * PAGE], of_file(5));
+	EXPECT_IS(bytes[5 * PAGE + 1], of_file(5));
+	bytes[5 * PAGE + 1] = 'Y';
+	EXPECT_IS(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE), 0);
+	EXPECT_IS(pread(fd, &byte, 1, 5 * PAGE + 1), 1);
+	EXPECT_IS(byte, 'Y');
+	EXPECT_IS(pread(fd, &byte, 1, 5 * PAGE), 1);
+	EXPECT_IS(byte, of_file(5));
+	close_all();
+}
+
+/* ---- writes that fail ---- */
+
+struct put_cell {
+	uint32_t delivery;
+	int error;
+	bool evict; /* more pages than frames; else a flush of a few */
+};
+
+/* The disk is full, or broken, for so many writes: what was stored stays in memory, and arrives later. */
+static void a_write_back_that_fails_body(void *user)
+{
+	const struct put_cell *cell = user;
+	const struct plan plan = { .error = cell->error, .puts = 1, .nth = 1, .times = 5 };
+	size_t last = cell->evict ? PAGES : POOL_PAGES / 2;
+	size_t stored = 0;
+	unsigned char byte;
+
+	open_all(cell->delivery, &plan);
+	for (; stored < last; stored++) {
+		bytes[stored * PAGE] = (unsigned char)(200 + stored % 50);
+		if (quire_map_error(map, NULL) != 0)
+			break; /* no frame could be had for this one: its store went into a stand-in */
+	}
+	if (!cell->evict) {
+		EXPECT_IS(stored, last);
+		EXPECT_IS(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE), cell->error);
+	}
+	for (size_t i = 0; i < stored; i++)
+		EXPECT_IS(bytes[i * PAGE], 200 + i % 50);
+	for (int i = 0; i < 10; i++) {
+		(void)quire_map_repair(map);
+		(void)quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE);
+	}
+	for (size_t i = 0; i < PAGES; i++) {
+		EXPECT_IS(bytes[i * PAGE], i < stored ? 200 + i % 50 : of_file(i));
+		EXPECT_IS(pread(fd, &byte, 1, (off_t)(i * PAGE)), 1);
+		EXPECT_IS(byte, i < stored ? 200 + i % 50 : of_file(i));
+	}
+	close_all();
+}
+
+/* ---- the file is cut ---- */
+
+static void a_file_that_is_cut_body(void *user)
+{
+	off_t size;
+
+	open_all(*(const uint32_t *)user, &no_fault);
+	for (size_t i = 0; i < POOL_PAGES / 2; i++)
+		bytes[(20 + i) * PAGE] = 'd'; /* dirty, behind what will be the end */
+	for (size_t i = 0; i < KEPT; i++)
+		bytes[i * PAGE] = (unsigned char)('A' + i);
+	EXPECT_IS(ftruncate(fd, KEPT * PAGE), 0);
+	EXPECT_IS(bytes[60 * PAGE], 0);
+	EXPECT_IS(quire_map_error(map, NULL), -ENODATA);
+	bytes[61 * PAGE] = 1; /* no signal */
+	for (size_t i = 0; i < KEPT; i++)
+		EXPECT_IS(bytes[i * PAGE], 'A' + i);
+	for (size_t i = KEPT; i < PAGES; i++)
+		EXPECT(bytes[i * PAGE] == 0 || bytes[i * PAGE] == 1 || bytes[i * PAGE] == 'd');
+	(void)quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE);
+	(void)quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_PAGEOUT);
+	size = lseek(fd, 0, SEEK_END);
+	EXPECT_IS(size, KEPT * PAGE); /* nothing is written behind the end */
+
+	/* It grows again: its bytes are the file's. */
+	fill_pages(fd, (size_t)PAGES * PAGE);
+	(void)quire_map_repair(map);
+	EXPECT_IS(bytes[60 * PAGE], of_file(60));
+	EXPECT_IS(quire_map_error(map, NULL), 0);
+	close_all();
+}
+
+/* ---- fork ---- */
+
+static void touch(void *user)
+{
+	size_t page = *(const size_t *)user;
+
+	_exit(bytes[page * PAGE]);
+}
+
+static void call(void *user)
+{
+	unsigned char byte;
+
+	(void)user;
+	EXPECT_IS(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE), -ECHILD);
+	EXPECT_IS(quire_map_pin(map, 0, PAGE, QUIRE_READ), -ECHILD);
+	EXPECT_IS(quire_map_try_read(map, 0, &byte, 1), -ECHILD);
+	EXPECT_IS(quire_map_advise(map, 0, PAGE, QUIRE_DONTNEED), -ECHILD);
+	EXPECT_IS(quire_map_resize(map, PAGE, 0), -ECHILD);
+	EXPECT_IS(quire_map_move(map, NULL), -ECHILD);
+	EXPECT_IS(quire_map_repair(map), -ECHILD);
+	EXPECT_IS(quire_pool_resize(pool, POOL_PAGES * PAGE), -ECHILD);
+	EXPECT_IS(quire_unmap(map), -ECHILD);
+	EXPECT_IS(quire_pool_close(pool), -ECHILD);
+	/* One of its own is as good as any. */
+	open_all(QUIRE_DELIVERY_THREAD, &no_fault);
+	for (size_t i = 0; i < PAGES; i++)
+		EXPECT_IS(bytes[i * PAGE], of_file(i));
+	close_all();
+}
+
+static void a_fork_body(void *user)
+{
+	static const size_t evicted = 3, resident = PAGES - 1;
+
+	open_all(*(const uint32_t *)user, &no_fault);
+	for (size_t i = 0; i < PAGES; i++)
+		bytes[i * PAGE] = (unsigned char)(100 + i);
+	child_dies_of(SIGSEGV, touch, (void *)(uintptr_t)&evicted);
+	child_dies_of(SIGSEGV, touch, (void *)(uintptr_t)&resident);
+	child_passes(call, NULL);
+	for (size_t i = 0; i < PAGES; i++)
+		EXPECT_IS(bytes[i * PAGE], 100 + i);
+	EXPECT_IS(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE), 0);
+	close_all();
+}
+
+/* ---- the cells ---- */
+
+static void each_delivery(void (*body)(void *))
+{
+	for (int d = 0; d < 2; d++) {
+		uint32_t delivery = deliveries[d];
+
+		child_passes(body, &delivery);
+	}
+}
+
+#define EACH_DELIVERY(name)                 \
+	static void name(void **state)      \
+	{                                   \
+		(void)state;                \
+		each_delivery(name##_body); \
+	}
+
+EACH_DELIVERY(a_load_that_fails)
+EACH_DELIVERY(a_store_that_fails)
+EACH_DELIVERY(a_file_that_is_cut)
+EACH_DELIVERY(a_fork)
+
+static void a_write_back_that_fails(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		struct put_cell cell = {
+			.delivery = deliveries[i % 2],
+			.error = i / 2 % 2 == 0 ? -EIO : -ENOSPC,
+			.evict = i / 4 != 0,
+		};
+
+		child_passes(a_write_back_that_fails_body, &cell);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_load_that_fails),
+		cmocka_unit_test(a_store_that_fails),
+		cmocka_unit_test(a_write_back_that_fails),
+		cmocka_unit_test(a_file_that_is_cut),
+		cmocka_unit_test(a_fork),
+	};
+
+	return RUN(tests);
+}
