@@ -155,7 +155,7 @@ QUIRE_API struct quire_map *quire_region_map(struct quire_region *region);
  *   -EROFS   opened read-only
  *   -EPERM   in a child made by fork
  *   -EDEADLK this thread is between quire_region_enter() and quire_region_exit()
- * Since: 0.1   Example: examples/region-counter.c   Source: docs/commit.md   See: quire_region_abort(3)
+ * Since: 0.1   Example: examples/region-counter.c   Source: docs/commit.md   See: quire-commit(7), quire_region_abort(3)
  */
 QUIRE_API int quire_region_commit(struct quire_region *region, uint64_t *epoch);
 

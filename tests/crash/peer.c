@@ -102,10 +102,11 @@ int peer_main(const char *name, const struct peer_mode *modes, unsigned int coun
 	static const char *const words[] = { "must keep everything", "must lose commits only",
 		"must be seen to corrupt" };
 	char scratch[64], text[200];
-	int failed = 0;
+	int failed = 0, scratch_fd;
 
 	printf("1..%u\n", count);
-	if (!crash_scratch(scratch))
+	scratch_fd = crash_scratch(scratch);
+	if (scratch_fd < 0)
 		return 1;
 	for (unsigned int i = 0; i < count; i++) {
 		struct crash_workload w = {
@@ -123,6 +124,6 @@ int peer_main(const char *name, const struct peer_mode *modes, unsigned int coun
 		(void)fflush(stdout);
 		failed += !good;
 	}
-	crash_remove_tree(scratch);
+	crash_scratch_end(scratch, scratch_fd);
 	return failed > 0;
 }

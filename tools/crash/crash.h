@@ -58,6 +58,7 @@ struct crash_workload {
 	const struct crash_mutant *mutants; /* ends with a name of NULL; NULL: there are none */
 	bool entry_with_file;               /* see crash_options */
 	uint64_t distinct_goal; /* crash_main() runs more rounds until it has seen so many states; 0: one */
+	uint64_t hunt_goal;     /* the same, with QUIRE_HUNT */
 	bool no_faults;         /* the program makes no promises about errors */
 };
 
@@ -120,8 +121,10 @@ struct crash_log;
 int crash_record(
 	const struct crash_workload *w, const char *log_path, const char *scratch, const char *fault);
 
-/* A new directory on tmpfs, if there is one. False: none could be made. */
-bool crash_scratch(char path[64]);
+/* A new directory on tmpfs, if there is one. Returns a descriptor: while it is open, no other test takes the directory for
+ * one that was left behind. -1: none could be made. */
+int crash_scratch(char path[64]);
+void crash_scratch_end(const char *path, int fd); /* removes it */
 void crash_remove_tree(const char *path);
 
 /* Checks the states of one log. Returns 0 or -errno; violations are in the result. */

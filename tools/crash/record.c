@@ -19,7 +19,7 @@
 
 #include "crash.h"
 
-enum { KNOWN_SLOTS = 1 << 14 };
+enum { KNOWN_SLOTS = 1 << 14, LOG_BYTES_MAX = 256 << 20 };
 
 /* An inode number we have met, and whether its file lies below the root. */
 struct known {
@@ -35,6 +35,7 @@ static struct recorder {
 	char log_path[REC_PATH_MAX];
 	char ignore[256]; /* globs with colons between */
 	struct known known[KNOWN_SLOTS];
+	uint64_t log_bytes;
 	uint64_t calls; /* that could have been failed */
 	uint64_t fault_at;
 	enum rec_fault fault;
@@ -83,7 +84,9 @@ static void append(struct crash_record *r, const struct iovec *parts, int count)
 	r->thread = (uint32_t)syscall(SYS_gettid);
 	/* cppcheck-suppress nullPointerArithmetic ; an empty part */
 	all[count + 1] = (struct iovec){ (void *)(uintptr_t)zeros, r->bytes - total };
-	if (syscall(SYS_writev, rec.log_fd, all, count + 2) != (long)r->bytes)
+	rec.log_bytes += r->bytes;
+	if (rec.log_bytes > LOG_BYTES_MAX ||
+		syscall(SYS_writev, rec.log_fd, all, count + 2) != (long)r->bytes)
 		abort(); /* a log with a hole would prove nothing */
 }
 
@@ -330,7 +333,7 @@ static int rec_open(const char *root, const char *log_path, int flags)
 	(void)snprintf(rec.ignore, sizeof(rec.ignore), "%s", ignore ? ignore : "");
 	memset(rec.known, 0, sizeof(rec.known));
 	rec.device = s.st_dev;
-	rec.calls = 0;
+	rec.calls = rec.log_bytes = 0;
 	rec.log_fd = open(log_path, O_WRONLY | O_APPEND | O_CLOEXEC | flags, 0666);
 	if (rec.log_fd < 0)
 		return -errno;

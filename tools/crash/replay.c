@@ -32,8 +32,7 @@ enum {
 	TEXT_BYTES = 240,
 	POLL_NS = 1000000,
 	THIN = 16,
-	SEEN_SLOTS = 1 << 17,
-	CHECK_BYTES_MAX = 256 << 20
+	SEEN_SLOTS = 1 << 17
 };
 
 struct slot {
@@ -227,10 +226,9 @@ static void work(struct worker *w)
 
 static void worker_main(struct worker *w)
 {
-	const struct rlimit none = { 0, 0 }, file = { CHECK_BYTES_MAX, CHECK_BYTES_MAX };
+	const struct rlimit none = { 0, 0 };
 
 	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)setrlimit(RLIMIT_FSIZE, &file); /* a check that fills the file system would fail all others */
 	(void)snprintf(w->dir, sizeof(w->dir), "%s/state-%u", w->r->scratch, w->me);
 	(void)mkdir(w->dir, 0777);
 	explanation = w->slot->text;
@@ -349,10 +347,11 @@ int crash_replay(const struct crash_log *log, crash_check *check, void *arg,
 	struct crash_options o = *options;
 	struct replay r = { .log = log, .check = check, .arg = arg, .options = &o, .seen = o.seen };
 	double began = now();
-	int error = -ENOMEM;
+	int error = -ENOMEM, scratch_fd;
 
 	o.jobs = o.jobs == 0 ? 1 : o.jobs > JOBS_MAX ? JOBS_MAX : o.jobs;
-	if (!crash_scratch(r.scratch))
+	scratch_fd = crash_scratch(r.scratch);
+	if (scratch_fd < 0)
 		return -ENOSPC;
 	if (!r.seen)
 		r.seen = crash_seen_new(SEEN_SLOTS);
@@ -364,6 +363,6 @@ int crash_replay(const struct crash_log *log, crash_check *check, void *arg,
 	}
 	if (r.seen != o.seen)
 		crash_seen_free(r.seen);
-	crash_remove_tree(r.scratch);
+	crash_scratch_end(r.scratch, scratch_fd);
 	return error;
 }

@@ -121,7 +121,7 @@ static enum outcome one(struct test *t, const char *fault, bool verbose, struct 
 
 static void states(struct test *t)
 {
-	uint64_t goal = t->w->distinct_goal * (hunt() ? 10 : 1) / (quick() ? 10 : 1);
+	uint64_t goal = hunt() ? t->w->hunt_goal : t->w->distinct_goal / (quick() ? 10 : 1);
 	struct crash_result total = { .states = 0 }, r;
 	enum outcome outcome = FINE;
 	char line[200];
@@ -356,16 +356,17 @@ int crash_main(int argc, char **argv, const struct crash_workload *w)
 {
 	struct test t = { .w = w, .program = argv[0], .options = crash_defaults() };
 	const char *keep = getenv("CRASH_KEEP");
-	int status;
+	int status, scratch_fd;
 
 	t.options.entry_with_file = w->entry_with_file;
 	t.options.keep = keep;
-	if (!crash_scratch(t.scratch)) {
+	scratch_fd = crash_scratch(t.scratch);
+	if (scratch_fd < 0) {
 		perror("crash: no scratch directory");
 		return 1;
 	}
 	(void)snprintf(t.log_path, sizeof(t.log_path), "%s/log", t.scratch);
 	status = dispatch(&t, argc, argv);
-	crash_remove_tree(t.scratch);
+	crash_scratch_end(t.scratch, scratch_fd);
 	return status;
 }

@@ -37,15 +37,14 @@ static bool has_room(const char *place)
 	return statvfs(place, &s) == 0 && s.f_bavail * s.f_frsize >= ROOM;
 }
 
-/* Holds the lock until the last process that has the descriptor ends. */
-static bool lock(const char *path)
+static int lock(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return true;
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
 	(void)close(fd);
-	return false;
+	return -1;
 }
 
 /* Not one that was just born, and is about to be locked. */
@@ -57,22 +56,32 @@ static bool is_old(const char *path)
 	return stat(path, &s) == 0 && time(NULL) - s.st_mtime > OLD_SECONDS;
 }
 
+void crash_scratch_end(const char *path, int fd)
+{
+	crash_remove_tree(path);
+	(void)close(fd);
+}
+
 static void sweep(const char *place)
 {
 	DIR *dir = opendir(place);
 	char path[300];
+	int fd;
 
 	if (!dir)
 		return;
 	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
 		(void)snprintf(path, sizeof(path), "%s/%s", place, e->d_name);
-		if (strncmp(e->d_name, "crash-", 6) == 0 && is_old(path) && lock(path))
-			crash_remove_tree(path);
+		if (strncmp(e->d_name, "crash-", 6) != 0 || !is_old(path))
+			continue;
+		fd = lock(path);
+		if (fd >= 0)
+			crash_scratch_end(path, fd);
 	}
 	(void)closedir(dir);
 }
 
-bool crash_scratch(char path[64])
+int crash_scratch(char path[64])
 {
 	static const char *const places[] = { "/dev/shm", "/tmp" };
 	const char *chosen = getenv("CRASH_SCRATCH");
@@ -83,8 +92,8 @@ bool crash_scratch(char path[64])
 		if (!place || (i == 1 && !has_room(place)))
 			continue;
 		sweep(place);
-		if (snprintf(path, 64, "%s/crash-XXXXXX", place) < 64 && mkdtemp(path) && lock(path))
-			return true;
+		if (snprintf(path, 64, "%s/crash-XXXXXX", place) < 64 && mkdtemp(path))
+			return lock(path);
 	}
-	return false;
+	return -1;
 }

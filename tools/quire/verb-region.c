@@ -102,6 +102,7 @@ static enum status run_check(struct call *call, struct quire_region *region, jso
 	json_put_count(document, "pages_checked", report.pages_checked);
 	json_put_count(document, "pages_damaged", report.pages_damaged);
 	json_put_count(document, "images_checked", report.images_checked);
+	json_put_count(document, "images_damaged", report.images_damaged);
 	json_put_bool(document, "heap_damaged", report.heap_damaged != 0);
 	json_put_text(document, "damage", sound ? NULL : quire_error_text());
 	if (call->json)
