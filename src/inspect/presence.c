@@ -9,7 +9,6 @@
 
 #include "inspect/look.h"
 #include "inspect/presence.h"
-#include "sys/probe.h"
 
 int quire_presence_open(int directory, const char *path, int *fd)
 {
@@ -136,13 +135,13 @@ int presence_of(const struct look *look, const struct page_range *range, unsigne
 	return r;
 }
 
-int presence_quick(
-	int fd, const struct stat *stat, uint32_t backing, bool quiet, struct quire_presence *presence)
+int presence_quick(int fd, const struct stat *stat, uint32_t backing, bool quiet, bool counts,
+	struct quire_presence *presence)
 {
 	struct look look;
 	struct page_range range;
-	bool plain = backing != QUIRE_BACKING_OVERLAY && backing != QUIRE_BACKING_HUGETLBFS &&
-		backing != QUIRE_BACKING_DAX && !sys_probe(PROBE_CACHESTAT).masked && stat->st_size > 0;
+	bool plain = counts && backing != QUIRE_BACKING_OVERLAY && backing != QUIRE_BACKING_HUGETLBFS &&
+		backing != QUIRE_BACKING_DAX && stat->st_size > 0;
 
 	if (plain) {
 		look = (struct look){
