@@ -10,6 +10,21 @@
 #include "inspect/look.h"
 #include "inspect/presence.h"
 
+static const char *why_not_opened(int error)
+{
+	switch (error) {
+	case -ENOENT: return "there is no such file";
+	case -EACCES:
+	case -EPERM: return "this user may not read it";
+	case -ENOTDIR: return "a part of its path is no directory";
+	case -ELOOP: return "its symbolic links lead in a circle";
+	case -ENAMETOOLONG: return "the name is longer than a name can be";
+	case -EMFILE:
+	case -ENFILE: return "too many files are open";
+	default: return "the filesystem refused";
+	}
+}
+
 int quire_presence_open(int directory, const char *path, int *fd)
 {
 	int r;
@@ -20,7 +35,7 @@ int quire_presence_open(int directory, const char *path, int *fd)
 	error_clear();
 	r = look_open(directory, path, fd);
 	if (r < 0)
-		return error_default(r, "%s cannot be opened", path);
+		return error_default(r, "%s cannot be opened: %s", path, why_not_opened(r));
 	return 0;
 }
 

@@ -341,6 +341,12 @@ static void show_answer(
 			text_count(list->files_cached).s, text_count(list->files).s);
 		return;
 	}
+	if (list->files == 0) {
+		say_paragraph(screen, INK_STRONG, 0, "%s",
+			list->unreadable != 0 ? "None of it could be looked at by this user."
+					      : "There is no file in it.");
+		return;
+	}
 	if (settings->pid != 0)
 		snprintf(whose, sizeof(whose), "process %llu: ", (unsigned long long)settings->pid);
 	say_paragraph(screen, INK_STRONG, 0, "%s%s of %s is cached (%s), in %s of %s files.", whose,
@@ -363,6 +369,7 @@ static void show_table(struct screen *screen, const struct list *list)
 
 	if (list->used == 0)
 		return;
+	say(screen, INK_PLAIN, "\n");
 	table = table_new(screen, columns, 6);
 	for (size_t i = 0; i < list->used; i++) {
 		const struct quire_presence *f = &list->lines[i].figures;
@@ -410,9 +417,9 @@ static void show_gaps(struct screen *screen, const struct list *list)
 		say_paragraph(screen, INK_PROBLEM, 2, "? %s of the files are not in these sums: %s.",
 			text_count(list->files_unknown).s, list->why);
 	if (list->unreadable != 0)
-		say_paragraph(screen, INK_PROBLEM, 2,
-			"? %s files or directories could not be opened by this user.",
-			text_count(list->unreadable).s);
+		say_paragraph(screen, INK_PROBLEM, 2, "? %s %s could not be opened by this user.",
+			text_count(list->unreadable).s,
+			list->unreadable == 1 ? "file or directory" : "files or directories");
 	if (list->skipped != 0)
 		say_paragraph(screen, INK_FAINT, 2, "%s links, FIFOs, sockets and devices were not opened.",
 			text_count(list->skipped).s);
@@ -424,17 +431,20 @@ static void show(struct call *call, const struct list *list)
 	struct screen *screen = &call->screen;
 
 	show_answer(screen, list, settings);
-	say(screen, INK_PLAIN, "\n");
 	show_table(screen, list);
 	if (list->used < list->listed)
 		say(screen, INK_FAINT, "  ... and %s more (--all)\n",
 			text_count(list->listed - list->used).s);
-	say(screen, INK_PLAIN, "\n");
-	say_paragraph(screen, INK_PLAIN, 2, "dirty %s   writing %s   evicted %s", text_pages(list->dirty).s,
-		text_pages(list->writing).s, text_pages(list->evicted).s);
+	if (list->files != 0)
+		say(screen, INK_PLAIN, "\n");
+	if (list->files != 0)
+		say_paragraph(screen, INK_PLAIN, 2, "Dirty %s, writing %s, evicted %s.",
+			text_pages(list->dirty).s, text_pages(list->writing).s, text_pages(list->evicted).s);
 	show_gaps(screen, list);
 	if (settings->system)
 		show_costs(screen, list);
+	if (list->files == 0)
+		return;
 	say(screen, INK_PLAIN, "\n");
 	say_next(screen, QUIRE_PROGRAM " presence FILE", "where in one of them");
 }
