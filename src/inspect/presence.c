@@ -9,7 +9,21 @@
 
 #include "inspect/look.h"
 #include "inspect/presence.h"
-#include "sys/probe.h"
+
+static const char *why_not_opened(int error)
+{
+	switch (error) {
+	case -ENOENT: return "there is no such file";
+	case -EACCES:
+	case -EPERM: return "this user may not read it";
+	case -ENOTDIR: return "a part of its path is no directory";
+	case -ELOOP: return "its symbolic links lead in a circle";
+	case -ENAMETOOLONG: return "the name is longer than a name can be";
+	case -EMFILE:
+	case -ENFILE: return "too many files are open";
+	default: return "the filesystem refused";
+	}
+}
 
 int quire_presence_open(int directory, const char *path, int *fd)
 {
@@ -21,7 +35,7 @@ int quire_presence_open(int directory, const char *path, int *fd)
 	error_clear();
 	r = look_open(directory, path, fd);
 	if (r < 0)
-		return error_default(r, "%s cannot be opened", path);
+		return error_default(r, "%s cannot be opened: %s", path, why_not_opened(r));
 	return 0;
 }
 
@@ -136,13 +150,13 @@ int presence_of(const struct look *look, const struct page_range *range, unsigne
 	return r;
 }
 
-int presence_quick(
-	int fd, const struct stat *stat, uint32_t backing, bool quiet, struct quire_presence *presence)
+int presence_quick(int fd, const struct stat *stat, uint32_t backing, bool quiet, bool counts,
+	struct quire_presence *presence)
 {
 	struct look look;
 	struct page_range range;
-	bool plain = backing != QUIRE_BACKING_OVERLAY && backing != QUIRE_BACKING_HUGETLBFS &&
-		backing != QUIRE_BACKING_DAX && !sys_probe(PROBE_CACHESTAT).masked && stat->st_size > 0;
+	bool plain = counts && backing != QUIRE_BACKING_OVERLAY && backing != QUIRE_BACKING_HUGETLBFS &&
+		backing != QUIRE_BACKING_DAX && stat->st_size > 0;
 
 	if (plain) {
 		look = (struct look){

@@ -22,8 +22,9 @@ struct page_range look_range(const struct look *look, uint64_t offset, uint64_t 
 int presence_of(const struct look *look, const struct page_range *range, unsigned int flags,
 	struct quire_presence *presence);
 
-/* The same for a whole file of a known filesystem, in one system call where that is possible: for long walks. */
-int presence_quick(
-	int fd, const struct stat *stat, uint32_t backing, bool quiet, struct quire_presence *presence);
+/* The same for a whole file of a known filesystem, in one system call where that is possible: for long walks. counts: this
+ * kernel has cachestat. */
+int presence_quick(int fd, const struct stat *stat, uint32_t backing, bool quiet, bool counts,
+	struct quire_presence *presence);
 
 #endif

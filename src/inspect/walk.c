@@ -22,6 +22,7 @@
 #include "inspect/presence.h"
 #include "sys/directory.h"
 #include "sys/file.h"
+#include "sys/probe.h"
 #include "sys/proc.h"
 
 enum {
@@ -46,6 +47,7 @@ struct quire_walk {
 	int directory; /* -1: none is being read */
 	uint64_t device;
 	uint32_t backing;
+	bool counts; /* this kernel has cachestat, as far as is known */
 	bool dax_checked;
 	bool dax;
 	size_t path_length; /* of the directory, with its slash */
@@ -194,7 +196,9 @@ static int look_at_file(struct quire_walk *walk, const char *name, struct quire_
 	entry->device = stat.st_dev;
 	entry->inode = stat.st_ino;
 	entry->presence.size = sizeof(entry->presence);
-	return presence_quick(walk->file, &stat, backing_of(walk), quiet, &entry->presence) < 0 ? 0 : 1;
+	return presence_quick(walk->file, &stat, backing_of(walk), quiet, walk->counts, &entry->presence) < 0
+		? 0
+		: 1;
 }
 
 static int report(struct quire_walk *walk, int error, struct quire_walk_entry *entry)
@@ -325,6 +329,7 @@ int quire_walk_open(const char *path, unsigned int flags, struct quire_walk **wa
 		return error_set(-ENOMEM, "no memory for a walk");
 	memset(new, 0, offsetof(struct quire_walk, names));
 	new->flags = flags;
+	new->counts = !sys_probe(PROBE_CACHESTAT).masked; /* asked once: it reads the environment */
 	new->directory = new->file = -1;
 	new->tally.size = sizeof(new->tally);
 	r = push(new, path, UINT64_MAX, QUIRE_BACKING_DISK);

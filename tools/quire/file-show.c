@@ -49,7 +49,11 @@ static void show_answer(struct screen *screen, const struct file_view *view)
 	const struct quire_presence *figures = &view->figures;
 	struct shown_name name = text_name(view->path);
 
-	if (figures->pages == 0) {
+	if (figures->backing == QUIRE_BACKING_PSEUDO && figures->pages == 0) {
+		say_paragraph(screen, INK_STRONG, 0,
+			"%s is made up by the kernel whenever it is read: there is nothing to cache.",
+			name.s);
+	} else if (figures->pages == 0) {
 		say_paragraph(screen, INK_STRONG, 0, "%s is empty: there is nothing to cache.", name.s);
 	} else if (figures->cached == QUIRE_UNKNOWN && figures->ready != QUIRE_UNKNOWN) {
 		say_paragraph(screen, INK_STRONG, 0, "%s: %s of %s is in memory (%s); more is not known.",
@@ -171,7 +175,7 @@ static void show_memory(struct screen *screen, const struct file_view *view)
 
 static void show_mappers(struct screen *screen, const struct file_view *view)
 {
-	if (!view->mappers_asked)
+	if (!view->mappers_asked || (view->figures.pages == 0 && view->mapper_count == 0))
 		return;
 	if (view->mapper_count == 0 && view->mappers_hidden == 0)
 		say(screen, INK_PLAIN, "  mapped by no process\n");
@@ -207,6 +211,8 @@ static void show_meaning(struct screen *screen, const struct file_view *view)
 			"! %s were thrown out so recently that reading them again counts as "
 			"thrashing: what is in use does not fit into memory.",
 			text_pages(figures->evicted_recently).s);
+	if (figures->pages == 0)
+		return;
 	say(screen, INK_PLAIN, "\n");
 	if (figures->cached == QUIRE_UNKNOWN && figures->ready == QUIRE_UNKNOWN && figures->pages != 0) {
 		snprintf(command, sizeof(command), "sudo " QUIRE_PROGRAM " presence %s", name.s);

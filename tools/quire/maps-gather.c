@@ -10,6 +10,7 @@
 
 /* More groups than these are no overview: files of one folder and one ending are then put together. */
 #define GROUPS_MANY 40
+#define FILES_MANY 8
 
 static const char deleted[] = " (deleted)";
 
@@ -123,17 +124,20 @@ unsigned int group_of(struct maps_view *view, const char *name)
 	return (unsigned int)view->group_count - 1;
 }
 
-static bool is_memory(const struct quire_mapping *mapping)
+static bool is_kind_of_memory(const char *name)
 {
 	static const char *const kinds[] = { "/memfd:", "/dev/zero", "/SYSV", "/dev/shm/", "/anon_hugepage",
 		"/secretmem" };
 
-	if (mapping->inode == 0)
-		return true;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (starts_with(mapping->name, kinds[i]))
+		if (starts_with(name, kinds[i]))
 			return true;
 	return false;
+}
+
+static bool is_memory(const struct quire_mapping *mapping)
+{
+	return mapping->inode == 0 || is_kind_of_memory(mapping->name);
 }
 
 /* What could be dropped: clean pages that are not the process's own, of something that has a home on a disk. */
@@ -207,19 +211,23 @@ static void keep(struct maps_view *view, const struct quire_mapping *mapping)
 	view->answered += (mapping->flags & QUIRE_MAPPING_USERFAULT) != 0;
 }
 
-/* "/srv/db/17.sst" -> "/srv/db/[star].sst" */
-static void pattern_of(const char *name, char *pattern, size_t bytes)
+/* "/srv/db/17.sst" -> "/srv/db/[star].sst", "/lib/libz.so.1" -> "/lib/[star].so.[star]"; false for what is no file on a disk. */
+static bool pattern_of(const struct group *group, char *pattern, size_t bytes)
 {
-	const char *slash = strrchr(name, '/');
+	const char *slash = strrchr(group->name, '/');
+	const char *library = slash == NULL ? NULL : strstr(slash, ".so.");
 	const char *dot = slash == NULL ? NULL : strrchr(slash, '.');
-	size_t folder = slash == NULL ? 0 : (size_t)(slash - name) + 1;
-	bool gone = ends_with(name, deleted);
+	bool gone = ends_with(group->name, deleted);
 
-	if (slash == NULL || name[0] != '/') {
-		snprintf(pattern, bytes, "%s", name);
-		return;
-	}
-	snprintf(pattern, bytes, "%.*s*%s", (int)folder, name, dot != NULL ? dot : gone ? deleted : "");
+	if (slash == NULL || group->name[0] != '/' || (group->kind[0] != '\0' && !gone) ||
+		is_kind_of_memory(group->name))
+		return false;
+	snprintf(pattern, bytes, "%.*s*%s", (int)(slash - group->name) + 1, group->name,
+		library != NULL       ? ".so.*"
+			: dot != NULL ? dot
+			: gone        ? deleted
+				      : "");
+	return true;
 }
 
 static void merge(struct group *into, const struct group *from)
@@ -240,18 +248,33 @@ static void merge(struct group *into, const struct group *from)
 	into->deleted |= from->deleted;
 }
 
-/* Puts files of one folder and ending together; the rows follow. */
+static void free_groups(struct maps_view *view)
+{
+	for (size_t i = 0; i < view->group_count; i++)
+		free(view->groups[i].name);
+	free(view->groups);
+	free(view->places);
+}
+
+/* Puts files of one folder and ending together, where there are many of them; the rows follow. */
 static void merge_groups(struct maps_view *view)
 {
-	struct maps_view merged = { .rows = NULL };
+	struct maps_view merged = { .rows = NULL }, patterns = { .rows = NULL };
 	unsigned int *now = allocate(NULL, view->group_count, sizeof(*now));
 	char pattern[20000];
 
+	for (size_t i = 0; i < view->group_count; i++) /* how many files have each pattern? */
+		if (pattern_of(&view->groups[i], pattern, sizeof(pattern))) {
+			now[i] = group_of(&patterns, pattern);
+			patterns.groups[now[i]].count++;
+		} else {
+			now[i] = UINT32_MAX;
+		}
 	for (size_t i = 0; i < view->group_count; i++) {
+		bool many = now[i] != UINT32_MAX && patterns.groups[now[i]].count >= FILES_MANY;
 		struct group *group;
 
-		pattern_of(view->groups[i].name, pattern, sizeof(pattern));
-		now[i] = group_of(&merged, pattern);
+		now[i] = group_of(&merged, many ? patterns.groups[now[i]].name : view->groups[i].name);
 		group = &merged.groups[now[i]];
 		if (group->count == 0) {
 			group->first = view->groups[i].first;
@@ -263,10 +286,8 @@ static void merge_groups(struct maps_view *view)
 	}
 	for (size_t i = 0; i < view->row_count; i++)
 		view->rows[i].group = now[view->rows[i].group];
-	for (size_t i = 0; i < view->group_count; i++)
-		free(view->groups[i].name);
-	free(view->groups);
-	free(view->places);
+	free_groups(view);
+	free_groups(&patterns);
 	free(now);
 	view->groups = merged.groups;
 	view->group_count = merged.group_count;

@@ -318,7 +318,7 @@ void maps_show(struct call *call, struct maps_view *view)
 		show_table(screen, view, settings);
 	say(screen, INK_PLAIN, "\n");
 	say_paragraph(screen, INK_PLAIN, 2,
-		"in memory %s   its share (PSS) %s   dirty %s   swap %s   huge %s   locked %s",
+		"In memory %s, its share (PSS) %s, dirty %s, swap %s, huge %s, locked %s.",
 		text_bytes(view->sum.ram).s, text_bytes(view->sum.share).s, text_bytes(view->sum.dirty).s,
 		text_bytes(view->sum.swap).s, text_bytes(view->sum.huge + view->sum.pool).s,
 		text_bytes(view->sum.locked).s);

@@ -134,11 +134,11 @@ static bool read_value(const struct verb_option *option, void *settings, const c
 static void refuse_value(struct argp_state *state, const struct verb_option *option, const char *text)
 {
 	if (option->type != OPTION_CHOICE) {
-		argp_error(state, "--%s: '%s' is no %s", option->name, text,
+		argp_error(state, "--%s: '%s' is no %s", option->name, text_name(text).s,
 			option->type == OPTION_SIZE ? "size (a number, then K, M, G or T)" : "number");
 		return;
 	}
-	fprintf(state->err_stream, QUIRE_PROGRAM ": --%s: '%s' is none of:", option->name, text);
+	fprintf(state->err_stream, QUIRE_PROGRAM ": --%s: '%s' is none of:", option->name, text_name(text).s);
 	for (size_t i = 0; option->choices[i] != NULL; i++)
 		fprintf(state->err_stream, " %s", option->choices[i]);
 	fputc('\n', state->err_stream);
@@ -168,7 +168,7 @@ static void check_operands(struct argp_state *state, const struct verb *verb, un
 	if (count < verb->operands_min)
 		argp_error(state, "%s is missing", verb->usage);
 	if (!any && count > verb->operands_max)
-		argp_error(state, "'%s' is one argument too many", state->argv[state->argc - 1]);
+		argp_error(state, "'%s' is one argument too many", text_name(state->argv[state->argc - 1]).s);
 }
 
 static error_t on_option(int key, char *arg, struct argp_state *state)

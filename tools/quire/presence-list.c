@@ -26,7 +26,10 @@ struct list {
 	struct line *lines;
 	size_t used;
 	size_t room;
-	bool all; /* keep files with nothing cached, too */
+	size_t rows;   /* that will be shown */
+	size_t listed; /* that could be */
+	bool pruned;   /* lines[rows - 1] is the last row so far */
+	bool all;      /* keep files with nothing cached, too */
 
 	uint64_t files;
 	uint64_t files_cached;
@@ -54,16 +57,56 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static uint64_t known_or_zero(uint64_t figure)
+{
+	return figure == QUIRE_UNKNOWN ? 0 : figure;
+}
+
+/* Largest part of the cache first; unknown ones last, by size. */
+static int compare(const void *a, const void *b)
+{
+	const struct line *x = a, *y = b;
+	uint64_t cx = known_or_zero(x->figures.cached), cy = known_or_zero(y->figures.cached);
+
+	if (cx != cy)
+		return cx < cy ? 1 : -1;
+	if (x->figures.file_bytes != y->figures.file_bytes)
+		return x->figures.file_bytes < y->figures.file_bytes ? 1 : -1;
+	return strcmp(x->path, y->path);
+}
+
+/* Sorts, and forgets what nobody will see. */
+static void prune(struct list *list)
+{
+	if (list->used != 0)
+		qsort(list->lines, list->used, sizeof(*list->lines), compare);
+	for (size_t i = list->rows; i < list->used; i++)
+		free(list->lines[i].path);
+	if (list->used > list->rows)
+		list->used = list->rows;
+}
+
+/* Few of many files are shown, so the others are neither kept nor sorted: one that comes after the last row of a full list
+ * is only counted. */
 static void keep(struct list *list, const char *path, const struct quire_presence *figures)
 {
-	if (list->used == list->room) {
+	struct line line = { .figures = *figures };
+
+	list->listed++;
+	if (list->pruned &&
+		known_or_zero(figures->cached) < known_or_zero(list->lines[list->rows - 1].figures.cached))
+		return;
+	if (list->used == list->room && list->room / 4 >= list->rows && list->rows != 0) {
+		prune(list);
+		list->pruned = true;
+	} else if (list->used == list->room) {
 		list->room = list->room == 0 ? 256 : list->room * 2;
 		list->lines = allocate(list->lines, list->room, sizeof(*list->lines));
 	}
-	list->lines[list->used].path = strdup(path);
-	if (list->lines[list->used].path == NULL)
+	line.path = strdup(path);
+	if (line.path == NULL)
 		exit((int)fail(STATUS_SYSTEM, "no memory"));
-	list->lines[list->used++].figures = *figures;
+	list->lines[list->used++] = line;
 }
 
 static void add(struct list *list, const char *path, const struct quire_presence *figures)
@@ -246,31 +289,14 @@ static enum status add_process(struct list *list, uint64_t pid)
 	return STATUS_OK;
 }
 
-static uint64_t known_or_zero(uint64_t figure)
-{
-	return figure == QUIRE_UNKNOWN ? 0 : figure;
-}
-
-/* Largest part of the cache first; unknown ones last, by size. */
-static int compare(const void *a, const void *b)
-{
-	const struct line *x = a, *y = b;
-	uint64_t cx = known_or_zero(x->figures.cached), cy = known_or_zero(y->figures.cached);
-
-	if (cx != cy)
-		return cx < cy ? 1 : -1;
-	if (x->figures.file_bytes != y->figures.file_bytes)
-		return x->figures.file_bytes < y->figures.file_bytes ? 1 : -1;
-	return strcmp(x->path, y->path);
-}
-
 static enum status gather(struct list *list, const struct call *call)
 {
 	const struct presence_settings *settings = call->settings;
 	double began = now();
 	enum status status;
 
-	*list = (struct list){ .all = settings->all,
+	*list = (struct list){ .rows = settings->all ? SIZE_MAX : (size_t)settings->top,
+		.all = settings->all,
 		.why = "",
 		.before = { .size = sizeof(list->before) },
 		.after = { .size = sizeof(list->after) } };
@@ -285,8 +311,7 @@ static enum status gather(struct list *list, const struct call *call)
 	progress_end();
 	quire_memory_read(&list->after);
 	list->seconds = now() - began;
-	if (list->used != 0)
-		qsort(list->lines, list->used, sizeof(*list->lines), compare);
+	prune(list);
 	return list->files_unknown + list->unreadable != 0 ? status_worse(status, STATUS_FORBIDDEN) : status;
 }
 
@@ -316,6 +341,12 @@ static void show_answer(
 			text_count(list->files_cached).s, text_count(list->files).s);
 		return;
 	}
+	if (list->files == 0) {
+		say_paragraph(screen, INK_STRONG, 0, "%s",
+			list->unreadable != 0 ? "None of it could be looked at by this user."
+					      : "There is no file in it.");
+		return;
+	}
 	if (settings->pid != 0)
 		snprintf(whose, sizeof(whose), "process %llu: ", (unsigned long long)settings->pid);
 	say_paragraph(screen, INK_STRONG, 0, "%s%s of %s is cached (%s), in %s of %s files.", whose,
@@ -324,7 +355,7 @@ static void show_answer(
 		text_count(list->files_cached).s, text_count(list->files).s);
 }
 
-static void show_table(struct screen *screen, const struct list *list, uint64_t rows)
+static void show_table(struct screen *screen, const struct list *list)
 {
 	static const struct column columns[] = {
 		{ "CACHED", COLUMN_RIGHT },
@@ -336,10 +367,11 @@ static void show_table(struct screen *screen, const struct list *list, uint64_t 
 	};
 	struct table *table;
 
-	if (rows == 0)
+	if (list->used == 0)
 		return;
+	say(screen, INK_PLAIN, "\n");
 	table = table_new(screen, columns, 6);
-	for (uint64_t i = 0; i < rows; i++) {
+	for (size_t i = 0; i < list->used; i++) {
 		const struct quire_presence *f = &list->lines[i].figures;
 		bool known = f->cached != QUIRE_UNKNOWN;
 
@@ -385,9 +417,9 @@ static void show_gaps(struct screen *screen, const struct list *list)
 		say_paragraph(screen, INK_PROBLEM, 2, "? %s of the files are not in these sums: %s.",
 			text_count(list->files_unknown).s, list->why);
 	if (list->unreadable != 0)
-		say_paragraph(screen, INK_PROBLEM, 2,
-			"? %s files or directories could not be opened by this user.",
-			text_count(list->unreadable).s);
+		say_paragraph(screen, INK_PROBLEM, 2, "? %s %s could not be opened by this user.",
+			text_count(list->unreadable).s,
+			list->unreadable == 1 ? "file or directory" : "files or directories");
 	if (list->skipped != 0)
 		say_paragraph(screen, INK_FAINT, 2, "%s links, FIFOs, sockets and devices were not opened.",
 			text_count(list->skipped).s);
@@ -396,20 +428,23 @@ static void show_gaps(struct screen *screen, const struct list *list)
 static void show(struct call *call, const struct list *list)
 {
 	const struct presence_settings *settings = call->settings;
-	uint64_t rows = settings->all || list->used < settings->top ? list->used : settings->top;
 	struct screen *screen = &call->screen;
 
 	show_answer(screen, list, settings);
-	say(screen, INK_PLAIN, "\n");
-	show_table(screen, list, rows);
-	if (rows < list->used)
-		say(screen, INK_FAINT, "  ... and %s more (--all)\n", text_count(list->used - rows).s);
-	say(screen, INK_PLAIN, "\n");
-	say_paragraph(screen, INK_PLAIN, 2, "dirty %s   writing %s   evicted %s", text_pages(list->dirty).s,
-		text_pages(list->writing).s, text_pages(list->evicted).s);
+	show_table(screen, list);
+	if (list->used < list->listed)
+		say(screen, INK_FAINT, "  ... and %s more (--all)\n",
+			text_count(list->listed - list->used).s);
+	if (list->files != 0)
+		say(screen, INK_PLAIN, "\n");
+	if (list->files != 0)
+		say_paragraph(screen, INK_PLAIN, 2, "Dirty %s, writing %s, evicted %s.",
+			text_pages(list->dirty).s, text_pages(list->writing).s, text_pages(list->evicted).s);
 	show_gaps(screen, list);
 	if (settings->system)
 		show_costs(screen, list);
+	if (list->files == 0)
+		return;
 	say(screen, INK_PLAIN, "\n");
 	say_next(screen, QUIRE_PROGRAM " presence FILE", "where in one of them");
 }
@@ -430,12 +465,11 @@ static void put_line(json_t *array, const struct line *line)
 static void put(struct call *call, const struct list *list)
 {
 	const struct presence_settings *settings = call->settings;
-	uint64_t rows = settings->all || list->used < settings->top ? list->used : settings->top;
 	json_t *document = json_document("presence");
 	json_t *files = json_put_array(document, "files");
 	json_t *sums = json_put_object(document, "sums");
 
-	for (uint64_t i = 0; i < rows; i++)
+	for (size_t i = 0; i < list->used; i++)
 		put_line(files, &list->lines[i]);
 	json_put_count(sums, "files", list->files);
 	json_put_count(sums, "files_cached", list->files_cached);

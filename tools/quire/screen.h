@@ -80,6 +80,9 @@ struct shown_name {
 
 struct shown_name text_name(const char *name);
 
+/* The same of any length, as a sentence with names from the world in it. */
+void put_safe(FILE *out, const char *text);
+
 /* Bytes of the character that text begins with; 0 when that is no UTF-8, or the end. */
 size_t utf8_length(const char *text);
 

@@ -104,11 +104,19 @@ size_t utf8_length(const char *text)
 
 static bool is_control(const char *text, size_t length)
 {
-	unsigned char first = (unsigned char)text[0];
+	const unsigned char *s = (const unsigned char *)text;
 
-	/* C1 controls, U+0080 to U+009F, move the cursor of some terminals too */
-	return length == 1 ? first < 0x20 || first == 0x7f
-			   : length == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0;
+	if (length == 1)
+		return s[0] < 0x20 || s[0] == 0x7f;
+	if (length == 2) /* C1 controls, U+0080 to U+009F, move the cursor of some terminals too */
+		return s[0] == 0xc2 && s[1] < 0xa0;
+	/* What has no width or turns the writing around can make one name look like another: U+200B to U+200F, U+2028 to
+	 * U+202E, U+2060 to U+2069, U+FEFF. */
+	if (length == 3 && s[0] == 0xe2 && s[1] == 0x80)
+		return (s[2] >= 0x8b && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae);
+	if (length == 3 && s[0] == 0xe2 && s[1] == 0x81)
+		return s[2] >= 0xa0 && s[2] <= 0xa9;
+	return length == 3 && s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf;
 }
 
 static int escape(char *to, size_t room, unsigned char byte)
@@ -140,4 +148,21 @@ struct shown_name text_name(const char *name)
 	}
 	memcpy(shown.s + used, *name != '\0' ? "..." : "", *name != '\0' ? 4 : 1);
 	return shown;
+}
+
+void put_safe(FILE *out, const char *text)
+{
+	char escaped[8];
+	size_t length;
+
+	for (; *text != '\0'; text += length) {
+		length = utf8_length(text);
+		if (length != 0 && !is_control(text, length)) {
+			fwrite(text, 1, length, out);
+			continue;
+		}
+		escape(escaped, sizeof(escaped), (unsigned char)*text);
+		fputs(escaped, out);
+		length = 1;
+	}
 }

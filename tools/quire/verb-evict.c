@@ -81,7 +81,8 @@ static const char *other_reason(const struct evicting *e)
 	if (e->backing == QUIRE_BACKING_HUGETLBFS)
 		return "memory is their only copy (hugetlbfs)";
 	if (e->hidden != 0)
-		return "perhaps mapped by a process that this user may not look into";
+		return "in use by the kernel (a read or write in progress, a loop device, a swap file), or mapped by a process "
+		       "that this user may not look into";
 	return "in use by the kernel: a read or write in progress, a loop device, or a swap file";
 }
 
@@ -219,7 +220,9 @@ static void show_sum(struct screen *screen, const struct evict_sum *sum)
 
 static void show(struct screen *screen, const struct evict_sum *sum)
 {
-	if (sum->files != 0 && sum->unknown < sum->files)
+	if (sum->files == 0 && sum->told_count == 0)
+		say_paragraph(screen, INK_STRONG, 0, "There was no file to throw out.");
+	else if (sum->files != 0 && sum->unknown < sum->files)
 		show_sum(screen, sum);
 	for (size_t i = 0; i < sum->told_count; i++)
 		show_file(screen, &sum->told[i]);
@@ -262,7 +265,8 @@ static enum status run_evict(struct call *call)
 		json_print(call, document);
 	} else {
 		json_decref(document);
-		show(&call->screen, &sum);
+		if (list.count != 0 || status == STATUS_OK)
+			show(&call->screen, &sum);
 	}
 	forget(&sum);
 	file_list_done(&list);

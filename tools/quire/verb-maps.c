@@ -64,8 +64,8 @@ enum status maps_summary(struct call *call, int pid)
 			p.pid, text_name(p.name).s, known(p.resident_bytes).s, known(p.anonymous_bytes).s,
 			known(p.file_bytes).s, known(p.shared_memory_bytes).s);
 		say_paragraph(&call->screen, INK_PLAIN, 2,
-			"its share (PSS) %s   ending it frees %s   dirty %s   huge %s   "
-			"swap %s   locked %s   page tables %s   pool %s",
+			"Its share (PSS) %s, ending it frees %s, dirty %s, huge %s, swap %s, locked %s, page tables %s, "
+			"pool %s.",
 			known(p.share_bytes).s, known(p.private_bytes).s, known(p.dirty_bytes).s,
 			known(p.huge_bytes).s, known(p.swap_bytes).s, known(p.locked_bytes).s,
 			known(p.page_table_bytes).s, known(p.pool_bytes).s);
@@ -141,7 +141,7 @@ static const struct maps_settings defaults = { .top = 20 };
 
 static const char *const description[] = {
 	"Says what the memory of a process consists of. Mappings of one file are one line; where a process maps more than "
-	"40 files, those of one folder and one ending are. A number of resident bytes (RSS) alone says little: the clean "
+	"40 files, eight or more of one folder and one ending are one, too. A number of resident bytes (RSS) alone says little: the clean "
 	"pages of files can be dropped at any time and cost nothing but reading them again; only its own (anonymous) pages "
 	"have no other home than swap.",
 	"PSS is the process's fair share: a page that three processes map counts a third. The picture of each group shows "

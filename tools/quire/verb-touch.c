@@ -160,7 +160,12 @@ static void show_sum(struct screen *screen, const struct touch_sum *sum, bool mi
 {
 	uint64_t there = sum->cached > sum->brought ? sum->cached - sum->brought : 0;
 
-	if (sum->cached >= sum->bytes && sum->unknown == 0)
+	if (sum->bytes == 0 && sum->unknown == 0)
+		say_paragraph(screen, INK_STRONG, 0, "There was nothing to bring in: %s.",
+			sum->files == 0           ? "no file"
+				: sum->files == 1 ? "the file is empty"
+						  : "the files are empty");
+	else if (sum->cached >= sum->bytes && sum->unknown == 0)
 		say_paragraph(screen, INK_STRONG, 0,
 			"All of %s is in memory: %s was brought in (%s, %s), %s was there%s.",
 			text_bytes(sum->bytes).s, text_bytes(sum->brought).s, text_seconds(sum->seconds).s,
@@ -224,7 +229,7 @@ static enum status run_touch(struct call *call)
 		json_print(call, document);
 	} else {
 		json_decref(document);
-		if (sum.files != 0)
+		if (sum.files != 0 || status == STATUS_OK)
 			show_sum(&call->screen, &sum, settings->missing);
 		for (size_t i = 0; i < sum.told_count; i++)
 			show_file(&call->screen, &sum.told[i]);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "progress.h"
@@ -120,10 +121,15 @@ const struct verb *verb_guess(const char *name)
 
 __attribute__((format(printf, 1, 0))) static void complain_list(const char *format, va_list list)
 {
+	char *text;
+
 	progress_clear();
 	fflush(stdout); /* so that a terminal shows both in the order in which they happened */
 	fputs(QUIRE_PROGRAM ": ", stderr);
-	vfprintf(stderr, format, list);
+	if (vasprintf(&text, format, list) >= 0) {
+		put_safe(stderr, text); /* names and the library's sentences may have any bytes */
+		free(text);
+	}
 	fputc('\n', stderr);
 }
 
