@@ -223,7 +223,9 @@ enum status carry_close(struct carry *c, int end)
 	progress_end();
 	c->end = end;
 	(void)quire_channel_stat(c->channel, &st); /* zeros when it cannot tell */
-	quire_channel_close(c->channel);
+	/* Who has not sent everything leaves without a word: to close would say "that was all" to the receiver. */
+	if (!c->sends || end == 0)
+		quire_channel_close(c->channel);
 	if (c->call->json)
 		put_json(c, &st, seconds);
 	return verdict(c, why);
