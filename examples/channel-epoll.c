@@ -49,8 +49,7 @@ int main(void)
 	struct quire_listener *listener;
 	struct epoll_event event;
 	uint64_t messages = 0;
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int ended = 0;
+	int epoll = epoll_create1(EPOLL_CLOEXEC), ended = 0;
 	char name[64];
 
 	snprintf(name, sizeof(name), "@example-%d", (int)getpid());
@@ -73,8 +72,8 @@ int main(void)
 		}
 	}
 	assert(messages == (uint64_t)CLIENTS * MESSAGES);
-	while (wait(NULL) > 0)
-		;
+	while (wait(NULL) > 0) {
+	}
 	printf("%llu messages of %d clients in one loop\n", (unsigned long long)messages, CLIENTS);
 	return quire_channel_unlisten(listener);
 }

@@ -55,7 +55,7 @@ int main(void)
 	snprintf(fifo, sizeof(fifo), "/tmp/quire-fifo-%d", (int)getpid());
 	f = fopen(source, "w");
 	fail_if(f == NULL || mkfifo(fifo, 0600) < 0, "files in /tmp");
-	bytes = (bench_quick() ? 64U : 512U) << 20;
+	bytes = (bench_quick() ? 256U : 512U) << 20;
 	memset(block, 7, sizeof(block));
 	for (uint64_t i = 0; i < bytes; i += sizeof(block))
 		fail_if(fwrite(block, sizeof(block), 1, f) != 1, "write");

@@ -181,7 +181,7 @@ struct quire_channel_options {
  *   -EMFILE       too many open files
  *   -ENOMEM       no memory
  *   -ECHILD       never here; see the other functions
- * Since: 0.1   Example: examples/channel-server.c   Source: docs/channel.md   See: quire_channel_accept(3), quire_channel_gather(3)
+ * Since: 0.1   Example: examples/channel-queue.c   Source: docs/channel.md   See: quire_channel_accept(3), quire_channel_gather(3)
  */
 QUIRE_API int quire_channel_listen(struct quire *quire, const char *name,
 	const struct quire_channel_options *options, struct quire_listener **listener);

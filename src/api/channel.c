@@ -251,7 +251,9 @@ static int gather_topic(struct quire_channel *handle, struct listener *listener)
 		return r;
 	c->listener = listener;
 	atomic_store(&c->own_news, 1); /* whoever waits in the backlog already is news */
-	r = listener_watch(listener, c->news);
+	r = segment_populate(&c->own, false);
+	if (r == 0)
+		r = listener_watch(listener, c->news);
 	if (r < 0) {
 		channel_close(c);
 		return r;

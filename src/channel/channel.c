@@ -85,9 +85,14 @@ static void watch(struct channel *c, struct link *link)
 
 int channel_join(struct channel *c, const struct link *link)
 {
+	struct segment peer = link->peer;
 	struct link *links;
-	int r = 0;
+	int r = segment_populate(&c->own, false);
 
+	if (r == 0)
+		r = segment_populate(&peer, true);
+	if (r < 0)
+		return r;
 	lock_take(&c->lock);
 	links = realloc(c->links, (c->link_count + 1) * sizeof(*links));
 	if (links == NULL)
@@ -96,6 +101,7 @@ int channel_join(struct channel *c, const struct link *link)
 		struct link *new = &links[c->link_count];
 
 		*new = *link;
+		new->peer = peer;
 		c->links = links;
 		c->fence |= link->fence;
 		c->barrier |= !link->fence;

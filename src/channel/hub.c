@@ -11,31 +11,27 @@
 #include "sys/file.h"
 #include "sys/futex.h"
 
-static int hub_start(struct hub **out)
+static struct hub *hub_start(void)
 {
 	struct hub *hub = calloc(1, sizeof(*hub));
-	int r;
 
-	if (hub == NULL)
-		return error_set(-ENOMEM, "no memory for a queue");
+	if (hub == NULL || fork_mark(&hub->mark) < 0) {
+		free(hub);
+		(void)error_default(-ENOMEM, "no memory for a queue");
+		return NULL;
+	}
 	hub->epoll = -1;
 	atomic_init(&hub->news, 1); /* whoever is there already is news */
-	r = fork_mark(&hub->mark);
-	if (r < 0) {
-		free(hub);
-		return r;
-	}
-	*out = hub;
-	return 0;
+	return hub;
 }
 
 int hub_new(struct listener *listener, struct hub **out)
 {
-	struct hub *hub;
-	int r = hub_start(&hub);
+	struct hub *hub = hub_start();
+	int r;
 
-	if (r < 0)
-		return r;
+	if (hub == NULL)
+		return -ENOMEM;
 	hub->listener = listener;
 	hub->ring_bytes = listener->plan.ring_bytes;
 	r = hub->door = listener_descriptor(listener);
@@ -52,12 +48,12 @@ int hub_new(struct listener *listener, struct hub **out)
 
 int hub_new_seeking(struct seek *seek, struct hub **out)
 {
-	struct hub *hub;
-	int r = hub_start(&hub);
+	struct hub *hub = hub_start();
+	int r;
 
-	if (r < 0) {
+	if (hub == NULL) {
 		seek_close(seek);
-		return r;
+		return -ENOMEM;
 	}
 	hub->seek = seek;
 	hub->door = seek->epoll;

@@ -16,7 +16,7 @@
 #include "sys/uapi.h"
 #include "vm/object.h"
 
-enum { HUGE_SHIFT = 21 };
+enum { HUGE_SHIFT = 21, STRIDE = 64 << 10 };
 
 /* Nobody can cut it under us, and nobody but who has it mapped for writing already can change a byte. */
 static const unsigned int seals_wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
@@ -39,15 +39,9 @@ static int show(struct segment *s, uintptr_t at, uint64_t offset, size_t length,
 			.page_shift = s->page_bytes == PAGE_BYTES ? 0 : HUGE_SHIFT,
 		},
 	};
-	struct pmap_span span = { .start = at, .end = at + length };
 	uintptr_t got;
-	int r = as_map(s->as, &request, &got);
 
-	if (r < 0)
-		return r;
-	r = kernel_advise(&span, (prot & PMAP_WRITE) != 0 ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-	/* Before Linux 5.14 there is no such advice: the pages are allocated all the same, and come at the first touch. */
-	return r == -EINVAL ? 0 : r;
+	return as_map(s->as, &request, &got);
 }
 
 static int keep_addresses(struct segment *s, size_t length)
@@ -87,6 +81,44 @@ static int segment_map(struct segment *s, unsigned int prot)
 	s->control = (struct layout_control *)(s->start + LAYOUT_CONTROL);
 	s->data = (unsigned char *)(s->start + ring);
 	return 0;
+}
+
+/*
+ * Both sides do this at the same time, and what is allocated has yet to be cleared, page by page, under its lock. So the
+ * owner begins at the front and the other one at the back, in strides of what the kernel enters at one fault.
+ *
+ * For reading, also what is ours: only then does it enter more than one page at a fault, and what it enters into a shared
+ * mapping without write notification can be stored to. Measured, attaching with a ring of 1 MiB: 590 us so, 750 us with
+ * one after the other and for writing, 970 us with both from the front.
+ */
+static int populate(uintptr_t from, uintptr_t to, bool backwards)
+{
+	int r = 0;
+
+	while (r == 0 && from < to) {
+		struct pmap_span span = { .start = from, .end = to };
+
+		if (!backwards)
+			from = to;
+		else
+			span.start = to = to - from <= STRIDE ? from : to - STRIDE;
+		r = kernel_advise(&span, MADV_POPULATE_READ);
+	}
+	return r;
+}
+
+int segment_populate(struct segment *s, bool backwards)
+{
+	int r;
+
+	if (s->populated)
+		return 0;
+	s->populated = true;
+	r = populate(s->start, s->end, backwards);
+	/* Before Linux 5.14 there is no such advice: the pages are allocated all the same, and come at the first touch. */
+	return r < 0 && r != -EINVAL
+		? error_set(r, "the pages of a channel cannot be entered: %s", strerror(-r))
+		: 0;
 }
 
 void segment_drop(struct segment *s)
@@ -192,6 +224,23 @@ int segment_check(const struct layout_header *h, uint64_t bytes)
 	return 0;
 }
 
+/* What has no page yet would get one of ours at our first look: a peer could make us pay for all the memory there is. It
+ * cannot take pages away again, the seal forbids that. */
+static int check_allocated(int fd, uint64_t bytes)
+{
+	struct stat stat;
+	int r = sys_fstat(fd, &stat);
+
+	if (r < 0)
+		return r;
+	if ((uint64_t)stat.st_blocks * 512 < bytes)
+		return error_set(-EBADMSG,
+			"the segment has memory for %" PRIu64 " of its %" PRIu64
+			" bytes: its owner must allocate all",
+			(uint64_t)stat.st_blocks * 512, bytes);
+	return 0;
+}
+
 /* pread, not a mapping: what is read cannot change while it is checked, and a short file is an error. */
 static int read_header(struct segment *s, int fd)
 {
@@ -206,7 +255,8 @@ static int read_header(struct segment *s, int fd)
 		return r;
 	s->header.name[LAYOUT_TEXT - 1] = '\0';
 	s->header.schema[LAYOUT_TEXT - 1] = '\0';
-	return segment_check(&s->header, bytes);
+	r = segment_check(&s->header, bytes);
+	return r < 0 ? r : check_allocated(fd, bytes);
 }
 
 int segment_take(struct segment *s, struct as *as, int fd)

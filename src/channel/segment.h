@@ -22,12 +22,13 @@ struct segment {
 	uintptr_t start;
 	uintptr_t end; /* of the second showing of the ring */
 	size_t page_bytes;
+	bool populated;
 	struct layout_header header; /* a private copy, checked: the shared one is never read again (C4) */
 	struct layout_control *control;
 	unsigned char *data;
 };
 
-/* Makes our own: allocated, populated, sealed against everything but our own stores. header says what it shall be. */
+/* Makes our own: allocated, and sealed against everything but our own stores. header says what it shall be. */
 int segment_make(struct segment *segment, struct as *as, const struct layout_header *header, bool huge);
 
 /* Takes somebody else's, for reading. The descriptor is duplicated. -EPERM seals are missing, -EBADMSG it is no segment,
@@ -36,6 +37,10 @@ int segment_take(struct segment *segment, struct as *as, int fd);
 
 /* The part of segment_take() that believes nothing: a header of so many bytes of memory. */
 int segment_check(const struct layout_header *header, uint64_t bytes);
+
+/* So that no store or load faults later; from the back where the owner does the same from the front, at the same time.
+ * Not part of the above: who waits for the descriptor need not wait for this. */
+int segment_populate(struct segment *segment, bool backwards);
 
 void segment_drop(struct segment *segment);
 int segment_fd(const struct segment *segment);

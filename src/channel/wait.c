@@ -33,6 +33,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/align.h"
@@ -454,11 +455,20 @@ int wait_ready(struct channel *const *set, size_t count, enum wait_for what, uin
 	}
 }
 
+static unsigned int processors;
+
+static void count_processors(void)
+{
+	processors = sys_cpu_online();
+}
+
 void wait_init(struct channel *c)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT; /* it is a file to read */
 	uint64_t most = c->plan.spin_ns == 0 ? SPIN_NS_MAX : c->plan.spin_ns;
 
-	if (sys_cpu_online() == 1)
+	(void)pthread_once(&once, count_processors);
+	if (processors == 1)
 		most = 0;
 	for (int i = 0; i < WAIT_KINDS; i++) {
 		c->waiters[i].spin_max_ns = most;

@@ -283,6 +283,7 @@ static int nearly_a_segment(uint64_t *state)
 		for (int i = 0; i < 3; i++)
 			bytes[random_next(state) % sizeof(header)] = (unsigned char)random_next(state);
 	MUST(pwrite(fd, &header, sizeof(header), 0) == sizeof(header));
+	MUST(r % 3 == 0 || posix_fallocate(fd, 0, LAYOUT_RING + RING) == 0);
 	if (r % 7 != 0)
 		MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == 0);
 	return fd;

@@ -41,8 +41,8 @@ static int connected(const char *name)
 	return fd;
 }
 
-/* A segment in order, but of this version. */
-static int segment_of(uint16_t major)
+/* A segment in order, but of this version; sparse: without memory behind it. */
+static int make_segment(uint16_t major, bool sparse)
 {
 	const struct layout_header header = {
 		.magic = { 'Q', 'U', 'I', 'R', 'E', 'C', 'H', 'N' },
@@ -55,9 +55,15 @@ static int segment_of(uint16_t major)
 	int fd = memfd_create("segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	MUST(fd >= 0 && ftruncate(fd, LAYOUT_RING + 4096) == 0);
+	MUST(sparse || posix_fallocate(fd, 0, LAYOUT_RING + 4096) == 0);
 	MUST(pwrite(fd, &header, sizeof(header), 0) == sizeof(header));
 	MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == 0);
 	return fd;
+}
+
+static int segment_of(uint16_t major)
+{
+	return make_segment(major, false);
 }
 
 static struct hello greeting_of(uint16_t major, uint32_t role)
@@ -181,6 +187,25 @@ static void a_segment_of_another_version_is_refused(void **state)
 	quire_channel_unlisten(l);
 }
 
+/* It would be paid for by who looks at it first. */
+static void a_segment_without_memory_is_refused(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
+	const struct hello hello = greeting_of(LAYOUT_MAJOR, QUIRE_CHANNEL_SEND);
+	struct quire_channel *c;
+	struct hello answer;
+	int socket = connected(name);
+
+	(void)state;
+	send_greeting(socket, &hello, make_segment(LAYOUT_MAJOR, true));
+	assert_int_equal(quire_channel_accept(l, in_ms(100), &c), -ETIMEDOUT);
+	assert_int_equal(recv(socket, &answer, sizeof(answer), MSG_DONTWAIT), sizeof(answer));
+	assert_int_equal(answer.status, -EBADMSG);
+	assert_int_equal(close(socket), 0);
+	quire_channel_unlisten(l);
+}
+
 /* Only the minor version may differ: newer ones only add. */
 static void a_client_of_another_minor_version_is_served(void **state)
 {
@@ -251,6 +276,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_listening_socket_is_refused),
 		cmocka_unit_test(a_client_of_another_version_is_refused_and_told_so),
 		cmocka_unit_test(a_segment_of_another_version_is_refused),
+		cmocka_unit_test(a_segment_without_memory_is_refused),
 		cmocka_unit_test(a_client_of_another_minor_version_is_served),
 		cmocka_unit_test(a_listener_of_another_version_is_named_in_the_error),
 	};

@@ -2,6 +2,7 @@
 #include "carry.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -12,7 +13,7 @@
 #include "json.h"
 #include "progress.h"
 
-enum { NS_A_SECOND = 1000000000, SHOW_EVERY_NS = 100000000, RING_DEFAULT = 1 << 20 };
+enum { NS_A_SECOND = 1000000000, SHOW_EVERY_NS = 100000000, PIPE_BYTES = 256 << 10 };
 
 const struct verb_option carry_options[] = {
 	{ "lines", 'l', OPTION_FLAG, offsetof(struct carry_settings, lines), NULL,
@@ -48,7 +49,7 @@ static const struct quire_channel_options *options_of(const struct carry *c, uin
 		.size = sizeof(o),
 		.role = c->sends ? QUIRE_CHANNEL_SEND : QUIRE_CHANNEL_RECEIVE,
 		.mode = c->unit == CARRY_BYTES ? QUIRE_CHANNEL_STREAM : QUIRE_CHANNEL_MESSAGES,
-		.ring_bytes = c->settings->ring != 0 ? c->settings->ring : RING_DEFAULT,
+		.ring_bytes = c->settings->ring != 0 ? c->settings->ring : CARRY_RING,
 		.deadline_ns = deadline_ns,
 		.spin_ns = 1, /* the programs before and behind us need the processor */
 	};
@@ -93,6 +94,20 @@ static uint64_t size_of_input(const struct carry *c)
 	return 0;
 }
 
+/*
+ * A pipe holds 64 KiB; with 256 there are fewer switches between the programs of a pipeline, and more is no faster (with
+ * pieces of 32 KiB, against cat through a FIFO: 1.4 times its speed with 64 KiB, 2.0 with 256, 1.7 with 512). Where the
+ * user's limit for pipes is reached, it stays as it is; what is no pipe says no.
+ *
+ * Not splice(2) or vmsplice(2): they would put the ring's own pages into the pipe, and whoever passes them on (tee, pv)
+ * would see what the sender writes there next.
+ */
+static void widen(int fd)
+{
+	if (fcntl(fd, F_GETPIPE_SZ) < PIPE_BYTES)
+		(void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+}
+
 enum status carry_open(struct carry *c, struct call *call, bool sends)
 {
 	const struct carry_settings *settings = call->settings;
@@ -116,6 +131,7 @@ enum status carry_open(struct carry *c, struct call *call, bool sends)
 	if (r < 0)
 		return fail(r == -EINVAL ? STATUS_USAGE : status_of(r), "%s", quire_error_text());
 	c->began_ns = now_ns();
+	widen(sends ? STDIN_FILENO : STDOUT_FILENO);
 	if (!settings->quiet)
 		progress_begin(sends ? "sent" : "received", size_of_input(c), true);
 	return STATUS_OK;
@@ -207,7 +223,9 @@ enum status carry_close(struct carry *c, int end)
 	progress_end();
 	c->end = end;
 	(void)quire_channel_stat(c->channel, &st); /* zeros when it cannot tell */
-	quire_channel_close(c->channel);
+	/* Who has not sent everything leaves without a word: to close would say "that was all" to the receiver. */
+	if (!c->sends || end == 0)
+		quire_channel_close(c->channel);
 	if (c->call->json)
 		put_json(c, &st, seconds);
 	return verdict(c, why);

@@ -19,6 +19,8 @@ enum carry_unit {
 	CARRY_RECORDS, /* a message for each record: 8 bytes of length, little-endian, then so many bytes */
 };
 
+enum { CARRY_RING = 1 << 20 }; /* capacity of the ring, unless --ring says otherwise */
+
 struct carry_settings {
 	bool lines;
 	bool records;

@@ -10,7 +10,7 @@
 
 #include "carry.h"
 
-enum { LENGTH_BYTES = 8, LONGEST_LINE = 1 << 16, PIECES_A_RING = 8 };
+enum { LENGTH_BYTES = 8, LONGEST_LINE = 1 << 16, PIECE = 32 << 10, PIECES_A_RING = 8 };
 
 static ssize_t read_some(void *to, size_t room)
 {
@@ -31,7 +31,10 @@ static int input_failed(ssize_t error)
 /* Read straight into the ring: the bytes are copied once, from the kernel to where the reader takes them. */
 static int send_bytes(struct carry *c)
 {
-	size_t piece = (c->settings->ring != 0 ? c->settings->ring : 1 << 20) / PIECES_A_RING;
+	size_t most = (c->settings->ring != 0 ? c->settings->ring : CARRY_RING) / PIECES_A_RING;
+	size_t piece = most < PIECE
+		? most
+		: PIECE; /* both sides are at work early, and lines stay in the near cache */
 
 	for (;;) {
 		void *record;
