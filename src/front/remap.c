@@ -97,13 +97,17 @@ static int move_pieces(struct as *as, uintptr_t start, size_t length, uintptr_t 
 	return r;
 }
 
-/* What is left behind by MREMAP_DONTUNMAP: the same mapping, with nothing private in it, and not locked. */
+/* What is left behind by MREMAP_DONTUNMAP: the same mapping, with nothing private in it, and not locked. The kernel, which
+ * does not split for it, takes the lock from all of the mapping that a part was moved out of. */
 static int leave_behind(struct as *as, const struct seg *vma, uintptr_t start, size_t length)
 {
+	const uint32_t locks = PMAP_LOCKED | PMAP_LOCK_ONFAULT;
 	struct seg like = *vma;
+	int r;
 
-	like.range.flags &= ~(uint32_t)(PMAP_LOCKED | PMAP_LOCK_ONFAULT);
-	return map_like(as, &like, start, start, length);
+	like.range.flags &= ~locks;
+	r = map_like(as, &like, start, start, length);
+	return r == 0 ? as_mark(as, vma->range.start, vma->range.end, 0, locks) : r;
 }
 
 /* Everything is decided and the place is free: old_length bytes go there, and new ones follow them. */

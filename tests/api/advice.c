@@ -171,6 +171,26 @@ static void free_is_for_private_anonymous_memory(void **state)
 	gone(shared);
 }
 
+/* Kernel mappings of a neighbour may be one with ours: what counts is the difference. */
+static void cold_pages_count_as_untouched_and_stay(void **state)
+{
+	struct quire_map *map = anon(16);
+	struct vma before;
+	struct vma after;
+	uint64_t resident;
+
+	(void)state;
+	memset(at(map, 0), 'x', 16 * PAGE);
+	EXPECT(vma_at(at(map, 0), &before));
+	EXPECT_IS(quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_COLD), 0);
+	EXPECT(vma_at(at(map, 0), &after));
+	EXPECT(before.referenced_kib >= after.referenced_kib + 64);
+	EXPECT_IS(quire_map_residency(map, 0, QUIRE_TO_END, NULL, &resident), 16);
+	EXPECT_IS(resident, 16);
+	EXPECT_IS(*at(map, 15), 'x');
+	gone(map);
+}
+
 static void pageout_writes_out_and_drops(void **state)
 {
 	int fd = file_of(16 * PAGE);
@@ -372,6 +392,7 @@ int main(void)
 		cmocka_unit_test(dontneed_drops_private_content),
 		cmocka_unit_test(advice_that_destroys_wants_whole_pages),
 		cmocka_unit_test(free_is_for_private_anonymous_memory),
+		cmocka_unit_test(cold_pages_count_as_untouched_and_stay),
 		cmocka_unit_test(pageout_writes_out_and_drops),
 		cmocka_unit_test(transparent_huge_pages_come_and_stay_away_as_advised),
 		cmocka_unit_test(populate_makes_present_and_reports_what_is_dead),

@@ -27,6 +27,8 @@ static void take_line(struct vma *vma, const char *line)
 		vma->rss_kib = kib;
 	else if (sscanf(line, "Locked: %" SCNu64, &kib) == 1)
 		vma->locked_kib = kib;
+	else if (sscanf(line, "Referenced: %" SCNu64, &kib) == 1)
+		vma->referenced_kib = kib;
 	else if (sscanf(line, "KernelPageSize: %" SCNu64, &kib) == 1)
 		vma->page_kib = kib;
 	else if (sscanf(line, "AnonHugePages: %" SCNu64, &kib) == 1 ||

@@ -16,6 +16,7 @@ struct vma {
 	char flags[128]; /* VmFlags, e.g. " rd wr mr mw me ac sd " */
 	uint64_t rss_kib;
 	uint64_t locked_kib;
+	uint64_t referenced_kib; /* touched since the kernel last looked, or was told that it is cold */
 	uint64_t huge_kib; /* AnonHugePages + ShmemPmdMapped + FilePmdMapped */
 	uint64_t page_kib; /* KernelPageSize */
 };
