@@ -17,8 +17,8 @@ struct vma {
 	uint64_t rss_kib;
 	uint64_t locked_kib;
 	uint64_t referenced_kib; /* touched since the kernel last looked, or was told that it is cold */
-	uint64_t huge_kib; /* AnonHugePages + ShmemPmdMapped + FilePmdMapped */
-	uint64_t page_kib; /* KernelPageSize */
+	uint64_t huge_kib;       /* AnonHugePages + ShmemPmdMapped + FilePmdMapped */
+	uint64_t page_kib;       /* KernelPageSize */
 };
 
 /* The kernel's mapping that holds this address; false when nothing is mapped there. */
