@@ -25,7 +25,7 @@ static bool whole;
 static int begin(void **state)
 {
 	struct setup *s = calloc(1, sizeof(*s));
-	char path[] = "/tmp/quire-track-XXXXXX";
+	char path[] = "/var/tmp/quire-track-XXXXXX";
 	int fd = mkstemp(path);
 
 	assert_non_null(s);
