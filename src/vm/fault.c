@@ -35,6 +35,17 @@ static void fill_failed(struct pool *pool, struct page *page, int error, bool wa
 	page->id.owner = NULL;
 }
 
+static void answer_ask(const struct ask *ask)
+{
+	for (uint32_t i = 0; i < ask->count; i++) {
+		uintptr_t va = ask->va + (uintptr_t)i * PAGE_BYTES;
+		int r = fault_handle(ask->as, va, ask->access, FAULT_NOWAIT | ask->flags);
+
+		if (r < 0 && (ask->flags & FAULT_FRESH) == 0)
+			fault_fail(ask->as, va);
+	}
+}
+
 static void fill_done(struct io *io)
 {
 	struct pool *pool = io->pool;
@@ -75,12 +86,8 @@ static void fill_done(struct io *io)
 		pool_give_io(pool, io);
 	spin_give(&pool->lock);
 
-	for (unsigned int i = 0; i < ask_count; i++) {
-		int r = fault_handle(asks[i].as, asks[i].va, asks[i].access, FAULT_NOWAIT | asks[i].flags);
-
-		if (r < 0 && asks[i].flags == 0)
-			fault_fail(asks[i].as, asks[i].va);
-	}
+	for (unsigned int i = 0; i < ask_count; i++)
+		answer_ask(&asks[i]);
 }
 
 void fault_fail(struct as *as, uintptr_t va)
@@ -154,7 +161,7 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 	io = pool_take_io(pool);
 	for (uint32_t i = 0; io != NULL && i < count; i++) {
 		/* Nothing is read ahead under pressure, nor into the frame that a copy of the first page may need. */
-		if (i > 0 && (pool_should_begin(pool) || pool->in_use + 1 >= pool->budget))
+		if (i > 0 && (pool_is_short(pool) || pool->in_use + 1 >= pool->budget))
 			break;
 		r = join_get(pool, io, object, first + i, want);
 		if (r != 0)
@@ -416,11 +423,28 @@ static void transfer_apart(struct fault *f)
 		struct io *io = f->apart[--f->apart_count];
 		uint64_t beyond = io->first - (seg->range.offset >> PAGE_SHIFT);
 		const struct ask ask = { f->as, seg->range.start + (beyond << PAGE_SHIFT), PMAP_READ,
-			FAULT_FRESH };
+			FAULT_FRESH, 1 };
 		bool shown = beyond < (seg->range.end - seg->range.start) >> PAGE_SHIFT;
 
 		(void)transfer(f->as->pool, io, io->pages[0]->id.again && shown ? &ask : &nobody);
 	}
+}
+
+/* What was read ahead and can be had again is entered with the page that was asked for: one fault for all. But for the last:
+ * its fault, or that it never comes, tells whether the rest was wanted. */
+static void ask_neighbours(struct fault *f)
+{
+	struct io *io = f->io;
+	uintptr_t next = f->va + PAGE_BYTES;
+	uint64_t count = min_u64(io->count, (f->seg.range.end - f->va) >> PAGE_SHIFT);
+
+	if (count <= 2 || !io->pages[0]->id.again || f->as->list == NULL)
+		return;
+	spin_take(&f->as->pool->lock);
+	if (io->ask_count < IO_ASKS_MAX)
+		io->asks[io->ask_count++] = (struct ask){ f->as, next, PMAP_READ, FAULT_FRESH,
+			(uint32_t)count - 2 };
+	spin_give(&f->as->pool->lock);
 }
 
 /* What a step asked for, done outside of the reader section. */
@@ -428,13 +452,14 @@ static int between(struct fault *f, int step)
 {
 	struct pool *pool = f->as->pool;
 	bool ahead = (f->flags & FAULT_AHEAD) != 0;
-	const struct ask ask = { f->as, f->va, f->access, ahead ? FAULT_FRESH : 0 };
+	const struct ask ask = { f->as, f->va, f->access, ahead ? FAULT_FRESH : 0, 1 };
 
 	pool_count(pool, f->seg.range.tally, TALLY_RESTARTS, 1);
 	switch (step) {
 	case STEP_TRANSFER:
 		f->fetched = true;
 		transfer_apart(f);
+		ask_neighbours(f);
 		/* What can be had again has no other place to stay than where it is shown: it is entered when it comes. */
 		if (ahead && !f->io->pages[0]->id.again)
 			return transfer(pool, f->io, &nobody);
@@ -493,7 +518,7 @@ static int join_fill(struct fault *f, struct page *page)
 	}
 	if (io->ask_count == IO_ASKS_MAX)
 		return -EAGAIN;
-	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access, 0 };
+	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access, 0, 1 };
 	return FAULT_UNDERWAY;
 }
 

@@ -40,6 +40,7 @@ struct ask {
 	uintptr_t va;
 	unsigned int access;
 	unsigned int flags; /* of fault_handle() */
+	uint32_t count;     /* pages, from va on */
 };
 
 /* io: one transfer of n pages between an object and staged memory, with its completion */

@@ -156,6 +156,11 @@ bool pool_should_go_on(const struct pool *pool)
 	return pool->in_use > mark(pool, 2);
 }
 
+bool pool_is_short(const struct pool *pool)
+{
+	return pool->in_use > pool->budget - (pool->budget - mark(pool, 1)) / 2;
+}
+
 int pool_refill(struct pool *pool)
 {
 	int r;

@@ -123,6 +123,9 @@ uint32_t pool_over(const struct pool *pool);
 bool pool_should_begin(const struct pool *pool);
 bool pool_should_go_on(const struct pool *pool);
 
+/* Half of what is kept free is gone: what is left is for who waits. */
+bool pool_is_short(const struct pool *pool);
+
 /* Fills the reserve of leaves for fault handlers. Not for signal handlers. -ENOMEM. */
 int pool_refill(struct pool *pool);
 
