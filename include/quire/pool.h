@@ -165,7 +165,8 @@ struct quire_latency {
  * @zeros: pages made of nothing
  * @copies: private copies made at a store
  * @ahead: pages read ahead or prefetched
- * @ahead_used: of these, touched before they went
+ * @ahead_used: of these, touched before they went; neither this nor @ahead_wasted counts pages of read-only files that were
+ * entered as they came, whose touch nobody sees
  * @ahead_wasted: of these, gone untouched
  * @evicted: frames given up
  * @put: pages written back
@@ -241,7 +242,8 @@ QUIRE_API int quire_pool_stats(struct quire_pool *pool, struct quire_pool_stats 
  * @zeros: pages made of nothing
  * @copies: private copies made at a store
  * @ahead: pages read ahead or prefetched
- * @ahead_used: of these, touched before they went
+ * @ahead_used: of these, touched before they went; neither this nor @ahead_wasted counts pages of read-only files that were
+ * entered as they came, whose touch nobody sees
  * @ahead_wasted: of these, gone untouched
  * @evicted: pages given up
  * @put: pages written back

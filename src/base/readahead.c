@@ -6,16 +6,21 @@
 /* Two equal strides in a row may be chance; the third fault of a stream is worth a guess. */
 enum { RUN_SURE = 2 };
 
-/* A fault continues a stream when it is one stride on, or, as pages in between were read ahead, a few pages on. */
+/* It is where the stream has fetched to, or before that: not all that was planned could be fetched. */
+static bool onward(const struct stream *stream, uint64_t index)
+{
+	return index > stream->last && index <= stream->end;
+}
+
 static bool continues(const struct stream *stream, uint64_t index)
 {
-	uint64_t on = index - stream->last;
-
 	if (stream->used == 0)
 		return false;
 	if (stream->stride != 0 && index == stream->last + (uint64_t)stream->stride)
 		return true;
-	return on > 0 && on <= AHEAD_MAX && stream->stride >= 0 && stream->stride <= AHEAD_MAX;
+	/* A few pages on, in a stream that is no far one. */
+	return index > stream->last && index - stream->last <= (stream->end - stream->last) + AHEAD_MAX &&
+		stream->stride >= 0 && stream->stride <= AHEAD_MAX;
 }
 
 static struct stream *find(struct readahead *ahead, uint64_t index)
@@ -32,45 +37,64 @@ static struct stream *find(struct readahead *ahead, uint64_t index)
 }
 
 /* A far stride needs two faults to be seen at all: the youngest stream is taken to be its first. */
+static struct stream begin_stream(const struct readahead *ahead, uint64_t index)
+{
+	const struct stream *youngest = &ahead->streams[0];
+	int64_t stride;
+
+	for (size_t i = 0; i < AHEAD_STREAMS; i++)
+		if (ahead->streams[i].used > youngest->used)
+			youngest = &ahead->streams[i];
+	stride = youngest->used == 0 ? 0 : (int64_t)(index - youngest->last);
+	return (struct stream){ .stride = stride, .run = stride != 0 };
+}
+
 static void note(struct readahead *ahead, struct stream *stream, uint64_t index)
 {
 	int64_t stride = (int64_t)(index - stream->last);
-	struct stream *youngest = &ahead->streams[0];
 
-	if (continues(stream, index)) {
-		stream->run++;
-		if (stream->stride == 0 || stride <= AHEAD_MAX)
-			stream->stride = stride;
-	} else {
-		for (size_t i = 0; i < AHEAD_STREAMS; i++)
-			if (ahead->streams[i].used > youngest->used)
-				youngest = &ahead->streams[i];
-		stride = youngest->used == 0 ? 0 : (int64_t)(index - youngest->last);
-		*stream = (struct stream){ .stride = stride };
-	}
+	if (!continues(stream, index))
+		*stream = begin_stream(ahead, index);
+	else if (onward(stream, index) || (stream->stride != 0 && stride != stream->stride))
+		*stream = (struct stream){ .stride = 1, .run = stream->run + 1 }; /* or with holes: as good */
+	else
+		*stream = (struct stream){ .stride = stride, .run = stream->run + 1 };
 	stream->last = index;
+	stream->end = index + 1;
 	stream->used = ++ahead->clock;
+}
+
+static void plan_stream(struct readahead *ahead, struct stream *stream, struct ahead_plan *plan)
+{
+	if (ahead->window == 0)
+		ahead->window = AHEAD_MIN;
+	if (stream->stride == 1) {
+		plan->count = ahead->window;
+		stream->end = stream->last + plan->count;
+	} else {
+		plan->apart = (uint32_t)min_u64(ahead->window, AHEAD_APART_MAX);
+		plan->stride = stream->stride;
+		stream->last += (uint64_t)stream->stride * plan->apart;
+		stream->end = stream->last + 1;
+	}
+	ahead->window = (uint32_t)min_u64(AHEAD_MAX, 2 * (uint64_t)ahead->window);
 }
 
 struct ahead_plan readahead_plan(struct readahead *ahead, uint64_t index, enum ahead_advice advice)
 {
-	struct ahead_plan plan = { .count = 1, .single = UINT64_MAX };
+	struct ahead_plan plan = { .count = 1 };
 	struct stream *stream;
 
 	if (advice == AHEAD_RANDOM)
 		return plan;
-	if (ahead->window == 0)
-		ahead->window = AHEAD_MIN;
-	stream = find(ahead, index);
-	note(ahead, stream, index);
 	if (advice == AHEAD_SEQUENTIAL) {
 		plan.count = AHEAD_MAX;
-	} else if (stream->run >= RUN_SURE && stream->stride > 0 && stream->stride <= AHEAD_MAX) {
-		plan.count = ahead->window;
-		ahead->window = (uint32_t)min_u64(AHEAD_MAX, 2 * (uint64_t)ahead->window);
-	} else if (stream->run >= RUN_SURE) {
-		plan.single = index + (uint64_t)stream->stride;
+		return plan;
 	}
+	stream = find(ahead, index);
+	note(ahead, stream, index);
+	if (stream->run >= RUN_SURE)
+		plan_stream(ahead, stream, &plan);
 	return plan;
 }
 

@@ -12,38 +12,10 @@
 #include "vm/pageout.h"
 #include "vm/pool.h"
 #include "vm/shown.h"
-
-/* What a step wants to happen outside of the reader section before all begins again. Beyond FAULT_UNDERWAY. */
-enum step {
-	STEP_RESTART = 2,
-	STEP_FETCH,    /* inside: nothing is in memory */
-	STEP_TRANSFER, /* f->io is ready to start */
-	STEP_RECLAIM,  /* no frame is free */
-	STEP_REFILL,   /* no leaf is in reserve */
-	STEP_WAIT,     /* somebody fills f->page; it is busy for us */
-	STEP_STALE,    /* the bytes of f->page are gone and can be had again; it is busy for us */
-	STEP_YIELD,    /* somebody writes the page out, or all transfers are taken */
-};
+#include "vm/step.h"
 
 /* Tries to find a frame before it is an error: other threads may take what we free. */
 enum { RECLAIM_TRIES = 64, RECLAIM_BATCH = 16, BUSY_MAX = 250 };
-
-/* fault: one page fault in progress, passed through its steps */
-struct fault {
-	struct as *as;       /* in */
-	uintptr_t va;        /* in, page aligned */
-	unsigned int access; /* in */
-	unsigned int flags;  /* in */
-
-	struct seg seg;     /* set by lookup; a copy, good inside the section */
-	struct page *page;  /* set by locate, replaced by promote; busy for us */
-	bool from_amap;     /* set by locate: the amap has it */
-	bool own;           /* set by locate: ... and shares it with no other */
-	uint32_t place;     /* set by locate: the word of a page in swap, or WORD_NONE */
-	struct io *io;      /* set by fetch */
-	bool fetched;       /* set by fetch: this fault brought the page in */
-	unsigned int tries; /* of reclaiming */
-};
 
 /* ---- the end of a transfer ---- */
 
@@ -280,9 +252,24 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 	return STEP_TRANSFER;
 }
 
+/* What a plan wants beside: single pages, each a stride from the last. */
+static void begin_apart(struct fault *f, struct object *object, const struct ahead_plan *plan, uint64_t index,
+	uint64_t size, const struct want *asked)
+{
+	struct want want = *asked;
+
+	want.ahead = true;
+	for (uint32_t i = 0; i < plan->apart; i++) {
+		index += (uint64_t)plan->stride;
+		if (index > (size - 1) >> PAGE_SHIFT || pool_should_begin(object->pool))
+			return;
+		if (begin_get(object, index, 1, size, &want, &f->apart[f->apart_count]) == STEP_TRANSFER)
+			f->apart_count++;
+	}
+}
+
 /* Page `index` of an object is not in memory. With nobody's lock. */
-static int fetch_object(
-	struct object *object, uint64_t index, uint32_t place, const struct want *want, struct io **io)
+static int fetch_object(struct fault *f, struct object *object, uint64_t index, const struct want *want)
 {
 	struct ahead_plan plan = { .count = 1 };
 	uint64_t size;
@@ -293,16 +280,19 @@ static int fetch_object(
 		return r;
 	if (index >= (size + PAGE_BYTES - 1) >> PAGE_SHIFT)
 		return -ENXIO;
-	if ((place & WORD_SWAP) != 0)
-		return begin_swap_in(object->pool, &object->pages, object, index, want->tally, io);
+	if ((f->place & WORD_SWAP) != 0)
+		return begin_swap_in(object->pool, &object->pages, object, index, want->tally, &f->io);
 	if (object_is_memory(object))
-		return begin_get(object, index, 1, size, want, io); /* of nowhere: zeros */
+		return begin_get(object, index, 1, size, want, &f->io); /* of nowhere: zeros */
 	if (!want->alone) {
 		spin_take(&object->pool->lock);
 		plan = readahead_plan(&object->ahead, index, want->advice);
 		spin_give(&object->pool->lock);
 	}
-	return begin_get(object, index, plan.count, size, want, io);
+	r = begin_get(object, index, plan.count, size, want, &f->io);
+	if (r == STEP_TRANSFER)
+		begin_apart(f, object, &plan, index, size, want);
+	return r;
 }
 
 /* ---- waiting, outside of everything ---- */
@@ -415,18 +405,36 @@ static int refill(struct pool *pool, unsigned int flags)
 	return r < 0 ? r : STEP_RESTART;
 }
 
+static const struct ask nobody = { .as = NULL };
+
+/* Nobody waits for these. What can be had again is entered when it comes: it has no other place to stay. */
+static void transfer_apart(struct fault *f)
+{
+	const struct seg *seg = &f->seg;
+
+	while (f->apart_count > 0) {
+		struct io *io = f->apart[--f->apart_count];
+		uint64_t beyond = io->first - (seg->range.offset >> PAGE_SHIFT);
+		const struct ask ask = { f->as, seg->range.start + (beyond << PAGE_SHIFT), PMAP_READ,
+			FAULT_FRESH };
+		bool shown = beyond < (seg->range.end - seg->range.start) >> PAGE_SHIFT;
+
+		(void)transfer(f->as->pool, io, io->pages[0]->id.again && shown ? &ask : &nobody);
+	}
+}
+
 /* What a step asked for, done outside of the reader section. */
 static int between(struct fault *f, int step)
 {
 	struct pool *pool = f->as->pool;
 	bool ahead = (f->flags & FAULT_AHEAD) != 0;
 	const struct ask ask = { f->as, f->va, f->access, ahead ? FAULT_FRESH : 0 };
-	const struct ask nobody = { .as = NULL };
 
 	pool_count(pool, f->seg.range.tally, TALLY_RESTARTS, 1);
 	switch (step) {
 	case STEP_TRANSFER:
 		f->fetched = true;
+		transfer_apart(f);
 		/* What can be had again has no other place to stay than where it is shown: it is entered when it comes. */
 		if (ahead && !f->io->pages[0]->id.again)
 			return transfer(pool, f->io, &nobody);
@@ -549,7 +557,7 @@ static int fetch(struct fault *f)
 			pool, &seg->amap->words, NULL, seg_slot(seg, f->va), seg->range.tally, &f->io);
 	if (seg->object == NULL)
 		return make_zeros(pool, seg->amap, seg_slot(seg, f->va), seg->range.tally);
-	return fetch_object(seg->object, seg_index(seg, f->va), f->place, &want, &f->io);
+	return fetch_object(f, seg->object, seg_index(seg, f->va), &want);
 }
 
 /* Puts the copy into the amap, unless somebody else has put one there meanwhile. With the lock. */
@@ -659,9 +667,14 @@ static void note_use(struct fault *f)
 	if (f->access == PMAP_WRITE && (f->as->pmap->can & PMAP_CAN_HARVEST) == 0 &&
 		page->state == PAGE_CLEAN)
 		page->state = PAGE_DIRTY;
+	if ((f->flags & FAULT_FRESH) != 0) {
+		page->ahead =
+			false; /* entered before anybody touched it: whether somebody will cannot be seen */
+		return;
+	}
 	if (page->ahead) {
 		pool_count(pool, page->tally, TALLY_AHEAD_USED, 1);
-	} else if (!f->fetched && (f->flags & FAULT_FRESH) == 0) {
+	} else if (!f->fetched) {
 		policy_seen(&pool->policy, page);
 		pool_count(pool, tally, TALLY_MINOR, 1);
 	}
@@ -772,11 +785,11 @@ static void find_pinned(struct fault *f)
 	if (f->page->pins > 0 || !f->from_amap || f->seg.object == NULL)
 		return;
 	word = sparse_get(&f->seg.object->pages, seg_index(&f->seg, f->va), NULL);
-	if (!word_is_frame(word))
-		return;
-	pool_unbusy(f->as->pool, f->page);
-	f->page = pool_page(f->as->pool, word);
-	f->page->busy++;
+	if (word_is_frame(word)) {
+		pool_unbusy(f->as->pool, f->page);
+		f->page = pool_page(f->as->pool, word);
+		f->page->busy++;
+	}
 }
 
 /* Where nothing faults, the last pin takes the page out of reach. Nobody enters it meanwhile (F3). */
@@ -833,7 +846,8 @@ static int object_once(struct object *object, uint64_t index, struct fault *f)
 	if (word_is_frame(word))
 		r = claim_page(f, word, leaf);
 	spin_give(&pool->lock);
-	return r == STEP_FETCH ? fetch_object(object, index, word, &nobodys, &f->io) : r;
+	f->place = word;
+	return r == STEP_FETCH ? fetch_object(f, object, index, &nobodys) : r;
 }
 
 /* The bytes of the page that was found. */

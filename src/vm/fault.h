@@ -37,7 +37,7 @@ enum fault_flag {
 	FAULT_FRESH = 1
 		<< 4, /* somebody has just brought it in for this: no second use, and nothing to be fetched */
 	FAULT_ALLOCATE = 1 << 3, /* not in a signal handler: the reserve may be refilled here */
-	FAULT_BORROW = 1 << 4,   /* of fault_borrow() */
+	FAULT_BORROW = 1 << 5,   /* of fault_borrow() */
 };
 
 enum { FAULT_UNDERWAY = 1 };

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vm/step.h - what the steps of fault_handle() hand to each other, and what they ask for. Of fault.c only. */
+#ifndef VM_STEP_H
+#define VM_STEP_H
+
+#include "vm/as.h"
+#include "vm/object.h"
+
+/* What a step wants to happen outside of the reader section before all begins again. Beyond FAULT_UNDERWAY. */
+enum step {
+	STEP_RESTART = 2,
+	STEP_FETCH,    /* inside: nothing is in memory */
+	STEP_TRANSFER, /* f->io is ready to start */
+	STEP_RECLAIM,  /* no frame is free */
+	STEP_REFILL,   /* no leaf is in reserve */
+	STEP_WAIT,     /* somebody fills f->page; it is busy for us */
+	STEP_STALE,    /* the bytes of f->page are gone and can be had again; it is busy for us */
+	STEP_YIELD,    /* somebody writes the page out, or all transfers are taken */
+};
+
+/* fault: one page fault in progress, passed through its steps */
+struct fault {
+	struct as *as;       /* in */
+	uintptr_t va;        /* in, page aligned */
+	unsigned int access; /* in */
+	unsigned int flags;  /* in */
+
+	struct seg seg;                    /* set by lookup; a copy, good inside the section */
+	struct page *page;                 /* set by locate, replaced by promote; busy for us */
+	bool from_amap;                    /* set by locate: the amap has it */
+	bool own;                          /* set by locate: ... and shares it with no other */
+	uint32_t place;                    /* set by locate: the word of a page in swap, or WORD_NONE */
+	struct io *io;                     /* set by fetch */
+	struct io *apart[AHEAD_APART_MAX]; /* set by fetch: nobody waits for them */
+	uint32_t apart_count;
+	bool fetched;       /* set by fetch: this fault brought the page in */
+	unsigned int tries; /* of reclaiming */
+};
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Read-ahead: a pattern in the misses is seen, what it says will be wanted is fetched, and nothing else is. */
+#include "support/run.h"
+
+#include <string.h>
+
+#include "vm/world.h"
+
+enum { R = PMAP_READ, PAGES = 1000 };
+
+static struct world w;
+static struct source file;
+
+static int setup(void **state)
+{
+	(void)state;
+	world_init(&w, &(struct world_config){ .frames = 128, .pages = 2 * PAGES });
+	source_init(&file, PAGES * PAGE);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct seg seg;
+
+	(void)state;
+	while (as_find(&w.as, 0, &seg))
+		assert_int_equal(as_unmap(&w.as, seg.range.start, seg.range.end), 0);
+	object_unref(&file.object);
+	source_done(&file);
+	assert_int_equal(w.pool.in_use, 0);
+	world_done(&w);
+	return 0;
+}
+
+/* Faults that had to wait for the object. */
+static uint64_t waited(void)
+{
+	return world_counted(&w, TALLY_FAULTS) - world_counted(&w, TALLY_MINOR) -
+		world_counted(&w, TALLY_AHEAD_USED);
+}
+
+static unsigned int read_every(uintptr_t va, int64_t first, int64_t stride, unsigned int count)
+{
+	unsigned int wrong = 0;
+
+	for (unsigned int i = 0; i < count; i++, first += stride)
+		wrong += world_load(&w, va + (uintptr_t)first * PAGE) != source_byte((uint64_t)first * PAGE);
+	return wrong;
+}
+
+/* Pages are few, so most go before they are needed again: what is counted are fetches that nobody waited for. */
+static void a_stride_is_seen_and_its_pages_are_there(void **state)
+{
+	static const int64_t strides[] = { 33, 7, 1, -1, -12 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(strides) / sizeof(strides[0]); i++) {
+		unsigned int count = strides[i] == 33 ? 30 : 80;
+		uint64_t before = waited();
+		uint64_t wasted = world_counted(&w, TALLY_AHEAD_WASTED);
+		uintptr_t va = world_map(&w, 0, 1000, &file.object, 0, R, PMAP_SHARED);
+
+		assert_int_equal(read_every(va, strides[i] > 0 ? 5 : 990, strides[i], count), 0);
+		/* The first three are needed to see it; the windows double from four on. */
+		assert_true(waited() - before <= 3 + count / 5);
+		assert_true(world_counted(&w, TALLY_AHEAD_WASTED) - wasted <= 4);
+		assert_int_equal(as_unmap(&w.as, va, va + 1000 * PAGE), 0);
+		object_drop(&file.object, 0, 1000, true);
+		memset(&file.object.ahead, 0, sizeof(file.object.ahead));
+	}
+	assert_true(world_counted(&w, TALLY_AHEAD_USED) > 150);
+}
+
+static void no_pattern_is_no_reason_to_read_ahead(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 1000, &file.object, 0, R, PMAP_SHARED);
+	uintptr_t random = world_map(&w, 1000, 1000, &file.object, 0, R, PMAP_SHARED | PMAP_RANDOM);
+	uint64_t at = 1;
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		at = (at * 1103515245 + 12345) % 1000;
+		assert_int_equal(read_every(va, (int64_t)at, 1, 1), 0);
+	}
+	assert_true(world_counted(&w, TALLY_AHEAD) <= 8);
+	at = world_counted(&w, TALLY_AHEAD);
+	assert_int_equal(read_every(random, 0, 3, 60), 0);
+	assert_int_equal(world_counted(&w, TALLY_AHEAD), at);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_stride_is_seen_and_its_pages_are_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_pattern_is_no_reason_to_read_ahead, setup, teardown),
+	};
+
+	return RUN(tests);
+}
