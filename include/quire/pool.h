@@ -222,6 +222,7 @@ struct quire_pool_stats {
  * Threads: any. Blocks: no. Memory: none. Signals: none.
  * Returns: 0, or
  *   -EINVAL  .size is not set
+ *   -ECHILD  the pool belongs to the process that forked
  * Since: 0.1   Example: examples/bounded-cache.c   See: quire_pool_open(3)
  */
 QUIRE_API int quire_pool_stats(struct quire_pool *pool, struct quire_pool_stats *stats);
@@ -294,6 +295,7 @@ struct quire_map;
  * Threads: any. Blocks: no; asks the kernel which pages were written, 0.4 ms a GiB. Memory: none. Signals: none.
  * Returns: 0, or
  *   -EINVAL   .size is not set, or the mapping is not paged
+ *   -ECHILD   the mapping belongs to the process that forked
  *   -EMFILE   the pool has more than 16,383 mappings, and this one shares its figures with others
  * Since: 0.1   Example: examples/published-pool.c   Source: docs/faults.md   See: quire_pool_stats(3), quire-pool(1)
  */

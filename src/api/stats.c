@@ -21,6 +21,8 @@ int quire_pool_stats(struct quire_pool *pool, struct quire_pool_stats *out)
 	error_clear();
 	if (pool == NULL || out == NULL || out->size < sizeof(out->size))
 		return error_set(-EINVAL, "quire_pool_stats: no pool, or stats.size is not set");
+	if (pool_is_ours(pool) < 0)
+		return -ECHILD; /* its locks may be held for ever here */
 	room = min_u64(out->size, sizeof(stats));
 	ledger_sum(pool->ledger, &sum);
 	stats_of_pool(pool->ledger, &sum, &stats);
@@ -42,6 +44,8 @@ int quire_map_stats(struct quire_map *map, struct quire_map_stats *out)
 	if (map->pool == NULL)
 		return error_set(-EINVAL,
 			"the mapping is not paged (QUIRE_ENGINE_PAGED): quire_map_stat() describes it");
+	if (pool_is_ours(map->pool) < 0)
+		return -ECHILD;
 	if (map->tally == 0)
 		return error_set(
 			-EMFILE, "the pool counts for so many mappings apart, and this one is beyond them");

@@ -243,6 +243,7 @@ static void another_process_reads_the_same_figures(void **state)
 	struct quire_map_stats ours;
 	struct quire_pool_stats all;
 	struct seen seen;
+	int status;
 
 	(void)state;
 	make_file(path, 1);
@@ -263,6 +264,11 @@ static void another_process_reads_the_same_figures(void **state)
 	assert_memory_equal(&seen.pool, &all, sizeof(all));
 	assert_true(seen.pool.faults > 0);
 	/* A child has the descriptor too, but not the pool. */
+	if (fork() == 0)
+		_exit(quire_map_stats(map, &ours) == -ECHILD && quire_pool_stats(pool, &all) == -ECHILD ? 0
+													: 1);
+	assert_true(wait(&status) > 0);
+	assert_int_equal(status, 0);
 	assert_int_equal(from_a_child(true).pools, 0);
 	assert_int_equal(quire_unmap(map), 0);
 	assert_int_equal(quire_pool_close(pool), 0);
