@@ -155,15 +155,19 @@ static void list_shown(struct evict *evict)
 	evict->shown_count = 0;
 	for (uint32_t i = 0; i < evict->count; i++) {
 		struct page *page = evict->pages[i];
+		uint8_t maps;
 		int r = 0;
 
 		/* A pinned page is written where it stands: who pinned it for the kernel or a device answers for its stores. */
-		if (page->pins == 0 && page->maps == MAPPED_MANY)
+		spin_take(&evict->pool->lock);
+		maps = page->pins > 0 ? MAPPED_NOWHERE : page->maps;
+		evict->shown[evict->shown_count] = (struct shown){
+			.va = page->va, .page = page, .space = page->space
+		};
+		spin_give(&evict->pool->lock);
+		evict->shown_count += maps == MAPPED_ONCE;
+		if (maps == MAPPED_MANY)
 			r = shown_hide_page(evict->pool, &evict->sections, page);
-		if (page->pins == 0 && page->maps == MAPPED_ONCE)
-			evict->shown[evict->shown_count++] = (struct shown){
-				.va = page->va, .page = page, .space = page->space
-			};
 		if (r < 0) {
 			note_error(evict, r);
 			put_back(evict, page);
@@ -293,9 +297,10 @@ static void evict_ask(struct evict *evict)
 	}
 	leave_what_stays(evict);
 	spin_take(&evict->pool->lock);
-	for (uint32_t i = 0; i < evict->count; i++)
-		if (evict->pages[i]->pins == 0)
-			evict->pages[i]->maps = MAPPED_NOWHERE;
+	/* Those that were hidden: one that was pinned then is entered still, also when it was unpinned since. */
+	for (uint32_t i = 0; i < evict->shown_count; i++)
+		if (!evict->shown[i].stays)
+			evict->shown[i].page->maps = MAPPED_NOWHERE;
 	spin_give(&evict->pool->lock);
 }
 

@@ -25,6 +25,7 @@ static void complete(struct source *source, struct io *io)
 {
 	size_t done = 0;
 
+	spin_take(&source->lock);
 	source->calls++;
 	if (source->log_count < SOURCE_LOG)
 		source->log[source->log_count++] = (struct source_event){ io->kind, io->first, io->count };
@@ -32,6 +33,7 @@ static void complete(struct source *source, struct io *io)
 	if (source->fail_at != 0 && source->calls >= source->fail_at &&
 		source->calls < source->fail_at + source->fail_for)
 		io->error = source->fail_with;
+	spin_give(&source->lock);
 	for (uint32_t i = 0; io->error == 0 && io->kind != IO_SYNC && i < io->count && done < io->length;
 		i++) {
 		size_t now = min_u64(PAGE, io->length - done);

@@ -30,6 +30,7 @@ struct source_event {
 /* An object over an array of bytes. */
 struct source {
 	struct object object;
+	struct spin lock; /* of what is on record */
 	unsigned char *bytes;
 	struct io *queue; /* with `slow`: begun and not completed */
 	bool slow;        /* completes only when reaped */
