@@ -89,7 +89,8 @@ struct quire_region_options {
  * of a writer ends with its process.
  *
  * Threads: any. Blocks: reads the journal, and writes what it holds. Memory: about 2 MiB, 2 bytes a page that may ever be,
- * and 32 bytes a page that was written. Signals: none; a thread for the background, with all signals blocked.
+ * and 32 bytes a page that was written. Signals: installs the SIGBUS handler, see quire-map(7): when the file is cut, lost
+ * pages read as zeros and the region is FAILED; a thread for the background, with all signals blocked.
  * Returns: 0, or
  *   -EINVAL     an option is out of range
  *   -E2BIG      the options struct is newer than this library

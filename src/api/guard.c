@@ -92,7 +92,9 @@ int quire_map_repair(struct quire_map *map)
 		return error_set(-EINVAL, "no mapping was given");
 	if (pool_is_ours(map->pool) < 0)
 		return -ECHILD;
-	r = map->pool != NULL ? paged_repair(map) : guard_repair(&map->guard);
+	r = map_not_held(map);
+	if (r == 0)
+		r = map->pool != NULL ? paged_repair(map) : guard_repair(&map->guard);
 	if (r < 0 && map_error(map) == 0)
 		return error_default(r, "not all pages could be shown again: %s", strerror(-r));
 	return r;

@@ -115,6 +115,8 @@ static int open_checked(struct quire *quire, const char *path, const struct quir
 
 	if (r == 0) {
 		place.owner = &region->map;
+		place.guard = &region->map.guard;
+		place.guard->explain = copy_explain;
 		r = region_open(&request, &place, &region->region);
 	}
 	if (r < 0) {

@@ -29,6 +29,7 @@
 
 struct as;
 struct file_object;
+struct guard;
 
 #define PAGEFILE_MAGIC UINT64_C(0x4e4f494745525551) /* "QUREGION" */
 
@@ -58,6 +59,7 @@ struct pagefile {
 	struct as *as;
 	const void *owner; /* of the window's segments */
 	struct track track;
+	struct guard *guard; /* of the window: a file that is cut shows zeros, and pagefile_lost() says so */
 	uintptr_t start;
 	uint64_t pages; /* mapped */
 	bool writable;
@@ -81,6 +83,7 @@ void pagefile_close(struct pagefile *file); /* accepts one that was not opened, 
 struct pagefile_place {
 	struct as *as;
 	const void *owner;
+	struct guard *guard; /* lives as long as the window */
 	bool anywhere;
 	bool track_whole; /* see pmap/track.h */
 };
@@ -111,6 +114,9 @@ int pagefile_get_sums(const struct pagefile *file, struct pages_run run, uint64_
 int pagefile_verify(const struct pagefile *file, uint64_t page, void *bytes);
 
 /* ---- the window ---- */
+
+/* 0, or the error, with a sentence, when pages of the window have died: zeros stand where bytes of the file should. */
+int pagefile_lost(const struct pagefile *file);
 
 typedef int pagefile_found_fn(void *user, struct pages_run run);
 

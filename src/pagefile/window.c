@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "object/file.h"
 #include "pagefile/pagefile.h"
+#include "pmap/guard.h"
 #include "pmap/kernel.h"
 #include "pmap/pmap.h"
 #include "vm/as.h"
@@ -84,6 +85,36 @@ static int show_less(struct pagefile *file, uint64_t from, uint64_t to)
 	return as_map(file->as, &request, &start);
 }
 
+/* ---- dead pages ---- */
+
+static int guard_window(struct pagefile *file)
+{
+	struct guard *guard = file->guard;
+	uintptr_t end = file->start + file->pages * PAGE_BYTES;
+
+	if (guard->pmap != NULL)
+		return guard_follow(guard, file->start, end);
+	guard->trap.start = file->start;
+	guard->trap.end = end;
+	guard->pmap = file->as->pmap;
+	guard->owner = file->owner;
+	guard->fd = file->disk.fd;
+	guard->offset = file->head.data_offset;
+	guard->page_bytes = PAGE_BYTES;
+	guard->policy = QUIRE_GUARD_ZEROS;
+	return guard_open(guard);
+}
+
+int pagefile_lost(const struct pagefile *file)
+{
+	struct quire_fault fault;
+	int r = guard_error(file->guard, &fault);
+
+	return r < 0 ? error_set(r, "%s: pages from offset %" PRIu64 " on were lost while it was mapped: %s",
+			       file->disk.path, fault.offset, strerror(-r))
+		     : 0;
+}
+
 int pagefile_show(struct pagefile *file, uint64_t pages)
 {
 	uint64_t bytes;
@@ -104,9 +135,10 @@ int pagefile_show(struct pagefile *file, uint64_t pages)
 		r = show_more(file, file->pages, pages);
 	else if (pages < file->pages)
 		r = show_less(file, pages, file->pages);
-	if (r == 0)
-		file->pages = pages;
-	return r;
+	if (r < 0)
+		return r;
+	file->pages = pages;
+	return guard_window(file);
 }
 
 int pagefile_map(struct pagefile *file, const struct pagefile_place *place)
@@ -115,6 +147,7 @@ int pagefile_map(struct pagefile *file, const struct pagefile_place *place)
 
 	file->as = place->as;
 	file->owner = place->owner;
+	file->guard = place->guard;
 	if (file->writable) {
 		r = track_open(&file->track, place->track_whole);
 		if (r < 0)
@@ -125,6 +158,9 @@ int pagefile_map(struct pagefile *file, const struct pagefile_place *place)
 
 void pagefile_close(struct pagefile *file)
 {
+	if (file->guard != NULL)
+		guard_close(file->guard); /* first: the addresses may be somebody else's a moment later */
+	file->guard = NULL;
 	if (file->start != 0)
 		(void)as_unmap(file->as, file->start, file->start + file->head.pages_max * PAGE_BYTES);
 	file->start = 0;

@@ -93,8 +93,10 @@ static int abort_steps(struct region *rg)
 
 int region_abort(struct region *rg)
 {
-	int r = region_ready(rg, true);
+	int r = region_whole(rg);
 
+	if (r == 0)
+		r = region_ready(rg, true);
 	if (r == 0)
 		r = exclusive_begin(rg);
 	if (r < 0)

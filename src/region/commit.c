@@ -258,6 +258,8 @@ static int commit_log(struct commit *c)
 	for (uint32_t done = 0; r == 0 && done < record->image_count; done += STAGE_PAGES)
 		r = log_some(c, done, (uint32_t)min_u64(STAGE_PAGES, record->image_count - done));
 	if (r == 0)
+		r = pagefile_lost(&rg->file); /* zeros that were copied are nobody's stores */
+	if (r == 0)
 		r = journal_put_head(&rg->journal, record);
 	return r;
 }
@@ -378,7 +380,9 @@ int region_commit(struct region *rg, uint64_t *epoch)
 	struct commit c = { .region = rg };
 	int r;
 
-	r = region_ready(rg, true);
+	r = region_whole(rg);
+	if (r == 0)
+		r = region_ready(rg, true);
 	if (r == 0)
 		r = commit_join(&c);
 	if (r != 0)

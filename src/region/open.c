@@ -92,6 +92,16 @@ int region_ready(struct region *rg, bool write)
 		gone ? "" : ", or perhaps the one that failed, for it could not be taken back");
 }
 
+int region_whole(struct region *rg)
+{
+	int r = pagefile_lost(&rg->file);
+
+	if (r == 0)
+		return 0;
+	(void)region_fail(rg, r);
+	return -EIO;
+}
+
 /* ---- birth ---- */
 
 static int create_files(const struct region_request *request)

@@ -176,8 +176,10 @@ static int refresh_once(struct region *rg)
 
 int reader_refresh(struct region *rg, uint64_t *epoch)
 {
-	int r = region_ready(rg, false);
+	int r = region_whole(rg);
 
+	if (r == 0)
+		r = region_ready(rg, false);
 	for (int i = 0; r == 0 && i < TRIES; i++) {
 		r = refresh_once(rg);
 		if (r != -EAGAIN)

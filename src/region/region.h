@@ -176,6 +176,7 @@ int region_overlay(struct region *rg, uint64_t from);
 /* 0, -EIO FAILED with the sentence why, -EPERM in a fork child, -EROFS when writing is needed and not possible. */
 int region_ready(struct region *rg, bool write);
 int region_fail(struct region *rg, int error); /* makes it FAILED; returns the error */
+int region_whole(struct region *rg);           /* FAILED when pages of the window have died */
 int region_fail_commit(struct region *rg, int error, bool gone);
 
 /* ---- dirty.c ---- */
