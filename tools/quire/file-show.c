@@ -182,8 +182,9 @@ static void show_mappers(struct screen *screen, const struct file_view *view)
 	for (size_t i = 0; i < view->mapper_count && i < 8; i++) {
 		const struct quire_mapper *mapper = &view->mappers[i];
 
-		say(screen, INK_PLAIN, "  mapped by %d %s: %s in %s %s, of which it has touched %s%s\n",
-			mapper->pid, text_name(mapper->name).s, text_bytes(mapper->mapped_bytes).s,
+		say_paragraph(screen, INK_PLAIN, 2,
+			"mapped by %d %s: %s in %s %s, of which it has touched %s%s", mapper->pid,
+			text_name(mapper->name).s, text_bytes(mapper->mapped_bytes).s,
 			text_count(mapper->mappings).s, mapper->mappings == 1 ? "mapping" : "mappings",
 			mapper->present_bytes == QUIRE_UNKNOWN ? "?" : text_bytes(mapper->present_bytes).s,
 			mapper->writes != 0 ? "; it may write" : "");
@@ -191,7 +192,7 @@ static void show_mappers(struct screen *screen, const struct file_view *view)
 	if (view->mapper_count > 8)
 		say(screen, INK_PLAIN, "  and by %zu processes more\n", view->mapper_count - 8);
 	if (view->mappers_hidden != 0)
-		say(screen, INK_FAINT, "  ? %s more %s may map it: this user may not know\n",
+		say_paragraph(screen, INK_FAINT, 2, "? %s more %s may map it: this user may not know",
 			text_count(view->mappers_hidden).s,
 			view->mappers_hidden == 1 ? "process" : "processes");
 }

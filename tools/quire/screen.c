@@ -110,13 +110,31 @@ static size_t columns_of(const char *text, size_t bytes)
 	return columns;
 }
 
+/* Bytes of the next word; a number and its unit ("2.00 MiB", "64 %)") are one word, for a line that ends in between is hard
+ * to read. */
+static size_t word_length(const char *text)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "%", "s", "ms", "us",
+		"ns", "GB/s", "MB/s", "kB/s" };
+	size_t bytes = strcspn(text, " \n");
+	const char *next = text + bytes + 1;
+	size_t unit = text[bytes] == ' ' ? strcspn(next, " \n.,:;()") : 0;
+
+	if (unit == 0 || bytes == 0 || text[bytes - 1] < '0' || text[bytes - 1] > '9')
+		return bytes;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strlen(units[i]) == unit && memcmp(next, units[i], unit) == 0)
+			return bytes + 1 + strcspn(next, " \n");
+	return bytes;
+}
+
 /* The first line begins where the cursor is, at column `indent` already. */
 static void put_words(struct screen *screen, unsigned int indent, const char *text)
 {
 	size_t column = indent;
 
 	while (*(text += strspn(text, " \n")) != '\0') {
-		size_t bytes = strcspn(text, " \n");
+		size_t bytes = word_length(text);
 		size_t columns = columns_of(text, bytes);
 
 		if (column != indent && column + 1 + columns > screen->width) {

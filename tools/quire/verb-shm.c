@@ -56,6 +56,15 @@ static int compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* What ipcrm wants; the key stands in the JSON. */
+static void show_name(struct table *table, const struct quire_segment *s)
+{
+	if (s->kind == QUIRE_SEGMENT_SYSV)
+		table_cell(table, INK_PLAIN, "shmid:%llu", (unsigned long long)s->inode);
+	else
+		table_cell(table, INK_PLAIN, "%s", text_name(s->name).s);
+}
+
 static void show_users(struct table *table, const struct shared *shared)
 {
 	const struct quire_segment *s = &shared->s;
@@ -130,7 +139,7 @@ static void show(struct call *call, const struct shared_list *list, const struct
 		table_cell(table, INK_PRESENT, "%s",
 			s->resident_bytes == QUIRE_UNKNOWN ? "?" : text_bytes(s->resident_bytes).s);
 		table_cell(table, INK_PLAIN, "%s", owner_of(s->owner).s);
-		table_cell(table, INK_PLAIN, "%s", text_name(s->name).s);
+		show_name(table, s);
 		show_users(table, &list->all[i]);
 	}
 	table_print(table);
