@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,6 +125,11 @@ enum status carry_open(struct carry *c, struct call *call, bool sends)
 	};
 	if (settings->lines && settings->records)
 		return fail(STATUS_USAGE, "--lines and --records exclude each other");
+	if (c->name[0] != '\0' && c->name[strlen(c->name) - 1] == '/')
+		return fail(STATUS_USAGE,
+			"'%s' is the name of a queue in which many listen: send and recv are for two; see "
+			"quire_channel_listen(3)",
+			text_name(c->name).s);
 	r = meet(c);
 	if (r == -ETIMEDOUT)
 		return fail(STATUS_NOT_FOUND, "nobody came to channel '%s' within %llu s", c->name,
