@@ -327,7 +327,7 @@ static void kill_in_private(uint64_t seed)
 {
 	struct quire_listener *l = NULL;
 
-	MUST(unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0);
+	MUST(unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET) == 0); /* abstract names are of a network */
 	MUST(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	MUST(mount("shm", "/dev/shm", "tmpfs", 0, "size=64m") == 0);
 	MUST(mount("tmp", "/tmp", "tmpfs", 0, NULL) == 0);
