@@ -85,6 +85,39 @@ static void rights_are_for_a_role(void **state)
 	}
 }
 
+/* Two doors: the permissions of the file, as for any file, and then the list. */
+static void the_permissions_of_the_socket_are_a_door(void **state)
+{
+	const struct quire_channel_right anybody[] = {
+		{ .uid = QUIRE_ANYBODY, .gid = QUIRE_ANYBODY, .may = QUIRE_CHANNEL_RECEIVE },
+	};
+	static const uint32_t permissions[] = { 0600, 0666 };
+	char path[64], where[] = "/tmp/quire-door-XXXXXX";
+
+	(void)state;
+	skip_unless_root();
+	assert_non_null(mkdtemp(where));
+	assert_int_equal(chmod(where, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/socket", where);
+	for (int i = 0; i < 2; i++) {
+		struct quire_listener *l = NULL;
+		struct quire_channel *c = NULL;
+		pid_t pid;
+
+		assert_int_equal(quire_channel_listen(NULL, path,
+					 QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND, .rights = anybody,
+						 .right_count = 1, .permissions = permissions[i]),
+					 &l),
+			0);
+		pid = connect_as_nobody(path, QUIRE_CHANNEL_RECEIVE);
+		assert_int_equal(quire_channel_accept(l, in_ms(1000), &c), i == 0 ? -ETIMEDOUT : 0);
+		assert_int_equal(exit_of(pid), i == 0 ? 13 : 0);
+		quire_channel_close(c);
+		quire_channel_unlisten(l);
+	}
+	assert_int_equal(rmdir(where), 0);
+}
+
 static void a_reader_of_another_user_cannot_write(void **state)
 {
 	const struct quire_channel_right rights[] = {
@@ -294,7 +327,7 @@ static void kill_in_private(uint64_t seed)
 {
 	struct quire_listener *l = NULL;
 
-	MUST(unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0);
+	MUST(unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET) == 0); /* abstract names are of a network */
 	MUST(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	MUST(mount("shm", "/dev/shm", "tmpfs", 0, "size=64m") == 0);
 	MUST(mount("tmp", "/tmp", "tmpfs", 0, NULL) == 0);
@@ -346,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stranger_is_not_on_the_list),
 		cmocka_unit_test(rights_are_for_a_role),
+		cmocka_unit_test(the_permissions_of_the_socket_are_a_door),
 		cmocka_unit_test(a_reader_of_another_user_cannot_write),
 		cmocka_unit_test(a_container_with_a_small_shm_sends_through_a_large_ring),
 		cmocka_unit_test(nothing_is_left_when_all_are_killed),

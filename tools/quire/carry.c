@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,13 +125,18 @@ enum status carry_open(struct carry *c, struct call *call, bool sends)
 	};
 	if (settings->lines && settings->records)
 		return fail(STATUS_USAGE, "--lines and --records exclude each other");
+	if (c->name[0] != '\0' && c->name[strlen(c->name) - 1] == '/')
+		return fail(STATUS_USAGE,
+			"'%s' is the name of a queue in which many listen: send and recv are for two; see "
+			"quire_channel_listen(3)",
+			text_name(c->name).s);
 	r = meet(c);
 	if (r == -ETIMEDOUT)
 		return fail(STATUS_NOT_FOUND, "nobody came to channel '%s' within %llu s", c->name,
 			(unsigned long long)settings->wait);
 	if (r < 0)
 		return fail(r == -EINVAL ? STATUS_USAGE : status_of(r), "%s", quire_error_text());
-	c->began_ns = now_ns();
+	c->began_ns = c->shown_ns = now_ns();
 	widen(sends ? STDIN_FILENO : STDOUT_FILENO);
 	if (!settings->quiet)
 		progress_begin(sends ? "sent" : "received", size_of_input(c), true);
@@ -139,34 +145,36 @@ enum status carry_open(struct carry *c, struct call *call, bool sends)
 
 /* ---- the live line ---- */
 
-/* Who waits for whom: a full ring waits for its reader, an empty one for its writer. */
-static void describe(const struct carry *c, char *text, size_t room)
+/* Who waits for whom: a full ring waits for its reader, an empty one for its writer. And the rate since the last line,
+ * beside the mean. */
+static void describe(const struct carry *c, uint64_t since_ns, char *text, size_t room)
 {
 	struct quire_channel_stat st = { .size = sizeof(st) };
-	double fill;
+	double fill, rate = (double)(c->bytes - c->shown_bytes) * NS_A_SECOND / (double)since_ns;
 
 	text[0] = '\0';
 	if (quire_channel_stat(c->channel, &st) < 0 || st.ring_bytes == 0)
 		return;
 	fill = (double)st.fill_bytes / (double)st.ring_bytes;
-	snprintf(text, room, "ring %s full, %s", text_percent(fill).s,
-		fill > 0.75           ? "the reader is the bottleneck"
-			: fill < 0.25 ? "the writer is the bottleneck"
+	snprintf(text, room, "now %s/s  ring %s: %s", text_bytes((uint64_t)rate).s, text_percent(fill).s,
+		fill > 0.75           ? "reader is slow"
+			: fill < 0.25 ? "writer is slow"
 				      : "both keep pace");
 }
 
 void carry_show(struct carry *c)
 {
 	uint64_t now;
-	char note[80];
+	char note[160];
 
 	if (c->settings->quiet)
 		return;
 	now = now_ns();
 	if (now - c->shown_ns < SHOW_EVERY_NS)
 		return;
+	describe(c, now - c->shown_ns, note, sizeof(note));
 	c->shown_ns = now;
-	describe(c, note, sizeof(note));
+	c->shown_bytes = c->bytes;
 	progress_note(note);
 	progress_at(c->bytes);
 }

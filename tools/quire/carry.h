@@ -41,6 +41,7 @@ struct carry {
 	uint64_t records;
 	uint64_t began_ns;
 	uint64_t shown_ns;
+	uint64_t shown_bytes;
 	bool sends;
 	int end; /* 0, or the error that ended it */
 };

@@ -2,12 +2,15 @@
 #include "progress.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "screen.h"
 
 /* Shorter waits need no explanation; more often than ten times a second nobody can read. */
+enum { GAUGE_CELLS = 20, GAUGE_FRAME = 3 };
+
 static const double quiet_seconds = 1.0, redraw_seconds = 0.1;
 
 static struct {
@@ -16,7 +19,7 @@ static struct {
 	bool shown;
 	bool running;
 	const char *what;
-	char note[80];
+	char note[160];
 	uint64_t total;
 	bool bytes;
 	double began;
@@ -53,22 +56,39 @@ static struct text amount(uint64_t n)
 	return progress.bytes ? text_bytes(n) : text_count(n);
 }
 
-static void draw(uint64_t done, double elapsed)
+/* Everything but the gauge; brief 1: without the total, 2: and without the time that is left. */
+static void compose(char *line, size_t room, uint64_t done, double elapsed, int brief)
 {
 	double rate = (double)done / elapsed;
+	size_t n = (size_t)snprintf(line, room, "%s", amount(done).s);
 
-	fprintf(stderr, "\r\033[K%s ", progress.what);
-	if (progress.total != 0) {
-		draw_gauge(&progress.screen, INK_PRESENT, 20, (double)done / (double)progress.total);
-		fprintf(stderr, " %s of %s", amount(done).s, amount(progress.total).s);
-	} else {
-		fputs(amount(done).s, stderr);
-	}
-	fprintf(stderr, "  %s/s", amount((uint64_t)rate).s);
-	if (progress.total > done && done > 0)
-		fprintf(stderr, "  ETA %s", text_seconds((double)(progress.total - done) / rate).s);
+	if (progress.total != 0 && brief < 1)
+		n += (size_t)snprintf(line + n, room - n, " of %s", amount(progress.total).s);
+	n += (size_t)snprintf(line + n, room - n, "  %s/s", amount((uint64_t)rate).s);
+	if (progress.total > done && done > 0 && brief < 2)
+		n += (size_t)snprintf(line + n, room - n, "  ETA %s",
+			text_seconds((double)(progress.total - done) / rate).s);
 	if (progress.note[0] != '\0')
-		fprintf(stderr, "  %s", progress.note);
+		(void)snprintf(line + n, room - n, "  %s", progress.note);
+}
+
+/* On one line, or redrawing it would fill the screen: the gauge goes first, then the total, then the time left. */
+static void draw(uint64_t done, double elapsed)
+{
+	size_t width = progress.screen.width - 1 - strlen(progress.what) - 1;
+	bool gauge;
+	char line[320];
+
+	compose(line, sizeof(line), done, elapsed, 0);
+	gauge = progress.total != 0 && strlen(line) + GAUGE_CELLS + GAUGE_FRAME <= width;
+	for (int brief = 1; brief <= 2 && strlen(line) > width; brief++)
+		compose(line, sizeof(line), done, elapsed, brief);
+	fprintf(stderr, "\r\033[K%s ", progress.what);
+	if (gauge) {
+		draw_gauge(&progress.screen, INK_PRESENT, GAUGE_CELLS, (double)done / (double)progress.total);
+		fputc(' ', stderr);
+	}
+	fprintf(stderr, "%.*s", (int)width, line);
 	fflush(stderr);
 	progress.shown = true;
 }

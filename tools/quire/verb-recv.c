@@ -127,8 +127,8 @@ static enum status run_recv(struct call *call)
 static const char *const description[] = {
 	"Receives what '" QUIRE_PROGRAM
 	" send NAME' sends, and writes it to standard output. Whoever is started first waits "
-	"for the other. It ends when the sender has ended, with status 0; when the sender was killed, everything it had "
-	"published is written, that is said, and the exit status is 6.",
+	"for the other. It ends when the sender has ended, with status 0; when the sender was killed, or could not read its "
+	"input to the end, everything it had published is written, that is said, and the exit status is 6.",
 	"--lines and --records must be given on both sides. With --json the document at the end goes to standard error, as "
 	"standard output carries what was received.",
 	NULL,
@@ -143,7 +143,7 @@ static const struct verb_example examples[] = {
 static const struct verb_exit exits[] = {
 	{ STATUS_FORBIDDEN, "the socket or its owner's access list says no" },
 	{ STATUS_NOT_FOUND, "nobody came within --wait" },
-	{ STATUS_PEER_DIED, "the sender died before it had sent everything" },
+	{ STATUS_PEER_DIED, "the sender died, or failed, before it had sent everything" },
 	{ 0, NULL },
 };
 
