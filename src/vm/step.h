@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vm/step.h - what the steps of fault_handle() hand to each other, and what they ask for. Of fault.c only. */
+/* vm/step.h - what the steps of fault_handle() hand to each other, and what they ask for. Of fault.c and fetch.c only. */
 #ifndef VM_STEP_H
 #define VM_STEP_H
 
@@ -36,5 +36,22 @@ struct fault {
 	bool fetched;       /* set by fetch: this fault brought the page in */
 	unsigned int tries; /* of reclaiming */
 };
+
+/* want: on whose behalf pages are fetched */
+struct want {
+	uint16_t tally;
+	bool ahead; /* nobody has asked for the first one either */
+	bool alone; /* it is no miss of a pattern that could be seen */
+	enum ahead_advice advice;
+};
+
+/* A frame that becomes page `index` of an owner whose word for it is in `leaf`. With the lock. */
+void give_identity(struct page *page, const void *owner, struct leaf *leaf, uint64_t index);
+
+/* The page of f is nowhere in memory: STEP_TRANSFER with f->io, or another step. With nobody's lock. */
+int fetch_page(struct fault *f);
+
+/* The same for page `index` of an object, which need not be mapped. */
+int fetch_object(struct fault *f, struct object *object, uint64_t index, const struct want *want);
 
 #endif

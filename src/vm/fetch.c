@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vm/fetch.c - the step of a fault that brings a page into a frame: what begins a transfer, and what its end does. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "vm/amap.h"
+#include "vm/fault.h"
+#include "vm/pool.h"
+#include "vm/step.h"
+
+/* ---- the end of a transfer ---- */
+
+/* What a page that could not be filled leaves behind is met by the next fault on it, once. */
+static void fill_failed(struct pool *pool, struct page *page, int error, bool wanted)
+{
+	pool_count(pool, page->tally, TALLY_FILL_ERRORS, 1);
+	if (page->id.owner == NULL)
+		return;
+	if (wanted) {
+		page->state = PAGE_FAILED;
+		page->error = (uint8_t)-error;
+		return;
+	}
+	leaf_set(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
+		page->id.index, WORD_NONE);
+	page->id.owner = NULL;
+}
+
+static void answer_ask(const struct ask *ask)
+{
+	for (uint32_t i = 0; i < ask->count; i++) {
+		uintptr_t va = ask->va + (uintptr_t)i * PAGE_BYTES;
+		int r = fault_handle(ask->as, va, ask->access, FAULT_NOWAIT | ask->flags);
+
+		if (r < 0 && (ask->flags & FAULT_FRESH) == 0)
+			fault_fail(ask->as, va);
+	}
+}
+
+static void fill_done(struct io *io)
+{
+	struct pool *pool = io->pool;
+	struct ask asks[IO_ASKS_MAX];
+	unsigned int ask_count;
+
+	for (uint32_t i = 0; i < io->count && io->error == 0; i++) {
+		size_t there = min_u64(PAGE_BYTES, io->length - min_u64(io->length, i * PAGE_BYTES));
+
+		memset((char *)io->memory[i] + there, 0, PAGE_BYTES - there);
+	}
+
+	spin_take(&pool->lock);
+	pool_took(pool, io->pages[0]->tally, TALLY_TIME_FILL, io->began);
+	for (uint32_t i = 0; i < io->count; i++) {
+		struct page *page = io->pages[i];
+
+		page->state = PAGE_CLEAN;
+		page->va = 0;
+		if (io->error < 0)
+			fill_failed(pool, page, io->error, i == 0);
+		if (page->id.owner != NULL && page->state == PAGE_CLEAN) {
+			/* The place in swap is given up when the page comes in: this is its only copy, as a page of memory always
+			 * is. */
+			if (page->swapped)
+				pool_give_swap(pool, page->epoch);
+			if (page->own || object_is_memory(page->id.owner))
+				page->state = PAGE_DIRTY;
+			page->swapped = false;
+			policy_insert(&pool->policy, page);
+		}
+		pool_unbusy(pool, page);
+	}
+	ask_count = io->ask_count;
+	memcpy(asks, io->asks, sizeof(asks));
+	io->finished = true;
+	if (io->left)
+		pool_give_io(pool, io);
+	spin_give(&pool->lock);
+
+	for (unsigned int i = 0; i < ask_count; i++)
+		answer_ask(&asks[i]);
+}
+
+/* ---- up to the start of a transfer ---- */
+
+void give_identity(struct page *page, const void *owner, struct leaf *leaf, uint64_t index)
+{
+	page->id.owner = owner;
+	page->id.index = index;
+	if (owner != leaf) {
+		struct object *object = (struct object *)(uintptr_t)owner;
+
+		page->id.again = object->again;
+		page->id.home = object->again ? NULL : &object->home;
+	}
+	leaf_set(leaf, index, word_of_frame(page->id.frame));
+}
+
+static void add_to_io(struct io *io, struct page *page)
+{
+	page->state = PAGE_FILLING;
+	page->va = (uintptr_t)io;
+	io->pages[io->count++] = page;
+}
+
+/* One more page of an object joins a get. With the lock. 0, STEP_RESTART when it is there already, or what is missing. */
+static int join_get(
+	struct pool *pool, struct io *io, struct object *object, uint64_t index, const struct want *want)
+{
+	struct page *page;
+	struct leaf *leaf;
+
+	if (sparse_get(&object->pages, index, NULL) != WORD_NONE)
+		return STEP_RESTART;
+	leaf = sparse_own(&object->pages, index, &pool->blocks);
+	if (leaf == NULL)
+		return STEP_REFILL;
+	page = pool_take(pool, want->tally);
+	if (page == NULL)
+		return STEP_RECLAIM;
+	page->ahead = want->ahead || io->count > 0;
+	give_identity(page, object, leaf, index);
+	add_to_io(io, page);
+	return 0;
+}
+
+/* Up to `count` pages from `first` on become FILLING. 0, or a step. */
+static int begin_get(struct object *object, uint64_t first, uint32_t count, uint64_t size,
+	const struct want *want, struct io **out)
+{
+	struct pool *pool = object->pool;
+	struct io *io;
+	int r = STEP_YIELD;
+
+	count = (uint32_t)min_u64(count, min_u64(IO_PAGES_MAX, ((size - 1) >> PAGE_SHIFT) + 1 - first));
+	spin_take(&pool->lock);
+	io = pool_take_io(pool);
+	for (uint32_t i = 0; io != NULL && i < count; i++) {
+		/* Nothing is read ahead under pressure, nor into the frame that a copy of the first page may need. */
+		if (i > 0 && (pool_is_short(pool) || pool->in_use + 1 >= pool->budget))
+			break;
+		r = join_get(pool, io, object, first + i, want);
+		if (r != 0)
+			break;
+	}
+	if (io != NULL && io->count == 0)
+		pool_give_io(pool, io);
+	if (io == NULL || io->count == 0) {
+		spin_give(&pool->lock);
+		return r;
+	}
+	/* Complete before the lock goes: who waits for one of the pages asks whom it comes from. */
+	io->kind = IO_GET;
+	io->object = object;
+	io->first = first;
+	io->length = min_u64((uint64_t)io->count << PAGE_SHIFT, size - (first << PAGE_SHIFT));
+	io->done = fill_done;
+	spin_give(&pool->lock);
+	pool_count(pool, want->tally, TALLY_FILLS, io->count);
+	pool_count(pool, want->tally, TALLY_AHEAD, io->count - !want->ahead);
+	*out = io;
+	return STEP_TRANSFER;
+}
+
+/* A private page that is nowhere yet begins as zeros. */
+static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot, uint16_t tally)
+{
+	struct leaf *leaf = NULL;
+	struct page *page;
+	void *memory;
+
+	spin_take(&pool->lock);
+	page = pool_take(pool, tally);
+	spin_give(&pool->lock);
+	if (page == NULL)
+		return STEP_RECLAIM;
+	if (pool_stage(pool, page, &memory) == 0)
+		memset(memory, 0, PAGE_BYTES);
+	else
+		memory = NULL;
+
+	spin_take(&pool->lock);
+	if (memory != NULL)
+		leaf = amap_own(amap, slot);
+	/* Somebody else may have been faster. */
+	if (leaf != NULL && amap_get(amap, slot, NULL) == WORD_NONE) {
+		give_identity(page, leaf, leaf, slot);
+		page->own = true;
+		page->state = PAGE_DIRTY;
+		policy_insert(&pool->policy, page);
+		pool_count(pool, tally, TALLY_ZEROS, 1);
+	}
+	pool_unbusy(pool, page);
+	spin_give(&pool->lock);
+	if (memory == NULL)
+		return -ENOMEM;
+	return leaf == NULL ? STEP_REFILL : STEP_RESTART;
+}
+
+/* The page of which `words` says at `index` that it is in swap comes back. */
+static int begin_swap_in(struct pool *pool, const struct sparse *words, const struct object *object,
+	uint64_t index, uint16_t tally, struct io **out)
+{
+	struct leaf *leaf;
+	uint32_t word;
+	struct page *page = NULL;
+	struct io *io;
+
+	spin_take(&pool->lock);
+	word = sparse_get(words, index, &leaf);
+	io = pool_take_io(pool);
+	if (io != NULL && (word & WORD_SWAP) != 0)
+		page = pool_take(pool, tally);
+	if (page == NULL) {
+		if (io != NULL)
+			pool_give_io(pool, io);
+		spin_give(&pool->lock);
+		if (io == NULL)
+			return STEP_YIELD;
+		return (word & WORD_SWAP) != 0 ? STEP_RECLAIM : STEP_RESTART;
+	}
+	give_identity(page, object != NULL ? (const void *)object : (const void *)leaf, leaf, index);
+	page->own = object == NULL;
+	page->swapped = true;
+	page->epoch = word & ~WORD_SWAP;
+	add_to_io(io, page);
+	io->kind = IO_GET;
+	io->object = pool->swap;
+	io->first = page->epoch;
+	io->length = PAGE_BYTES;
+	io->done = fill_done;
+	spin_give(&pool->lock);
+	pool_count(pool, tally, TALLY_FILLS, 1);
+	*out = io;
+	return STEP_TRANSFER;
+}
+
+/* What a plan wants beside: single pages, each a stride from the last. */
+static void begin_apart(struct fault *f, struct object *object, const struct ahead_plan *plan, uint64_t index,
+	uint64_t size, const struct want *asked)
+{
+	struct want want = *asked;
+
+	want.ahead = true;
+	for (uint32_t i = 0; i < plan->apart; i++) {
+		index += (uint64_t)plan->stride;
+		if (index > (size - 1) >> PAGE_SHIFT || pool_should_begin(object->pool))
+			return;
+		if (begin_get(object, index, 1, size, &want, &f->apart[f->apart_count]) == STEP_TRANSFER)
+			f->apart_count++;
+	}
+}
+
+int fetch_object(struct fault *f, struct object *object, uint64_t index, const struct want *want)
+{
+	struct ahead_plan plan = { .count = 1 };
+	uint64_t size;
+	int r;
+
+	r = object_size(object, &size);
+	if (r < 0)
+		return r;
+	if (index >= (size + PAGE_BYTES - 1) >> PAGE_SHIFT)
+		return -ENXIO;
+	if ((f->place & WORD_SWAP) != 0)
+		return begin_swap_in(object->pool, &object->pages, object, index, want->tally, &f->io);
+	if (object_is_memory(object))
+		return begin_get(object, index, 1, size, want, &f->io); /* of nowhere: zeros */
+	if (!want->alone) {
+		spin_take(&object->pool->lock);
+		plan = readahead_plan(&object->ahead, index, want->advice);
+		spin_give(&object->pool->lock);
+	}
+	r = begin_get(object, index, plan.count, size, want, &f->io);
+	if (r == STEP_TRANSFER)
+		begin_apart(f, object, &plan, index, size, want);
+	return r;
+}
+
+static enum ahead_advice advice_of(const struct seg *seg)
+{
+	if ((seg->range.flags & PMAP_RANDOM) != 0)
+		return AHEAD_RANDOM;
+	return (seg->range.flags & PMAP_SEQUENTIAL) != 0 ? AHEAD_SEQUENTIAL : AHEAD_NORMAL;
+}
+
+int fetch_page(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+	const struct seg *seg = &f->seg;
+	bool ahead = (f->flags & FAULT_AHEAD) != 0;
+	const struct want want = {
+		.tally = seg->range.tally, .ahead = ahead, .alone = ahead, .advice = advice_of(seg)
+	};
+
+	if (f->from_amap)
+		return begin_swap_in(
+			pool, &seg->amap->words, NULL, seg_slot(seg, f->va), seg->range.tally, &f->io);
+	if (seg->object == NULL)
+		return make_zeros(pool, seg->amap, seg_slot(seg, f->va), seg->range.tally);
+	return fetch_object(f, seg->object, seg_index(seg, f->va), &want);
+}
