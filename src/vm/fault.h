@@ -32,12 +32,12 @@ struct page;
 enum fault_flag {
 	FAULT_NOWAIT =
 		1 << 0, /* do not wait for transfers: FAULT_UNDERWAY, or -EAGAIN to be asked again later */
-	FAULT_AHEAD = 1 << 1, /* bring it into memory only; implies no entering */
-	FAULT_PIN = 1 << 2,   /* neither unmapped nor evicted until fault_unpin() */
-	/* Somebody has just brought it in for this: no second use, and nothing to be fetched. */
-	FAULT_FRESH = 1 << 5,
+	FAULT_AHEAD = 1 << 1,    /* bring it into memory only; implies no entering */
+	FAULT_PIN = 1 << 2,      /* neither unmapped nor evicted until fault_unpin() */
 	FAULT_ALLOCATE = 1 << 3, /* not in a signal handler: the reserve may be refilled here */
-	FAULT_BORROW = 1 << 5,   /* of fault_borrow() */
+	FAULT_FRESH =
+		1 << 4, /* somebody has just brought it in for this: no second use, nothing is fetched */
+	FAULT_BORROW = 1 << 5, /* of fault_borrow() */
 };
 
 enum { FAULT_UNDERWAY = 1 };
