@@ -70,8 +70,9 @@ static int paged_file(const struct quire_map *map, const struct quire_map_option
 {
 	int r = file_make_paged(map->file);
 
+	/* Where nothing faults, what is pinned is read by others from where it stands. */
 	map->file->object.again = (map->file->object.can & CAN_WRITE) == 0 &&
-		(o->protection & QUIRE_WRITE) == 0;
+		(o->protection & QUIRE_WRITE) == 0 && map->pool->delivery != QUIRE_DELIVERY_PIN;
 	return r;
 }
 
