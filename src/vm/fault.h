@@ -32,13 +32,16 @@ struct page;
 enum fault_flag {
 	FAULT_NOWAIT =
 		1 << 0, /* do not wait for transfers: FAULT_UNDERWAY, or -EAGAIN to be asked again later */
-	FAULT_AHEAD = 1 << 1,    /* bring it into memory only; implies no entering */
-	FAULT_PIN = 1 << 2,      /* neither unmapped nor evicted until fault_unpin() */
+	FAULT_AHEAD = 1 << 1, /* bring it into memory only; implies no entering */
+	FAULT_PIN = 1 << 2,   /* neither unmapped nor evicted until fault_unpin() */
+	/* Somebody has just brought it in for this: no second use, and nothing to be fetched. */
+	FAULT_FRESH = 1 << 4,
 	FAULT_ALLOCATE = 1 << 3, /* not in a signal handler: the reserve may be refilled here */
-	FAULT_FRESH =
-		1 << 4, /* somebody has just brought it in for this: no second use, nothing is fetched */
-	FAULT_BORROW = 1 << 5, /* of fault_borrow() */
+	FAULT_BORROW = 1 << 5,   /* of fault_borrow() */
 };
+
+_Static_assert((FAULT_NOWAIT ^ FAULT_AHEAD ^ FAULT_PIN ^ FAULT_ALLOCATE ^ FAULT_FRESH ^ FAULT_BORROW) == 0x3f,
+	"each flag has a bit of its own");
 
 enum { FAULT_UNDERWAY = 1 };
 
