@@ -60,21 +60,35 @@ int as_up(void *above, struct pmap_question *question)
 
 /* ---- the operations ---- */
 
-/* Nobody reaches the pages of what is being taken away, and what was written is known. Or the engine's error. */
-static int hide_pages(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
+/*
+ * Publishes (A3); then nobody reaches the pages of what is being taken away, and what was written is known. Or the engine's
+ * error.
+ *
+ * Whoever asks for all places of a page meanwhile no longer finds this one in the list, and would take the page for clean:
+ * so it is shown to them as going. And whoever has read one of the addresses from a page is waited for, since the next to
+ * live there may be a stranger.
+ */
+static int publish_and_hide(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
 {
+	struct as *as = edit->as;
 	int r = 0;
 
-	if (edit->as->pool == NULL)
+	if (as->pool == NULL) {
+		edit_publish(edit);
 		return 0;
-	seglist_wait(edit->as);
+	}
+	atomic_store(&as->going, edit);
+	edit_publish(edit);
+	seglist_wait(as);
 	for (unsigned int i = edit->first; i < edit->last; i++) {
 		const struct seg *seg = edit->old->segs[i];
 		int failed = shown_hide(
-			edit->as, seg, max_u64(start, seg->range.start), min_u64(end, seg->range.end));
+			as, seg, max_u64(start, seg->range.start), min_u64(end, seg->range.end));
 
 		r = r < 0 ? r : failed;
 	}
+	atomic_store(&as->going, NULL);
+	seglist_wait(as);
 	return r;
 }
 
@@ -103,8 +117,7 @@ static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold
 	edit_begin(&edit, as, start, end);
 	edit_put_below(&edit, start);
 	edit_put_above(&edit, end);
-	edit_publish(&edit);                 /* A3 */
-	(void)hide_pages(&edit, start, end); /* what could not be hidden goes with its addresses */
+	(void)publish_and_hide(&edit, start, end); /* what could not be hidden goes with its addresses */
 	r = as->pmap->ops->detach(as->pmap, &span);
 	if (r < 0) {
 		edit_revert(&edit);
@@ -360,8 +373,7 @@ static int move_locked(struct as *as, uintptr_t start, uintptr_t end, const stru
 	edit_begin(&leave, as, start, end);
 	edit_put_below(&leave, start);
 	edit_put_above(&leave, end);
-	edit_publish(&leave);
-	r = hide_pages(&leave, start, end);
+	r = publish_and_hide(&leave, start, end);
 	if (r == 0)
 		r = pmap_move(as->pmap, &seg.range, how, to.start, target->length);
 	if (r < 0) {

@@ -49,6 +49,7 @@ struct seg {
 };
 
 struct seglist;
+struct edit;
 
 /* as: address space: the ordered set of segments of one `struct quire`, a version, a pmap */
 struct as {
@@ -58,6 +59,7 @@ struct as {
 	atomic_uint readers[2]; /* by parity of phase */
 	atomic_uint phase;
 	atomic_ulong version;          /* changes at each publish */
+	_Atomic(struct edit *) going;  /* what has left the list, but not yet the page tables */
 	struct seglist *retired_lists; /* under lock */
 	struct seglist *spare_lists;
 	struct seg *retired_segs;

@@ -7,6 +7,7 @@
 #include "base/align.h"
 #include "vm/amap.h"
 #include "vm/object.h"
+#include "vm/seglist.h"
 
 void shown_enter(struct pool *pool, struct sections *sections)
 {
@@ -185,10 +186,33 @@ static uintptr_t va_in(struct as *as, const struct seg *seg, const struct page *
 	return page_at(as, seg, va) == page ? va : 0;
 }
 
-/* The segment after `seg`, or the first; NULL at the end, or without a space. */
-static const struct seg *next_seg(struct as *as, const struct seg *seg)
+/* walk: all segments of a space: those in its list, and then those that have just left it and are hidden at this moment */
+struct walk {
+	struct as *as; /* in; NULL: there are none */
+	const struct seg *seg;
+	unsigned int going; /* how many of those that go were seen */
+};
+
+static const struct seg *next_going(struct walk *walk)
 {
-	return as == NULL ? NULL : as_seg(as, seg == NULL ? 0 : seg->range.end);
+	const struct edit *edit = atomic_load(&walk->as->going);
+
+	if (edit == NULL || edit->first + walk->going >= edit->last)
+		return NULL; /* none, or all is known of them by now */
+	return edit->old->segs[edit->first + walk->going++];
+}
+
+static const struct seg *next_seg(struct walk *walk)
+{
+	if (walk->as == NULL)
+		return NULL;
+	if (walk->going == 0) {
+		const struct seg *seg = as_seg(walk->as, walk->seg == NULL ? 0 : walk->seg->range.end);
+
+		if (seg != NULL)
+			return walk->seg = seg;
+	}
+	return next_going(walk);
 }
 
 int shown_hide_page(struct pool *pool, const struct sections *sections, struct page *page)
@@ -197,8 +221,9 @@ int shown_hide_page(struct pool *pool, const struct sections *sections, struct p
 
 	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
 		struct as *as = sections->as[i];
+		struct walk walk = { .as = as };
 
-		for (const struct seg *seg = next_seg(as, NULL); seg != NULL; seg = next_seg(as, seg)) {
+		for (const struct seg *seg; (seg = next_seg(&walk)) != NULL;) {
 			struct pmap_span span;
 			int failed;
 
@@ -225,10 +250,11 @@ bool shown_locked(const struct sections *sections, const struct page *page)
 {
 	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
 		struct as *as = sections->as[i];
+		struct walk walk = { .as = as };
 
 		if (as == NULL || atomic_load(&as->locked) == 0)
 			continue;
-		for (const struct seg *seg = next_seg(as, NULL); seg != NULL; seg = next_seg(as, seg))
+		for (const struct seg *seg; (seg = next_seg(&walk)) != NULL;)
 			if ((seg->range.flags & (PMAP_LOCKED | PMAP_LOCK_ONFAULT)) != 0 &&
 				va_in(as, seg, page) != 0)
 				return true;
@@ -260,8 +286,9 @@ void shown_each(struct object *object, uint64_t first, uint64_t last, shown_part
 	shown_enter(object->pool, &sections);
 	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
 		struct as *as = sections.as[i];
+		struct walk walk = { .as = as };
 
-		for (const struct seg *seg = next_seg(as, NULL); seg != NULL; seg = next_seg(as, seg))
+		for (const struct seg *seg; (seg = next_seg(&walk)) != NULL;)
 			if (part_of(seg, object, first, last, &part))
 				each(user, as, seg, &part);
 	}
