@@ -14,7 +14,7 @@
 #include "vm/shown.h"
 #include "vm/step.h"
 
-/* Tries to find a frame before it is an error: other threads may take what we free. */
+/* Tries to find a frame before it is an error, while none is being filled: other threads may take what we free. */
 enum { RECLAIM_TRIES = 64, RECLAIM_BATCH = 16, BUSY_MAX = 250 };
 
 /* ---- waiting, outside of everything ---- */
@@ -106,13 +106,39 @@ static int give_up(struct pool *pool, struct page *page)
 	return STEP_RESTART;
 }
 
-static int reclaim_frame(struct pool *pool, uint16_t tally, unsigned int *tries)
+/* Waits for a frame that is being filled: it can go when it is. What nobody waits for ends only when somebody collects it.
+ * False: none is being filled. */
+static bool wait_for_any_fill(struct pool *pool)
 {
-	pool_count(pool, tally, TALLY_WAITS, 1);
+	struct page *page = NULL;
+	bool joins;
+
+	spin_take(&pool->lock);
+	for (size_t i = 0; i < POOL_IOS && page == NULL; i++)
+		if (!pool->io_memory[i].finished && pool->io_memory[i].kind == IO_GET)
+			page = pool->io_memory[i].pages[0];
+	joins = page != NULL && page->busy <= BUSY_MAX;
+	if (joins)
+		page->busy++;
+	spin_give(&pool->lock);
+	if (joins)
+		wait_for_fill(pool, page);
+	else if (page != NULL)
+		lock_yield();
+	return page != NULL;
+}
+
+static int reclaim_frame(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+
+	pool_count(pool, f->seg.range.tally, TALLY_WAITS, 1);
 	if (pageout_evict(pool, RECLAIM_BATCH) > 0)
 		return STEP_RESTART;
-	if (!atomic_load(&pool->evicting) && ++*tries >= RECLAIM_TRIES)
-		return -ENOMEM;
+	if ((f->flags & FAULT_NOWAIT) == 0 && wait_for_any_fill(pool))
+		return STEP_RESTART;
+	if (!atomic_load(&pool->evicting) && ++f->tries >= RECLAIM_TRIES)
+		return (f->flags & FAULT_AHEAD) != 0 ? -EAGAIN : -ENOMEM;
 	lock_yield();
 	return STEP_RESTART;
 }
@@ -180,7 +206,7 @@ static int between(struct fault *f, int step)
 			return transfer(pool, f->io, &nobody);
 		return transfer(pool, f->io, (f->flags & FAULT_NOWAIT) == 0 ? NULL : &ask);
 	case STEP_STALE: return give_up(pool, f->page);
-	case STEP_RECLAIM: return reclaim_frame(pool, f->seg.range.tally, &f->tries);
+	case STEP_RECLAIM: return reclaim_frame(f);
 	case STEP_REFILL: return refill(pool, f->flags);
 	case STEP_WAIT: wait_for_fill(pool, f->page); return STEP_RESTART;
 	case STEP_YIELD:

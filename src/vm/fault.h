@@ -51,7 +51,7 @@ enum { FAULT_UNDERWAY = 1 };
  *   -EACCES  its protection forbids that   SIGSEGV, SEGV_ACCERR
  *   -ENXIO   beyond the end of the object  SIGBUS
  *   -ENOMEM  no frame can be had           SIGBUS
- *   -EAGAIN  the reserve is used up, or FAULT_NOWAIT and somebody is at it: ask again
+ *   -EAGAIN  the reserve is used up, or FAULT_NOWAIT and somebody is at it: ask again; FAULT_AHEAD: no frame
  *   other    what the transfer said        SIGBUS
  */
 int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int flags);

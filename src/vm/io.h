@@ -62,7 +62,7 @@ struct io {
 	struct page *pages[IO_PAGES_MAX];
 	struct ask asks[IO_ASKS_MAX];
 	unsigned int ask_count;
-	bool finished; /* under the pool's lock */
+	bool finished; /* under the pool's lock; also while nobody has taken it */
 	bool left;     /* under the pool's lock: nobody looks at it after done */
 
 	/* For whoever serves it: filters from the outermost inwards, then the object. */

@@ -270,6 +270,7 @@ struct io *pool_take_io(struct pool *pool)
 	pool->ios = io->next;
 	io->next = NULL;
 	io->pool = pool;
+	io->kind = IO_SYNC; /* of no page yet */
 	io->count = 0;
 	io->length = 0;
 	io->error = 0;
@@ -283,6 +284,7 @@ struct io *pool_take_io(struct pool *pool)
 
 void pool_give_io(struct pool *pool, struct io *io)
 {
+	io->finished = true;
 	io->next = pool->ios;
 	pool->ios = io;
 }

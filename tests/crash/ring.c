@@ -87,7 +87,7 @@ static void reading_is_allowed_writing_is_refused(void **state)
 	assert_int_equal(record(run_ring, &sync, NULL), -EFAULT);
 }
 
-/* Stores to a paged mapping, prefetches around them, and the flush that brings them home. */
+/* Stores to a paged mapping, prefetches of more than its pool holds around them, and the flush that brings them home. */
 static int run_pager(void *arg, const char *dir)
 {
 	struct quire_range all = { 0, PAGES * PAGE };
@@ -100,7 +100,7 @@ static int run_pager(void *arg, const char *dir)
 	(void)arg;
 	(void)snprintf(path, sizeof(path), "%s/file", dir);
 	if (r >= 0)
-		r = quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = 2 * PAGES * PAGE), &pool);
+		r = quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = PAGES / 2 * PAGE), &pool);
 	if (r == 0)
 		r = quire_object_file(path, 1, &object);
 	if (r == 0)

@@ -204,6 +204,30 @@ static void a_fault_that_waits_sees_a_slow_transfer_through(void **state)
 	assert_int_equal(world_load(&w, va + PAGE), source_byte(PAGE));
 }
 
+/* All frames are being filled, for nobody: there is nothing to evict yet, but there will be. */
+static void a_store_waits_for_a_frame_while_all_are_being_filled(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 8, &file.object, 0, RW, PMAP_SHARED);
+
+	(void)state;
+	assert_int_equal(pool_resize(&w.pool, 4 * PAGE), 0);
+	file.slow = true;
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(
+			fault_handle(&w.as, va + i * PAGE, R, FAULT_AHEAD | FAULT_NOWAIT), FAULT_UNDERWAY);
+	assert_int_equal(fault_handle(&w.as, va + 4 * PAGE, R, FAULT_AHEAD | FAULT_NOWAIT), -EAGAIN);
+	assert_int_equal(file.calls, 0);
+	assert_int_equal(world_store(&w, va + 5 * PAGE, 7), 0);
+	assert_int_equal(world_load(&w, va + 5 * PAGE), 7);
+
+	/* Where none will ever be free it stays an error. */
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(fault_handle(&w.as, va + i * PAGE, R, FAULT_PIN | FAULT_ALLOCATE), 0);
+	assert_int_equal(world_store(&w, va + 6 * PAGE, 7), -ENOMEM);
+	for (size_t i = 0; i < 4; i++)
+		fault_unpin(&w.as, va + i * PAGE);
+}
+
 static void unmapping_remembers_what_was_written(void **state)
 {
 	uintptr_t va = world_map(&w, 0, 4, &file.object, 0, RW, PMAP_SHARED);
@@ -245,6 +269,7 @@ int main(void)
 		CASE(a_pinned_page_stays_where_it_is),
 		CASE(prefetch_is_a_fault_nobody_waits_for),
 		CASE(a_fault_that_waits_sees_a_slow_transfer_through),
+		CASE(a_store_waits_for_a_frame_while_all_are_being_filled),
 		CASE(unmapping_remembers_what_was_written),
 		CASE(a_cut_takes_private_copies_too),
 	};
