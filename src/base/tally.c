@@ -97,14 +97,27 @@ uint16_t ledger_take(struct ledger *ledger, const char *name)
 	return (uint16_t)number;
 }
 
+/* To the last count: somebody who was on the way when the mapping closed may still add. */
+static void move_figures(struct tally *to, struct tally *from)
+{
+	for (unsigned int i = 0; i < TALLY_FIGURES; i++)
+		tally_add(to, (enum tally_figure)i, atomic_exchange(&from->figures[i], 0));
+	for (unsigned int t = 0; t < TALLY_TIMES; t++) {
+		for (unsigned int b = 0; b < TALLY_BUCKETS; b++)
+			atomic_fetch_add_explicit(&to->times[t].buckets[b],
+				atomic_exchange(&from->times[t].buckets[b], 0), memory_order_relaxed);
+		raise_to(&to->times[t].max_ns, atomic_exchange(&from->times[t].max_ns, 0));
+	}
+}
+
 /* A closed mapping's figures go where nobody's are, and its place is free. */
 static void fold(struct ledger *ledger, uint32_t number)
 {
 	struct tally *tally = ledger_tally(ledger, number);
 
 	atomic_fetch_add(&ledger->turn, 1);
-	tally_sum(ledger_tally(ledger, 0), tally);
-	memset(tally, 0, sizeof(*tally));
+	move_figures(ledger_tally(ledger, 0), tally);
+	atomic_store(&tally->state, TALLY_FREE);
 	atomic_fetch_add(&ledger->turn, 1);
 	ledger->hint = (uint32_t)min_u64(ledger->hint, number);
 }

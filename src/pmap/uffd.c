@@ -653,8 +653,9 @@ static int open_steps(struct uffd *uffd)
 	uffd->memory = sys_open("/proc/self/mem", O_RDONLY, 0);
 	uffd->self = sys_pidfd_self();
 	if (uffd->pagemap < 0 || uffd->memory < 0 || uffd->self < 0)
-		return error_set(
-			-ENOENT, "/proc is not mounted: paged mappings need /proc/self/pagemap and mem");
+		return error_set(uffd->memory == -EACCES ? -EACCES : -ENOENT,
+			"paged mappings need /proc/self/pagemap and mem: /proc is not mounted, or this process hides "
+			"itself (PR_SET_DUMPABLE)");
 	r = frames_open(
 		&uffd->frames, uffd->options.frames, uffd->private, uffd->memory, sys_has(PROBE_UFFD_MOVE));
 	return r < 0 ? error_set(r, "no addresses for %u frames", uffd->options.frames) : 0;

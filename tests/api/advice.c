@@ -180,10 +180,15 @@ static void cold_pages_count_as_untouched_and_stay(void **state)
 	uint64_t resident;
 
 	(void)state;
-	memset(at(map, 0), 'x', 16 * PAGE);
-	EXPECT(vma_at(at(map, 0), &before));
-	EXPECT_IS(quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_COLD), 0);
-	EXPECT(vma_at(at(map, 0), &after));
+	/* A kernel that samples accesses (DAMON) may take the mark away between the store and our look: then once more. */
+	for (int tries = 0; tries < 100; tries++) {
+		memset(at(map, 0), 'x', 16 * PAGE);
+		EXPECT(vma_at(at(map, 0), &before));
+		EXPECT_IS(quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_COLD), 0);
+		EXPECT(vma_at(at(map, 0), &after));
+		if (before.referenced_kib >= after.referenced_kib + 64)
+			break;
+	}
 	EXPECT(before.referenced_kib >= after.referenced_kib + 64);
 	EXPECT_IS(quire_map_residency(map, 0, QUIRE_TO_END, NULL, &resident), 16);
 	EXPECT_IS(resident, 16);

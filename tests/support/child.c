@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <quire/quire.h>
 
@@ -49,10 +51,14 @@ void child_skips(const char *why)
 static void be_child(void (*body)(void *), void *argument)
 {
 	static const int signals[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGSYS };
+	static const struct rlimit nothing = { 0 };
 
 	in_child = true;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)prctl(PR_SET_DUMPABLE, 0); /* cases that die on purpose leave no core files */
+	(void)setrlimit(RLIMIT_CORE, &nothing); /* cases that die on purpose leave no core files ... */
+	if (geteuid() == 0)
+		(void)prctl(PR_SET_DUMPABLE,
+			0); /* ... not in a pipe either; others would no longer see their own /proc */
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		(void)signal(signals[i], SIG_DFL);
 	(void)alarm(CHILD_SECONDS * (unsigned int)count_of(1, 1, 60));

@@ -98,9 +98,10 @@ static int reach(struct sum *sum, struct paged *p, uint64_t offset, size_t lengt
 {
 	int r;
 
-	*at = p->bytes + offset;
-	if (p->bytes != NULL)
+	if (p->bytes != NULL) {
+		*at = p->bytes + offset;
 		return 0;
+	}
 	*at = p->block;
 	r = quire_map_try_read(p->map, offset, p->block, length);
 	if (r == -ENODATA)
