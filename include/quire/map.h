@@ -967,13 +967,15 @@ QUIRE_API int quire_map_error(struct quire_map *map, struct quire_fault *fault);
  * quire_map_repair - show file data again where zeros stand in for it
  * @map: a guarded mapping
  *
- * Pages whose bytes exist again show them, at the same addresses; stores made to their stand-ins are dropped.
+ * Pages whose bytes exist again show them, at the same addresses; stores made to their stand-ins are dropped. What a paged
+ * mapping could not write back is written once more; when all of it is, later flushes do well again. The error of a sync
+ * stays: nobody knows what of the file is lost.
  *
- * Threads: any; stores to stand-in pages by other threads during the call may be dropped. Blocks: no. Memory: none.
- * Signals: none.
+ * Threads: any; stores to stand-in pages by other threads during the call may be dropped. Blocks: a paged mapping writes.
+ * Memory: none. Signals: none.
  * Returns: 0 when nothing is missing any more and the error is cleared, or
  *   -ENODATA    the file is still too short for some pages
- *   -EIO        some pages still cannot be read
+ *   -EIO        some pages still cannot be read or written, or a sync has failed
  *   -ENOSPC     some pages still have no room
  *   -ENOMEM     the pool of huge pages is still empty, or a limit
  *   -EHWPOISON  some pages are still poisoned

@@ -148,6 +148,8 @@ QUIRE_API int quire_object_log(struct quire_object *next,
  * quire_object_close - give an object back
  * @object: the object, or NULL; mappings of it go on
  *
+ * In a child of fork() an object whose pages are in a pool of the parent stays as it is: only the parent can write it back.
+ *
  * Threads: any. Blocks: when it was the last use: closes what is behind it. Memory: freed. Signals: none.
  * Since: 0.1   Example: examples/custom-object.c   See: quire_object_open(3)
  */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/object.c - objects for programs: their own bytes, files, and filters. A handle is the object itself. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <quire/object.h>
 
 #include "api/handle.h"
+#include "base/align.h"
 #include "base/error.h"
 #include "object/callback.h"
 #include "object/file.h"
@@ -132,7 +134,15 @@ int quire_object_log(struct quire_object *next,
 	return give(r, object, out);
 }
 
+/* Its last use writes back through memory that is the parent's: a child leaves that to the parent. */
+static bool is_ours(const struct object *object)
+{
+	return object->pool == NULL || pool_is_ours(CONTAINER_OF(object->pool, struct quire_pool, pool)) == 0;
+}
+
 void quire_object_close(struct quire_object *object)
 {
-	object_unref(object == NULL ? NULL : object_of(object));
+	error_clear();
+	if (object != NULL && is_ours(object_of(object)))
+		object_unref(object_of(object));
 }

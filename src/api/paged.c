@@ -139,6 +139,20 @@ int paged_flush(struct quire_map *map, const struct pmap_span *span, unsigned in
 		map_object(map), first, first + ((span->end - span->start) >> PAGE_SHIFT), hows[how]);
 }
 
+/* The bytes that could not be written, once more. */
+static int mend(const struct quire_map *map)
+{
+	struct object *object = map_object(map);
+	int r = object == NULL ? 0 : object_mend(object);
+
+	return r < 0
+		? error_set(r,
+			  "%s: what was stored is not all in the file: %s; it stays in memory: make room and "
+			  "quire_map_repair again, or, if it was a sync that failed, write it elsewhere",
+			  map->name == NULL ? "mapping" : map->name, strerror(-r))
+		: 0;
+}
+
 /* Whatever stands in for a page goes; the next touch asks the object again. What is pinned stays in reach. */
 int paged_repair(struct quire_map *map)
 {
@@ -157,7 +171,7 @@ int paged_repair(struct quire_map *map)
 	}
 	if (r == 0)
 		atomic_store(&map->guard.state, 0);
-	return r;
+	return r == 0 ? mend(map) : r;
 }
 
 /* ---- pin, prefetch, try ---- */

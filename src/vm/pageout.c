@@ -657,7 +657,7 @@ uint32_t pageout_range(struct object *object, uint64_t first, uint64_t last)
 	return freed;
 }
 
-static int sync_object(struct object *object)
+static void sync_object(struct object *object)
 {
 	struct io *io = wait_for_io(object->pool);
 	int r;
@@ -669,12 +669,8 @@ static int sync_object(struct object *object)
 	pool_give_io(object->pool, io);
 	object->epoch++;
 	spin_give(&object->pool->lock);
-	if (r < 0) {
-		int none = 0;
-
-		(void)atomic_compare_exchange_strong(&object->put_error, &none, r);
-	}
-	return r;
+	if (r < 0)
+		atomic_store(&object->sync_error, r);
 }
 
 int object_flush(struct object *object, uint64_t first, uint64_t last, enum flush_how how)
@@ -693,11 +689,14 @@ int object_flush(struct object *object, uint64_t first, uint64_t last, enum flus
 	end(object->pool);
 
 	if (r == 0 && how == FLUSH_SYNC)
-		r = sync_object(object);
+		sync_object(object);
+	if (r == 0)
+		r = atomic_load(&object->sync_error);
 	return r < 0 ? r : atomic_load(&object->put_error);
 }
 
-int object_take_error(struct object *object)
+int object_mend(struct object *object)
 {
-	return atomic_exchange(&object->put_error, 0);
+	atomic_store(&object->put_error, 0); /* first: what fails again is noted again */
+	return object_flush(object, 0, UINT64_MAX, FLUSH_PUT);
 }

@@ -47,7 +47,8 @@ int object_flush(struct object *object, uint64_t first, uint64_t last, enum flus
 /* Frees what can be freed of pages [first, last), written back if need be. */
 uint32_t pageout_range(struct object *object, uint64_t first, uint64_t last);
 
-/* The sticky error is taken note of and forgotten; what could not be written is DIRTY still. */
-int object_take_error(struct object *object);
+/* What could not be written is written once more. 0: all of it was, and the error of that is forgotten. The error of a sync
+ * never is: the kernel forgets what it could not write, and who asks again is told that all is well. */
+int object_mend(struct object *object);
 
 #endif

@@ -137,10 +137,33 @@ static void a_failed_write_is_sticky_and_loses_nothing(void **state)
 		assert_int_equal(world_load(&w, va + i * PAGE), 33);
 	file.fail_at = 0;
 	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_SYNC), -EIO); /* still told */
-	assert_int_equal(object_take_error(&file.object), -EIO);
+	assert_int_equal(object_mend(&file.object), 0);
 	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_SYNC), 0);
 	for (size_t i = 0; i < 8; i++)
 		assert_int_equal(file.bytes[i * PAGE], 33);
+	finish();
+}
+
+static void what_fails_again_is_told_again_and_a_failed_sync_for_good(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 8);
+	assert_int_equal(world_store(&w, va, 33), 0);
+	file.fail_at = file.calls + 1;
+	file.fail_for = 2;
+	assert_int_equal(object_flush(&file.object, 0, 8, FLUSH_PUT), -EIO);
+	assert_int_equal(object_mend(&file.object), -EIO);
+	assert_int_equal(
+		object_flush(&file.object, 4, 8, FLUSH_PUT), -EIO); /* of another range, which is clean */
+	assert_int_equal(object_mend(&file.object), 0);
+	assert_int_equal(file.bytes[0], 33);
+	assert_int_equal(object_flush(&file.object, 0, 8, FLUSH_SYNC), 0);
+
+	file.fail_at = file.calls + 1; /* nothing to put: the sync */
+	file.fail_for = 1;
+	assert_int_equal(object_flush(&file.object, 0, 8, FLUSH_SYNC), -EIO);
+	assert_int_equal(object_mend(&file.object), -EIO);
+	assert_int_equal(object_flush(&file.object, 0, 8, FLUSH_SYNC), -EIO);
 	finish();
 }
 
@@ -199,6 +222,7 @@ int main(void)
 		cmocka_unit_test(the_budget_goes_down_and_up_again),
 		cmocka_unit_test(one_epoch_is_whole_before_the_next_begins),
 		cmocka_unit_test(a_failed_write_is_sticky_and_loses_nothing),
+		cmocka_unit_test(what_fails_again_is_told_again_and_a_failed_sync_for_good),
 		cmocka_unit_test(only_what_was_written_is_put),
 		cmocka_unit_test(a_locked_segment_keeps_its_pages),
 		cmocka_unit_test(the_same_without_harvest),
