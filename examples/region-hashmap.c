@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash map in a file: one million pairs, put in by a process that is killed in the middle, again and again. */
+/* A hash map in a file, filled by a process that is killed in the middle, again and again. Argument: how many pairs. */
 #include <quire/quire.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,9 +64,9 @@ static const struct pair *get(uint64_t key)
 	return pair;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	uint64_t wanted = getenv("QUIRE_TEST_QUICK") == NULL ? 1000000 : 30000, kills = 0;
+	uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000, kills = 0;
 	char path[64] = "", command[80];
 
 	snprintf(path, sizeof(path), "hashmap-%d", (int)getpid());
@@ -77,8 +77,8 @@ int main(void)
 					put(key, key * key);
 			_exit(0);
 		}
-		usleep((unsigned int)(300000 +
-			kills * 200000)); /* and then in the middle of whatever it does */
+		usleep((unsigned int)(50000 +
+			kills * 50000)); /* and then in the middle of whatever it does */
 		kill(child, SIGKILL);
 		wait(NULL);
 		open_map(path);
