@@ -40,7 +40,7 @@ static void count_to(const char *path, uint64_t commits)
 
 int main(void)
 {
-	char directory[] = "counter-XXXXXX", path[64], command[80];
+	char directory[] = "counter-XXXXXX", path[64];
 	struct quire_region_record record = { .size = sizeof(record) };
 	struct quire_region_stat stat = { .size = sizeof(stat) };
 	struct quire_region *reader;
@@ -74,6 +74,6 @@ int main(void)
 	printf("and after a refresh %lu: epoch %lu, %lu page\n", *seen, record.epoch, record.pages);
 	must(quire_region_close(reader));
 	must(quire_region_close(region));
-	snprintf(command, sizeof(command), "rm -r %s", directory);
-	return system(command);
+	fflush(stdout);
+	return execlp("rm", "rm", "-r", directory, (char *)NULL);
 }
