@@ -45,9 +45,9 @@ struct ask {
 
 /* io: one transfer of n pages between an object and staged memory, with its completion */
 struct io {
-	enum io_kind kind;
-	uint32_t count; /* pages */
-	uint64_t first; /* page index in the object */
+	_Atomic(enum io_kind) kind; /* looked at by who waits for any of them */
+	uint32_t count;             /* pages */
+	uint64_t first;             /* page index in the object */
 	void *memory[IO_PAGES_MAX];
 	size_t length; /* bytes to transfer; the last page may be partial. Out: bytes transferred */
 	int error;     /* out: 0 or -errno */

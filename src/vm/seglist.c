@@ -155,7 +155,6 @@ static void retire_list(struct as *as, struct seglist *list) must_hold(lock_as)
 /* What no reader can hold any more may be used again. */
 static void reclaim(struct as *as) must_hold(lock_as)
 {
-	seglist_wait(as);
 	while (as->retired_segs != NULL) {
 		struct seg *seg = as->retired_segs;
 
@@ -293,6 +292,8 @@ void edit_publish(struct edit *edit) must_hold(lock_as)
 
 void edit_finish(struct edit *edit) must_hold(lock_as)
 {
+	seglist_wait(
+		edit->as); /* first: a reader copies a segment whole, with the link that is written here */
 	for (unsigned int i = edit->first; i < edit->last; i++)
 		retire_seg(edit->as, edit->old->segs[i]);
 	retire_list(edit->as, edit->old);
@@ -303,6 +304,7 @@ void edit_revert(struct edit *edit) must_hold(lock_as)
 {
 	if (atomic_load(&edit->as->list) != edit->old)
 		set_list(edit->as, edit->old);
+	seglist_wait(edit->as);
 	for (unsigned int i = edit->first; i < edit->put_end; i++)
 		retire_seg(edit->as, edit->new->segs[i]);
 	retire_list(edit->as, edit->new);
