@@ -20,7 +20,7 @@
  *
  * Invariants
  *	A1  segments are sorted, not empty, page aligned, and do not overlap
- *	A2  a published segment is immutable until it is retired, and not reused while a reader may hold it
+ *	A2  a published segment is immutable until it is replaced, and not reused while a reader may hold it
  *	A3  a list without a range is published before the range's memory goes away, so nobody patches a hole (P3)
  */
 #ifndef VM_AS_H
@@ -45,7 +45,7 @@ struct seg {
 	struct object *object;   /* NULL: anonymous */
 	struct amap *amap;       /* private pages that shadow the object; NULL: none yet */
 	uint64_t amap_first;     /* slot of range.start in the amap */
-	struct seg *next;        /* retired or free segments */
+	struct seg *next;        /* free segments */
 };
 
 struct seglist;
@@ -58,11 +58,9 @@ struct as {
 	_Atomic(struct seglist *) list;
 	atomic_uint readers[2]; /* by parity of phase */
 	atomic_uint phase;
-	atomic_ulong version;          /* changes at each publish */
-	_Atomic(struct edit *) going;  /* what has left the list, but not yet the page tables */
-	struct seglist *retired_lists; /* under lock */
-	struct seglist *spare_lists;
-	struct seg *retired_segs;
+	atomic_ulong version;         /* changes at each publish */
+	_Atomic(struct edit *) going; /* what has left the list, but not yet the page tables */
+	struct seglist *spare_lists;  /* under lock */
 	struct seg *spare_segs;
 	unsigned int spare_seg_count;
 

@@ -140,38 +140,20 @@ static struct seglist *take_list(struct as *as) must_hold(lock_as)
 	return list;
 }
 
-static void retire_seg(struct as *as, struct seg *seg) must_hold(lock_as)
+/* No reader holds it any more, or ever did: it may be used again. */
+static void spare_seg(struct as *as, struct seg *seg) must_hold(lock_as)
 {
-	seg->next = as->retired_segs;
-	as->retired_segs = seg;
+	object_unref(seg->object);
+	amap_unref(seg->amap);
+	seg->next = as->spare_segs;
+	as->spare_segs = seg;
+	as->spare_seg_count++;
 }
 
-static void retire_list(struct as *as, struct seglist *list) must_hold(lock_as)
+static void spare_list(struct as *as, struct seglist *list) must_hold(lock_as)
 {
-	list->next = as->retired_lists;
-	as->retired_lists = list;
-}
-
-/* What no reader can hold any more may be used again. */
-static void reclaim(struct as *as) must_hold(lock_as)
-{
-	while (as->retired_segs != NULL) {
-		struct seg *seg = as->retired_segs;
-
-		as->retired_segs = seg->next;
-		object_unref(seg->object);
-		amap_unref(seg->amap);
-		seg->next = as->spare_segs;
-		as->spare_segs = seg;
-		as->spare_seg_count++;
-	}
-	while (as->retired_lists != NULL) {
-		struct seglist *list = as->retired_lists;
-
-		as->retired_lists = list->next;
-		list->next = as->spare_lists;
-		as->spare_lists = list;
-	}
+	list->next = as->spare_lists;
+	as->spare_lists = list;
 }
 
 /* ---- a change ---- */
@@ -260,7 +242,7 @@ void edit_join(struct edit *edit) must_hold(lock_as)
 	for (unsigned int i = edit->first + 1; i < edit->put_end; i++) {
 		if (goes_on(segs[kept], segs[i])) {
 			segs[kept]->range.end = segs[i]->range.end;
-			retire_seg(edit->as, segs[i]);
+			spare_seg(edit->as, segs[i]); /* not published yet */
 		} else {
 			segs[++kept] = segs[i];
 		}
@@ -273,7 +255,7 @@ static void set_list(struct as *as, struct seglist *list) must_hold(lock_as)
 {
 	unsigned long version = atomic_load_explicit(&as->version, memory_order_relaxed);
 
-	/* In this order with the readers' count: a reader that reclaim() does not see will find the new list (A2). */
+	/* In this order with the readers' count: a reader that seglist_wait() does not see will find the new list (A2). */
 	atomic_store(&as->list, list);
 	atomic_store_explicit(&as->version, version + 1, memory_order_release);
 }
@@ -295,9 +277,8 @@ void edit_finish(struct edit *edit) must_hold(lock_as)
 	seglist_wait(
 		edit->as); /* first: a reader copies a segment whole, with the link that is written here */
 	for (unsigned int i = edit->first; i < edit->last; i++)
-		retire_seg(edit->as, edit->old->segs[i]);
-	retire_list(edit->as, edit->old);
-	reclaim(edit->as);
+		spare_seg(edit->as, edit->old->segs[i]);
+	spare_list(edit->as, edit->old);
 }
 
 void edit_revert(struct edit *edit) must_hold(lock_as)
@@ -306,9 +287,8 @@ void edit_revert(struct edit *edit) must_hold(lock_as)
 		set_list(edit->as, edit->old);
 	seglist_wait(edit->as);
 	for (unsigned int i = edit->first; i < edit->put_end; i++)
-		retire_seg(edit->as, edit->new->segs[i]);
-	retire_list(edit->as, edit->new);
-	reclaim(edit->as);
+		spare_seg(edit->as, edit->new->segs[i]);
+	spare_list(edit->as, edit->new);
 }
 
 /* ---- begin and end ---- */
@@ -325,13 +305,11 @@ int seglist_init(struct as *as)
 	return 0;
 }
 
-/* Nothing is retired between two changes. */
 void seglist_done(struct as *as)
 {
 	struct seglist *list;
 	struct seg *seg;
 
-	assert(as->retired_segs == NULL);
 	free(atomic_load(&as->list));
 	while ((seg = as->spare_segs) != NULL) {
 		as->spare_segs = seg->next;
