@@ -15,19 +15,6 @@
 
 enum { PAGE = 4096, PAGES = 64 };
 
-static int begin(void **state)
-{
-	(void)state;
-	return scratch_make() == NULL;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	scratch_remove();
-	return 0;
-}
-
 static struct quire_region *open_with(const char *name, uint32_t flags, size_t journal_bytes)
 {
 	struct quire_region *region = NULL;
@@ -366,19 +353,30 @@ static void a_stable_address_is_kept_or_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_committed_store_survives_close_and_open, begin, end),
-		cmocka_unit_test_setup_teardown(a_commit_without_stores_keeps_its_number, begin, end),
-		cmocka_unit_test_setup_teardown(each_commit_logs_its_own_pages_only, begin, end),
-		cmocka_unit_test_setup_teardown(a_killed_writer_leaves_the_last_commit, begin, end),
-		cmocka_unit_test_setup_teardown(the_ring_is_used_again_and_again, begin, end),
-		cmocka_unit_test_setup_teardown(an_abort_undoes_stores_wherever_their_pages_lie, begin, end),
-		cmocka_unit_test_setup_teardown(a_region_grows_in_place_and_abort_takes_it_back, begin, end),
-		cmocka_unit_test_setup_teardown(a_second_writer_is_refused_by_name, begin, end),
 		cmocka_unit_test_setup_teardown(
-			too_large_a_commit_is_refused_and_nothing_is_lost, begin, end),
-		cmocka_unit_test_setup_teardown(hinted_commits_take_what_was_announced, begin, end),
-		cmocka_unit_test_setup_teardown(the_mapping_ends_with_the_region, begin, end),
-		cmocka_unit_test_setup_teardown(a_stable_address_is_kept_or_refused, begin, end),
+			a_committed_store_survives_close_and_open, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_commit_without_stores_keeps_its_number, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			each_commit_logs_its_own_pages_only, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_killed_writer_leaves_the_last_commit, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_ring_is_used_again_and_again, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			an_abort_undoes_stores_wherever_their_pages_lie, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_region_grows_in_place_and_abort_takes_it_back, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_second_writer_is_refused_by_name, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			too_large_a_commit_is_refused_and_nothing_is_lost, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			hinted_commits_take_what_was_announced, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_mapping_ends_with_the_region, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_stable_address_is_kept_or_refused, scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);

@@ -18,19 +18,6 @@
 
 enum { PAGE = 4096, PAGES = 40 };
 
-static int begin(void **state)
-{
-	(void)state;
-	return scratch_make() == NULL;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	scratch_remove();
-	return 0;
-}
-
 static struct quire_region *open_region(uint32_t flags)
 {
 	struct quire_region *region = NULL;
@@ -212,12 +199,15 @@ static void two_damaged_headers_are_reported(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_independent_reader_reads_what_lies_in_journal_and_file,
+			scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_independent_reader_reads_what_lies_in_journal_and_file, begin, end),
-		cmocka_unit_test_setup_teardown(it_reads_what_a_killed_writer_left, begin, end),
-		cmocka_unit_test_setup_teardown(it_walks_the_heap, begin, end),
-		cmocka_unit_test_setup_teardown(every_flipped_bit_of_a_live_page_is_reported, begin, end),
-		cmocka_unit_test_setup_teardown(two_damaged_headers_are_reported, begin, end),
+			it_reads_what_a_killed_writer_left, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(it_walks_the_heap, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			every_flipped_bit_of_a_live_page_is_reported, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			two_damaged_headers_are_reported, scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);

@@ -14,19 +14,6 @@
 
 enum { PAGE = 4096, PAGES = 64, LAST = (PAGES - 1) * PAGE };
 
-static int begin(void **state)
-{
-	(void)state;
-	return scratch_make() == NULL;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	scratch_remove();
-	return 0;
-}
-
 static struct quire_region *open_region(uint32_t flags)
 {
 	struct quire_region *region = NULL;
@@ -149,10 +136,13 @@ static void what_was_grown_is_guarded_too(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_load_reads_zero_and_the_region_is_failed, begin, end),
-		cmocka_unit_test_setup_teardown(a_commit_does_not_log_zeros_that_nobody_stored, begin, end),
-		cmocka_unit_test_setup_teardown(a_reader_gets_an_error, begin, end),
-		cmocka_unit_test_setup_teardown(what_was_grown_is_guarded_too, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_load_reads_zero_and_the_region_is_failed, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_commit_does_not_log_zeros_that_nobody_stored, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(a_reader_gets_an_error, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			what_was_grown_is_guarded_too, scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);

@@ -15,19 +15,6 @@
 
 enum { PAGE = 4096, PAGES = 32, RING = 160 << 10 };
 
-static int begin(void **state)
-{
-	(void)state;
-	return scratch_make() == NULL;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	scratch_remove();
-	return 0;
-}
-
 static struct quire_region *writer(void)
 {
 	struct quire_region *region = NULL;
@@ -256,12 +243,16 @@ static void growth_reaches_readers_at_refresh(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_reader_sees_the_last_commit_and_refreshes, begin, end),
 		cmocka_unit_test_setup_teardown(
-			a_pinned_epoch_stays_whole_until_the_journal_is_full, begin, end),
-		cmocka_unit_test_setup_teardown(a_reader_needs_no_writer_and_outlives_one, begin, end),
-		cmocka_unit_test_setup_teardown(readers_come_go_and_die_while_the_writer_goes_on, begin, end),
-		cmocka_unit_test_setup_teardown(growth_reaches_readers_at_refresh, begin, end),
+			a_reader_sees_the_last_commit_and_refreshes, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(a_pinned_epoch_stays_whole_until_the_journal_is_full,
+			scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_reader_needs_no_writer_and_outlives_one, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			readers_come_go_and_die_while_the_writer_goes_on, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			growth_reaches_readers_at_refresh, scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);

@@ -41,3 +41,16 @@ void scratch_remove(void)
 		(void)closedir(open);
 	(void)rmdir(directory);
 }
+
+int scratch_setup(void **state)
+{
+	(void)state;
+	return scratch_make() == NULL;
+}
+
+int scratch_teardown(void **state)
+{
+	(void)state;
+	scratch_remove();
+	return 0;
+}

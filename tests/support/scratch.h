@@ -12,4 +12,8 @@ const char *scratch_path(const char *name);
 /* The directory and the files in it. */
 void scratch_remove(void);
 
+/* The same as cmocka's fixtures. */
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
+
 #endif

@@ -21,15 +21,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct seg seg;
-
 	(void)state;
-	while (as_find(&w.as, 0, &seg))
-		assert_int_equal(as_unmap(&w.as, seg.range.start, seg.range.end), 0);
-	object_unref(&file.object);
-	source_done(&file);
-	assert_int_equal(w.pool.in_use, 0);
-	world_done(&w);
+	world_end(&w, &file);
 	return 0;
 }
 

@@ -22,17 +22,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	world_check(&w);
-	while (as_count(&w.as, 0, UINTPTR_MAX) > 0) {
-		struct seg seg;
-
-		assert_true(as_find(&w.as, 0, &seg));
-		assert_int_equal(as_unmap(&w.as, seg.range.start, seg.range.end), 0);
-	}
-	object_unref(&file.object);
-	source_done(&file);
-	assert_int_equal(w.pool.in_use, 0);
-	world_done(&w);
+	world_end(&w, &file);
 	return 0;
 }
 

@@ -23,15 +23,7 @@ static void begin(const struct world_config *config, uint64_t pages)
 
 static void finish(void)
 {
-	struct seg seg;
-
-	world_check(&w);
-	while (as_find(&w.as, 0, &seg))
-		assert_int_equal(as_unmap(&w.as, seg.range.start, seg.range.end), 0);
-	object_unref(&file.object);
-	source_done(&file);
-	assert_int_equal(w.pool.in_use, 0);
-	world_done(&w);
+	world_end(&w, &file);
 }
 
 static void a_file_larger_than_the_pool_is_used_within_its_bound(void **state)

@@ -112,8 +112,6 @@ static void begin(bool hostile)
 
 static void check_and_finish(void)
 {
-	struct seg seg;
-
 	world_check(&w);
 	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_SYNC), 0);
 	for (unsigned int n = 0; n < PROGRAMS; n++) {
@@ -123,12 +121,7 @@ static void check_and_finish(void)
 			assert_int_equal(world_load(&w, WORLD_BASE + (ANON_AT + n * ANON_LENGTH + i) * PAGE),
 				programs[n].anon[i]);
 	}
-	while (as_find(&w.as, 0, &seg))
-		assert_int_equal(as_unmap(&w.as, seg.range.start, seg.range.end), 0);
-	object_unref(&file.object);
-	source_done(&file);
-	assert_int_equal(w.pool.in_use, 0);
-	world_done(&w);
+	world_end(&w, &file);
 }
 
 static void run(bool hostile)

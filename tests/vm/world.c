@@ -169,6 +169,19 @@ void world_done(struct world *world)
 	source_done(&world->swap);
 }
 
+void world_end(struct world *world, struct source *file)
+{
+	struct seg seg;
+
+	world_check(world);
+	while (as_find(&world->as, 0, &seg))
+		assert_int_equal(as_unmap(&world->as, seg.range.start, seg.range.end), 0);
+	object_unref(&file->object);
+	source_done(file);
+	assert_int_equal(world->pool.in_use, 0);
+	world_done(world);
+}
+
 void world_check(struct world *world)
 {
 	as_check(&world->as);

@@ -71,6 +71,9 @@ void world_init(struct world *world, const struct world_config *config);
 void world_done(struct world *world);
 void world_check(struct world *world);
 
+/* Unmaps everything, gives the file back, and no frame may stay behind; then world_done(). */
+void world_end(struct world *world, struct source *file);
+
 /* What the pool has counted, all in all. */
 uint64_t world_counted(const struct world *world, enum tally_figure what);
 
