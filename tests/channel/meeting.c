@@ -148,62 +148,54 @@ static void what_is_no_listening_socket_is_refused(void **state)
 
 /* ---- versions ---- */
 
-static void a_client_of_another_version_is_refused_and_told_so(void **state)
+/* What the listener answers a client that begins like this before it hangs up; nobody is accepted. */
+static struct hello refusal_of(struct hello hello, int segment)
 {
 	const char *name = fresh_name();
 	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
-	const struct hello hello = greeting_of(LAYOUT_MAJOR + 1, QUIRE_CHANNEL_SEND);
 	struct quire_channel *c;
 	struct hello answer;
+	struct hello more;
 	int socket = connected(name);
 
-	(void)state;
-	send_greeting(socket, &hello, segment_of(LAYOUT_MAJOR)); /* only its greeting is another */
+	send_greeting(socket, &hello, segment);
 	assert_int_equal(quire_channel_accept(l, in_ms(100), &c), -ETIMEDOUT);
 	assert_int_equal(recv(socket, &answer, sizeof(answer), MSG_DONTWAIT), sizeof(answer));
-	assert_int_equal(answer.status, -EPROTONOSUPPORT);
-	assert_int_equal(answer.major, LAYOUT_MAJOR); /* so that it can say which one is wanted */
-	assert_int_equal(recv(socket, &answer, sizeof(answer), MSG_DONTWAIT), 0);
+	assert_int_equal(recv(socket, &more, sizeof(more), MSG_DONTWAIT), 0);
 	assert_int_equal(close(socket), 0);
 	quire_channel_unlisten(l);
+	return answer;
+}
+
+static void a_client_of_another_version_is_refused_and_told_so(void **state)
+{
+	/* Only its greeting is another. */
+	const struct hello answer = refusal_of(
+		greeting_of(LAYOUT_MAJOR + 1, QUIRE_CHANNEL_SEND), segment_of(LAYOUT_MAJOR));
+
+	(void)state;
+	assert_int_equal(answer.status, -EPROTONOSUPPORT);
+	assert_int_equal(answer.major, LAYOUT_MAJOR); /* so that it can say which one is wanted */
 }
 
 /* Its greeting is ours, its memory is not. */
 static void a_segment_of_another_version_is_refused(void **state)
 {
-	const char *name = fresh_name();
-	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
-	const struct hello hello = greeting_of(LAYOUT_MAJOR, QUIRE_CHANNEL_SEND);
-	struct quire_channel *c;
-	struct hello answer;
-	int socket = connected(name);
+	const struct hello answer = refusal_of(
+		greeting_of(LAYOUT_MAJOR, QUIRE_CHANNEL_SEND), segment_of(LAYOUT_MAJOR + 1));
 
 	(void)state;
-	send_greeting(socket, &hello, segment_of(LAYOUT_MAJOR + 1));
-	assert_int_equal(quire_channel_accept(l, in_ms(100), &c), -ETIMEDOUT);
-	assert_int_equal(recv(socket, &answer, sizeof(answer), MSG_DONTWAIT), sizeof(answer));
 	assert_int_equal(answer.status, -EPROTONOSUPPORT);
-	assert_int_equal(close(socket), 0);
-	quire_channel_unlisten(l);
 }
 
 /* It would be paid for by who looks at it first. */
 static void a_segment_without_memory_is_refused(void **state)
 {
-	const char *name = fresh_name();
-	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
-	const struct hello hello = greeting_of(LAYOUT_MAJOR, QUIRE_CHANNEL_SEND);
-	struct quire_channel *c;
-	struct hello answer;
-	int socket = connected(name);
+	const struct hello answer = refusal_of(
+		greeting_of(LAYOUT_MAJOR, QUIRE_CHANNEL_SEND), make_segment(LAYOUT_MAJOR, true));
 
 	(void)state;
-	send_greeting(socket, &hello, make_segment(LAYOUT_MAJOR, true));
-	assert_int_equal(quire_channel_accept(l, in_ms(100), &c), -ETIMEDOUT);
-	assert_int_equal(recv(socket, &answer, sizeof(answer), MSG_DONTWAIT), sizeof(answer));
 	assert_int_equal(answer.status, -EBADMSG);
-	assert_int_equal(close(socket), 0);
-	quire_channel_unlisten(l);
 }
 
 /* Only the minor version may differ: newer ones only add. */
