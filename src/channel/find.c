@@ -11,6 +11,7 @@
 #include "channel/segment.h"
 #include "sys/directory.h"
 #include "sys/file.h"
+#include "sys/pids.h"
 
 static const char prefix[] = "/memfd:quire-channel:";
 
@@ -109,8 +110,20 @@ static void visit_segment(struct search *s, const char *path)
 	sys_close(fd);
 }
 
-/* Calls with each name of a directory that begins with a digit, which in /proc are processes and descriptors. */
-static int each_number(const char *path, bool (*visit)(struct search *s, const char *name), struct search *s)
+static void visit_descriptor(struct search *s, const char *entry)
+{
+	char path[PATH_BYTES];
+	char target[LINK_BYTES];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%u/fd/%.16s", s->pid, entry);
+	n = sys_readlinkat(AT_FDCWD, path, target, sizeof(target));
+	if (n > 0 && strncmp(target, prefix, sizeof(prefix) - 1) == 0)
+		visit_segment(s, path);
+}
+
+/* Stops when it was told enough. */
+static int each_descriptor(const char *path, struct search *s)
 {
 	_Alignas(8) char buffer[LISTING_BYTES];
 	struct sys_name name;
@@ -123,47 +136,36 @@ static int each_number(const char *path, bool (*visit)(struct search *s, const c
 		size_t at = 0;
 
 		n = sys_getdents(fd, buffer, sizeof(buffer));
-		while (n > 0 && sys_next_name(buffer, (size_t)n, &at, &name))
-			if (name.name[0] >= '0' && name.name[0] <= '9' && visit(s, name.name))
-				break;
+		while (n > 0 && !s->enough && sys_next_name(buffer, (size_t)n, &at, &name))
+			if (name.name[0] != '.')
+				visit_descriptor(s, name.name);
 	}
 	sys_close(fd);
 	return n < 0 ? (int)n : 0;
 }
 
-static bool visit_descriptor(struct search *s, const char *entry)
-{
-	char path[PATH_BYTES];
-	char target[LINK_BYTES];
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/%u/fd/%.16s", s->pid, entry);
-	n = sys_readlinkat(AT_FDCWD, path, target, sizeof(target));
-	if (n > 0 && strncmp(target, prefix, sizeof(prefix) - 1) == 0)
-		visit_segment(s, path);
-	return s->enough;
-}
-
-static bool visit_process(struct search *s, const char *entry)
+static void visit_process(struct search *s)
 {
 	char path[PATH_BYTES];
 	int r;
 
-	s->pid = (uint32_t)strtoul(entry, NULL, 10);
 	s->seen_count = 0;
 	(void)snprintf(path, sizeof(path), "/proc/%u/fd", s->pid);
-	r = each_number(path, visit_descriptor, s);
+	r = each_descriptor(path, s);
 	s->hidden += r == -EACCES || r == -EPERM;
-	return s->enough;
 }
 
 int find_channels(const char *name, sighting_fn *fn, void *user, uint32_t *hidden)
 {
 	struct search s = { .name = name, .fn = fn, .user = user };
-	int r = each_number("/proc", visit_process, &s);
+	struct pids pids;
+	int r = pids_open(&pids);
 
 	if (r < 0)
 		return error_set(r, "cannot look into /proc: %s", strerror(-r));
+	while (!s.enough && (s.pid = (uint32_t)pids_next(&pids)) != 0)
+		visit_process(&s);
+	pids_close(&pids);
 	*hidden = s.hidden;
 	return s.found;
 }

@@ -2,7 +2,6 @@
 #include "inspect/lines.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 
 #include "sys/directory.h"
@@ -105,14 +104,6 @@ uint64_t read_decimal(const char **at)
 	while (**at >= '0' && **at <= '9')
 		n = n * 10 + (uint64_t)(*(*at)++ - '0');
 	return n;
-}
-
-int read_pid(const char *name)
-{
-	const char *at = name;
-	uint64_t pid = read_decimal(&at);
-
-	return *at == '\0' && at != name && pid <= INT_MAX ? (int)pid : 0;
 }
 
 uint64_t field_bytes(const char *text, const char *key)

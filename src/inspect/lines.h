@@ -36,9 +36,6 @@ char *lines_next(struct lines *lines, size_t *length);
 uint64_t read_hex(const char **at);
 uint64_t read_decimal(const char **at);
 
-/* The process number that a name in /proc is, or 0. */
-int read_pid(const char *name);
-
 /* The field called "Key:" of a text such as meminfo, in bytes (the kernel writes kB); QUIRE_UNKNOWN without it. */
 uint64_t field_bytes(const char *text, const char *key);
 

@@ -15,10 +15,10 @@
 
 #include "base/align.h"
 #include "base/error.h"
-#include "inspect/pids.h"
 #include "sys/directory.h"
 #include "sys/file.h"
 #include "sys/memory.h"
+#include "sys/pids.h"
 #include "sys/proc.h"
 
 /* How the kernel's maps name a file. */
@@ -182,7 +182,7 @@ int quire_mappers_next(struct quire_mappers *mappers, struct quire_mapper *mappe
 		*mapper = found;
 		return 1;
 	}
-	return pid < 0 ? error_set(pid, "/proc cannot be read") : 0;
+	return 0;
 }
 
 uint64_t quire_mappers_hidden(const struct quire_mappers *mappers)

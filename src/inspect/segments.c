@@ -18,9 +18,9 @@
 #include "base/error.h"
 #include "inspect/lines.h"
 #include "inspect/look.h"
-#include "inspect/pids.h"
 #include "sys/directory.h"
 #include "sys/file.h"
+#include "sys/pids.h"
 
 /* A segment as it was found. */
 struct found {

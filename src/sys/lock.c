@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sys/file.h"
+#include "sys/pids.h"
 
 static int lock_call(int fd, int command, struct flock *lock)
 {
@@ -79,19 +80,19 @@ static bool descriptor_holds(const char *path, const struct stat *file, uint64_t
 	return false;
 }
 
-static bool process_holds(const char *pid, const struct stat *file, uint64_t start)
+static bool process_holds(int pid, const struct stat *file, uint64_t start)
 {
 	char path[300];
 	const struct dirent *entry;
 	bool found = false;
 	DIR *directory;
 
-	(void)snprintf(path, sizeof(path), "/proc/%.16s/fdinfo", pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/fdinfo", pid);
 	directory = opendir(path);
 	if (directory == NULL)
 		return false;
 	while (!found && (entry = readdir(directory)) != NULL) {
-		(void)snprintf(path, sizeof(path), "/proc/%.16s/fdinfo/%.16s", pid, entry->d_name);
+		(void)snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.16s", pid, entry->d_name);
 		found = entry->d_name[0] != '.' && descriptor_holds(path, file, start);
 	}
 	(void)closedir(directory);
@@ -100,20 +101,17 @@ static bool process_holds(const char *pid, const struct stat *file, uint64_t sta
 
 int sys_lock_holder(int fd, uint64_t start)
 {
-	const struct dirent *entry;
+	struct pids pids;
 	struct stat file;
-	DIR *directory;
-	int pid = -ESRCH;
+	int pid;
 
 	if (fstat(fd, &file) < 0)
 		return -errno;
-	directory = opendir("/proc");
-	if (directory == NULL)
+	if (pids_open(&pids) < 0)
 		return -ESRCH;
-	while (pid < 0 && (entry = readdir(directory)) != NULL)
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-			process_holds(entry->d_name, &file, start))
-			pid = (int)strtol(entry->d_name, NULL, 10);
-	(void)closedir(directory);
-	return pid;
+	while ((pid = pids_next(&pids)) != 0)
+		if (process_holds(pid, &file, start))
+			break;
+	pids_close(&pids);
+	return pid != 0 ? pid : -ESRCH;
 }

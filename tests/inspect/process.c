@@ -238,6 +238,32 @@ static void who_maps_a_file_is_found_with_what_he_touched(void **state)
 	close(fd);
 }
 
+/* Else a machine that starts processes faster than we look at them keeps us for ever. */
+static void a_process_born_under_the_look_is_not_part_of_it(void **state)
+{
+	struct quire_mapper mapper = { .size = sizeof(mapper) };
+	int fd = ground_file(1);
+	void *at = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	struct quire_mappers *mappers;
+	unsigned int others = 0;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(quire_mappers_open(fd, &mappers), 0);
+	child = fork(); /* with the mapping */
+	if (child == 0)
+		for (;;)
+			pause();
+	while (quire_mappers_next(mappers, &mapper) == 1)
+		others += mapper.pid != getpid();
+	quire_mappers_close(mappers);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(others, 0);
+	assert_int_equal(munmap(at, PAGE_BYTES), 0);
+	close(fd);
+}
+
 static void the_machine_s_memory_adds_up(void **state)
 {
 	struct quire_memory memory = { .size = sizeof(memory) };
@@ -263,6 +289,7 @@ int main(void)
 		cmocka_unit_test(names_of_processes_are_lines_whatever_is_in_them),
 		cmocka_unit_test(a_process_that_ends_ends_the_list),
 		cmocka_unit_test(who_maps_a_file_is_found_with_what_he_touched),
+		cmocka_unit_test(a_process_born_under_the_look_is_not_part_of_it),
 		cmocka_unit_test(the_machine_s_memory_adds_up),
 	};
 
