@@ -41,6 +41,18 @@ int sys_status_flags(int fd)
 	return result(fcntl(fd, F_GETFL));
 }
 
+int sys_next_data(int fd, uint64_t *from, uint64_t *end)
+{
+	off_t data = lseek(fd, (off_t)*from, SEEK_DATA);
+	off_t hole = data < 0 ? data : lseek(fd, data, SEEK_HOLE);
+
+	if (hole < 0)
+		return errno == ENXIO ? 0 : -errno; /* ENXIO also when the file became shorter in between */
+	*from = (uint64_t)data;
+	*end = (uint64_t)hole;
+	return 1;
+}
+
 int sys_set_direct(int fd)
 {
 	int flags = sys_status_flags(fd);

@@ -30,6 +30,9 @@ ssize_t sys_preadv(int fd, const struct iovec *parts, unsigned int count, uint64
 ssize_t sys_pwritev(int fd, const struct iovec *parts, unsigned int count, uint64_t offset);
 void sys_forget(int fd, uint64_t offset, uint64_t length); /* clean pages of the range leave the page cache */
 int sys_reopen_direct(int fd, bool write); /* another description of the same file, with O_DIRECT */
+
+/* The next bytes at or after *from that are no hole become [*from, *end): 1; 0 without any. Moves the position of fd. */
+int sys_next_data(int fd, uint64_t *from, uint64_t *end);
 int sys_start_write(int fd, uint64_t offset, uint64_t length); /* of dirty pages; does not wait */
 int sys_fsync(int fd);
 int sys_fdatasync(int fd);
