@@ -31,7 +31,7 @@ static uint64_t next(uint64_t *state)
 
 static unsigned int turns(unsigned int all)
 {
-	return getenv("QUIRE_HUNT") != NULL ? all * 50 : getenv("QUIRE_TEST_QUICK") != NULL ? all / 20 : all;
+	return getenv("QUIRE_HUNT") != NULL ? all * 100 : getenv("QUIRE_TEST_QUICK") != NULL ? all / 20 : all;
 }
 
 static int scratch_file(char *path)
@@ -137,7 +137,7 @@ static void a_shared_file_larger_than_its_pool(uint32_t delivery)
 	struct quire_pool *pool = open_pool(delivery, NULL);
 	struct quire_map *map = open_map(pool, path, QUIRE_SHARED);
 
-	assert_int_equal(run_mix(quire_map_address(map), plain, turns(20000)), 0);
+	assert_int_equal(run_mix(quire_map_address(map), plain, turns(10000)), 0);
 	assert_memory_equal(quire_map_address(map), plain, (size_t)FILE_PAGES * PAGE);
 	within_bound(pool);
 	assert_int_equal(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE), 0);
@@ -164,7 +164,7 @@ static void a_private_one_goes_to_swap(uint32_t delivery)
 	(void)snprintf(swap, sizeof(swap), "%s.swap", path);
 	pool = open_pool(delivery, swap);
 	map = open_map(pool, path, QUIRE_PRIVATE);
-	assert_int_equal(run_mix(quire_map_address(map), plain, turns(10000)), 0);
+	assert_int_equal(run_mix(quire_map_address(map), plain, turns(5000)), 0);
 	assert_memory_equal(quire_map_address(map), plain, (size_t)FILE_PAGES * PAGE);
 	within_bound(pool);
 	for (int i = 0; i < FILE_PAGES; i++) {
@@ -249,11 +249,11 @@ static void a_file_that_is_only_read(uint32_t delivery)
 		0);
 	for (unsigned int i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){
-			.paged = quire_map_address(map), .number = i, .turns = turns(20000)
+			.paged = quire_map_address(map), .number = i, .turns = turns(10000)
 		};
 		assert_int_equal(pthread_create(&workers[i].thread, NULL, look, &workers[i]), 0);
 	}
-	take_away(map, turns(2000));
+	take_away(map, turns(1000));
 	for (unsigned int i = 0; i < THREADS; i++) {
 		pthread_join(workers[i].thread, NULL);
 		assert_int_equal(workers[i].wrong, 0);
@@ -327,7 +327,7 @@ static void no_store_is_lost_between_eviction_and_write_back(void **state)
 		assert_int_equal(pthread_create(&thread, NULL, flush, &flusher), 0);
 		for (unsigned int i = 0; i < THREADS; i++) {
 			workers[i] = (struct worker){
-				.paged = quire_map_address(flusher.map), .number = i, .turns = turns(20000)
+				.paged = quire_map_address(flusher.map), .number = i, .turns = turns(10000)
 			};
 			assert_int_equal(pthread_create(&workers[i].thread, NULL, hammer, &workers[i]), 0);
 		}
