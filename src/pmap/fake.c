@@ -133,8 +133,10 @@ static int fake_remove(struct pmap *pmap, const struct pmap_span *spans, size_t 
 		for (uintptr_t va = spans[i].start; va < spans[i].end; va += PAGE_BYTES) {
 			struct fake_entry *e = entry(fake, va);
 
-			if (e == NULL)
+			if (e == NULL || !e->attached) {
+				r = r < 0 ? r : -ENOENT; /* as an engine that would meet a stranger's memory there */
 				continue;
+			}
 			e->frame_plus_1 = 0;
 			e->prot = 0;
 			e->poisoned = false;

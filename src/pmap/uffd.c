@@ -54,7 +54,7 @@ struct frames_table {
 	unsigned int refs;
 	uintptr_t start;
 	size_t bytes;
-	uint32_t *frames;
+	_Atomic uint32_t *frames;
 };
 
 /* One attached range. The trap's table finds it by address. */
@@ -146,7 +146,7 @@ static struct uffd_range *range_hold(uintptr_t va, unsigned int *slot)
 
 /* ---- bytes of private pages ---- */
 
-static uint32_t *frame_slot(const struct uffd_range *range, uintptr_t va)
+static _Atomic uint32_t *frame_slot(const struct uffd_range *range, uintptr_t va)
 {
 	return &range->table->frames[(va - range->table->start) >> PAGE_SHIFT];
 }
@@ -176,7 +176,7 @@ static int enter_shown(struct uffd_range *range, uintptr_t va, unsigned int prot
 static int bring_private(struct uffd_range *range, uintptr_t va, uint32_t frame)
 {
 	struct frames *frames = &range->uffd->frames;
-	uint32_t *slot = frame_slot(range, va);
+	_Atomic uint32_t *slot = frame_slot(range, va);
 	int r;
 
 	if (*slot == frame + 1 && frames->where[frame] == AT_VA)
@@ -249,20 +249,33 @@ static int uffd_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, u
 
 /* ---- remove ---- */
 
-/* Every private page of the span goes to its place in out. */
+/* A private page goes to its place in out. Eviction and unmapping may both come for it. */
+static int take_out(struct uffd_range *range, uintptr_t va, _Atomic uint32_t *slot)
+{
+	struct frames *frames = &range->uffd->frames;
+	uint32_t word = *slot;
+	struct spin *lock;
+	int r = 0;
+
+	if (word == 0)
+		return 0;
+	lock = &frames->entering[(word - 1) % ENTER_LOCKS];
+	spin_take(lock);
+	if (*slot == word) {
+		r = frames_take(frames, word - 1, va, range->shelf == NULL);
+		if (r == 0)
+			*slot = 0;
+	}
+	spin_give(lock);
+	return r;
+}
+
 static int take_out_span(struct uffd_range *range, uintptr_t start, uintptr_t end)
 {
 	int r = 0;
 
-	for (uintptr_t va = start; r == 0 && va < end; va += PAGE_BYTES) {
-		uint32_t *slot = frame_slot(range, va);
-
-		if (*slot == 0)
-			continue;
-		r = frames_take(&range->uffd->frames, *slot - 1, va, range->shelf == NULL);
-		if (r == 0)
-			*slot = 0;
-	}
+	for (uintptr_t va = start; r == 0 && va < end; va += PAGE_BYTES)
+		r = take_out(range, va, frame_slot(range, va));
 	return r;
 }
 
@@ -443,7 +456,7 @@ static int table_open(struct uffd_range *range)
 		free(table);
 		return r;
 	}
-	table->frames = (uint32_t *)frames;
+	table->frames = (_Atomic uint32_t *)frames;
 	range->table = table;
 	return 0;
 }

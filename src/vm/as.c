@@ -92,15 +92,19 @@ static int publish_and_hide(struct edit *edit, uintptr_t start, uintptr_t end) m
 	return r;
 }
 
-static void drop_private(struct edit *edit, uintptr_t start, uintptr_t end) must_hold(lock_as)
+/* What could not be hidden went with the addresses; and of what was private nothing is left. */
+static void leave_pages(struct edit *edit, uintptr_t start, uintptr_t end, bool hidden) must_hold(lock_as)
 {
 	for (unsigned int i = edit->first; i < edit->last; i++) {
 		const struct seg *seg = edit->old->segs[i];
+		uintptr_t from = max_u64(start, seg->range.start);
+		uintptr_t to = min_u64(end, seg->range.end);
 
+		if (!hidden)
+			shown_gone(edit->as, seg, from, to);
 		/* Without memory for a leaf of its own, what is shared after a fork stays until the amap goes: nobody sees it. */
 		if (seg->amap != NULL)
-			(void)shown_drop_private(edit->as, seg, max_u64(start, seg->range.start),
-				min_u64(end, seg->range.end));
+			(void)shown_drop_private(edit->as, seg, from, to);
 	}
 }
 
@@ -108,6 +112,7 @@ static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold
 {
 	struct pmap_span span = { start, end };
 	struct edit edit;
+	bool hidden;
 	int r;
 
 	r = seglist_reserve(as, SEGS_MORE_AT_MOST, 1);
@@ -117,13 +122,13 @@ static int unmap_locked(struct as *as, uintptr_t start, uintptr_t end) must_hold
 	edit_begin(&edit, as, start, end);
 	edit_put_below(&edit, start);
 	edit_put_above(&edit, end);
-	(void)publish_and_hide(&edit, start, end); /* what could not be hidden goes with its addresses */
+	hidden = publish_and_hide(&edit, start, end) == 0;
 	r = as->pmap->ops->detach(as->pmap, &span);
 	if (r < 0) {
 		edit_revert(&edit);
 		return r;
 	}
-	drop_private(&edit, start, end);
+	leave_pages(&edit, start, end, hidden);
 	edit_finish(&edit);
 	return 0;
 }

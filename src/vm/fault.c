@@ -14,8 +14,8 @@
 #include "vm/shown.h"
 #include "vm/step.h"
 
-/* Tries to find a frame before it is an error, while none is being filled: other threads may take what we free. */
-enum { RECLAIM_TRIES = 64, RECLAIM_BATCH = 16, BUSY_MAX = 250 };
+/* Tries to find a frame before it is an error, while all of them stand still: between two looks one may have come and gone. */
+enum { RECLAIM_TRIES = 8, RECLAIM_BATCH = 16, BUSY_MAX = 250 };
 
 /* ---- waiting, outside of everything ---- */
 
@@ -128,6 +128,21 @@ static bool wait_for_any_fill(struct pool *pool)
 	return page != NULL;
 }
 
+/* Does anybody hold a frame that he gives back by himself? All others are pinned, locked, or have nowhere to go. */
+static bool frames_move(struct pool *pool)
+{
+	bool moves = atomic_load(&pool->evicting);
+
+	spin_take(&pool->lock);
+	for (uint32_t i = 0; i < pool->frame_count && !moves; i++) {
+		const struct page *page = &pool->pages[i];
+
+		moves = page->busy > 0 || page->state == PAGE_FILLING || page->state == PAGE_WRITING;
+	}
+	spin_give(&pool->lock);
+	return moves;
+}
+
 static int reclaim_frame(struct fault *f)
 {
 	struct pool *pool = f->as->pool;
@@ -135,10 +150,12 @@ static int reclaim_frame(struct fault *f)
 	pool_count(pool, f->seg.range.tally, TALLY_WAITS, 1);
 	if (pageout_evict(pool, RECLAIM_BATCH) > 0)
 		return STEP_RESTART;
-	if ((f->flags & FAULT_NOWAIT) == 0 && wait_for_any_fill(pool))
+	if ((f->flags & (FAULT_NOWAIT | FAULT_AHEAD)) != 0)
+		return -EAGAIN;
+	if (wait_for_any_fill(pool))
 		return STEP_RESTART;
-	if (!atomic_load(&pool->evicting) && ++f->tries >= RECLAIM_TRIES)
-		return (f->flags & FAULT_AHEAD) != 0 ? -EAGAIN : -ENOMEM;
+	if (!frames_move(pool) && ++f->tries >= RECLAIM_TRIES)
+		return -ENOMEM;
 	lock_yield();
 	return STEP_RESTART;
 }

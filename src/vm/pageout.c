@@ -199,6 +199,18 @@ static uint32_t make_spans(struct evict *evict, uint32_t from, size_t *span_coun
 	return i;
 }
 
+/* One that cannot be hidden must not keep the others. Where no range of ours is any more, nothing is shown. */
+static void hide_alone(struct evict *evict, const struct as *as, struct shown *shown)
+{
+	const struct pmap_span span = { shown->va, shown->va + PAGE_BYTES };
+	int r = as->pmap->ops->remove(as->pmap, &span, 1);
+
+	if (r == 0 || r == -ENOENT)
+		return;
+	note_error(evict, r);
+	shown->stays = true;
+}
+
 static void evict_unmap(struct evict *evict)
 {
 	size_t span_count;
@@ -212,9 +224,8 @@ static void evict_unmap(struct evict *evict)
 		i = make_spans(evict, i, &span_count);
 		if (as != NULL)
 			r = as->pmap->ops->remove(as->pmap, evict->spans, span_count);
-		note_error(evict, r);
 		for (; r < 0 && first < i; first++)
-			evict->shown[first].stays = true;
+			hide_alone(evict, as, &evict->shown[first]);
 	}
 }
 

@@ -133,11 +133,21 @@ static void unlist(struct as *as, const struct sparse *pages, uint64_t first, ui
 	}
 }
 
+void shown_gone(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
+{
+	uint64_t count = (end - start) >> PAGE_SHIFT;
+
+	spin_take(&as->pool->lock);
+	if (seg->object != NULL)
+		unlist(as, &seg->object->pages, seg_index(seg, start), seg_index(seg, start) + count, start);
+	if (seg->amap != NULL)
+		unlist(as, &seg->amap->words, seg_slot(seg, start), seg_slot(seg, start) + count, start);
+	spin_give(&as->pool->lock);
+}
+
 int shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
 {
 	const struct pmap_span span = { start, end };
-	uint64_t count = (end - start) >> PAGE_SHIFT;
-	struct pool *pool = as->pool;
 	int r;
 
 	r = as->pmap->ops->remove(as->pmap, &span, 1);
@@ -146,12 +156,7 @@ int shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t 
 		assume_written(as, seg, start, end);
 		return r;
 	}
-	spin_take(&pool->lock);
-	if (seg->object != NULL)
-		unlist(as, &seg->object->pages, seg_index(seg, start), seg_index(seg, start) + count, start);
-	if (seg->amap != NULL)
-		unlist(as, &seg->amap->words, seg_slot(seg, start), seg_slot(seg, start) + count, start);
-	spin_give(&pool->lock);
+	shown_gone(as, seg, start, end);
 	return 0;
 }
 

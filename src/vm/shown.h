@@ -32,6 +32,9 @@ void shown_drop(struct page *page, const struct as *as, uintptr_t va);
  * engine: some may be shown still, and all are DIRTY that could be. */
 int shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
 
+/* The addresses are gone: no page is shown there, hidden or not. */
+void shown_gone(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
+
 /* Private pages of [start, end) are gone. -ENOMEM: part of them. */
 int shown_drop_private(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
 
