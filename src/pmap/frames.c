@@ -146,7 +146,8 @@ int frames_bring(struct frames *frames, uint32_t frame, uintptr_t va, bool anony
 	uintptr_t from = memory_of(frames, frame);
 	int r = move_page(frames, anonymous, va, from);
 
-	if (r == -EINVAL)
+	/* -EBUSY: a device has filled the page, and the kernel's worker has yet to let go of it (bio_check_pages_dirty). */
+	if (r == -EINVAL || r == -EBUSY)
 		r = copy_in(frames, va, from);
 	if (r == 0)
 		frames->where[frame] = AT_VA;
