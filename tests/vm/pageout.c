@@ -159,6 +159,40 @@ static void what_fails_again_is_told_again_and_a_failed_sync_for_good(void **sta
 	finish();
 }
 
+static void fail_next(unsigned int op, int error)
+{
+	w.fake.fail_at[op] = w.fake.calls[op] + 1;
+	w.fake.fail_with = error;
+}
+
+static void what_could_not_be_hidden_goes_with_its_addresses(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 8);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(world_store(&w, va + i * PAGE, 'x'), 0);
+	fail_next(FAKE_REMOVE, -EFAULT);
+	assert_int_equal(as_unmap(&w.as, va, va + 8 * PAGE), 0);
+	for (uint32_t i = 0; i < w.pool.frame_count; i++)
+		assert_int_equal(w.pool.pages[i].maps, MAPPED_NOWHERE);
+	assert_int_equal(pageout_evict(&w.pool, 8), 8);
+	assert_int_equal(file.bytes[7 * PAGE], 'x');
+	finish();
+}
+
+/* Else no frame goes while one cannot: faults are refused though nearly all could be evicted. */
+static void one_page_that_stays_does_not_keep_the_others(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 8);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(world_store(&w, va + i * PAGE, 'x'), 0);
+	fail_next(FAKE_REMOVE, -EFAULT); /* of all of them at once */
+	assert_int_equal(pageout_evict(&w.pool, 8), 8);
+	assert_int_equal(file.bytes[3 * PAGE], 'x');
+	finish();
+}
+
 static void only_what_was_written_is_put(void **state)
 {
 	uint64_t puts = 0;
@@ -215,6 +249,8 @@ int main(void)
 		cmocka_unit_test(one_epoch_is_whole_before_the_next_begins),
 		cmocka_unit_test(a_failed_write_is_sticky_and_loses_nothing),
 		cmocka_unit_test(what_fails_again_is_told_again_and_a_failed_sync_for_good),
+		cmocka_unit_test(what_could_not_be_hidden_goes_with_its_addresses),
+		cmocka_unit_test(one_page_that_stays_does_not_keep_the_others),
 		cmocka_unit_test(only_what_was_written_is_put),
 		cmocka_unit_test(a_locked_segment_keeps_its_pages),
 		cmocka_unit_test(the_same_without_harvest),
