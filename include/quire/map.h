@@ -99,6 +99,9 @@ enum quire_sharing {
  * @QUIRE_NO_DUMP: leave the memory out of core dumps
  * @QUIRE_MAY_MOVE: with quire_map_resize(): the address may change
  * @QUIRE_REPLACE: with .inside: replace what was placed there before
+ * @QUIRE_ORDERED: paged and shared: what was stored goes to the file in epochs, each synced before the next begins: with
+ *      quire_map_flush(), which then flushes the whole file, or when nothing else can make room. Without it pages leave
+ *      one by one in any order, as the kernel's do
  *
  * Since: 0.1   See: quire_map(3)
  */
@@ -118,6 +121,7 @@ enum quire_map_flag {
 	QUIRE_NO_DUMP = 1 << 12,
 	QUIRE_MAY_MOVE = 1 << 13,
 	QUIRE_REPLACE = 1 << 14,
+	QUIRE_ORDERED = 1 << 15,
 };
 
 /**

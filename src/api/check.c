@@ -8,7 +8,7 @@
 
 enum { KIB = 1024, GUARD_BYTES_DEFAULT = 64 * KIB };
 
-static const uint32_t all_flags = (QUIRE_REPLACE << 1) - 1;
+static const uint32_t all_flags = (QUIRE_ORDERED << 1) - 1;
 
 int prot_check(uint32_t protection)
 {
@@ -115,6 +115,9 @@ static int check_paged(const struct quire_map_options *o)
 		if (o->pool != NULL || o->cache_bytes != 0 || o->object != NULL)
 			return error_set(
 				-EINVAL, ".pool, .cache_bytes and .object need QUIRE_ENGINE_PAGED or AUTO");
+		if ((o->flags & QUIRE_ORDERED) != 0)
+			return error_set(-EINVAL,
+				"QUIRE_ORDERED needs QUIRE_ENGINE_PAGED: the kernel writes back in an order of its own");
 		return 0;
 	}
 	if (o->pool != NULL && o->cache_bytes != 0)
@@ -125,6 +128,9 @@ static int check_paged(const struct quire_map_options *o)
 		return error_set(-EINVAL, ".object and .path both say where the bytes come from");
 	if ((o->flags & impossible) != 0 || o->page_bytes != 0 || o->inside != NULL)
 		return error_set(-EINVAL, "paged mappings have no MAP_SYNC, stacks, huge pages or .inside");
+	if ((o->flags & QUIRE_ORDERED) != 0 && o->sharing != QUIRE_SHARED)
+		return error_set(
+			-EINVAL, "QUIRE_ORDERED is for shared mappings: private stores go to no file");
 	if (o->kind == QUIRE_SECRET || o->kind == QUIRE_DEVICE || o->kind == QUIRE_RESERVED)
 		return error_set(-EINVAL, "this kind of memory cannot be paged");
 	return 0;

@@ -99,6 +99,8 @@ int paged_object(struct quire_map *map, const struct quire_map_options *o)
 		(object->can & CAN_WRITE) == 0)
 		return error_set(-EACCES, "the object is read-only: map it private, or for reading");
 	r = object_join(object, &map->pool->pool);
+	if (r == 0 && (o->flags & QUIRE_ORDERED) != 0)
+		atomic_store(&object->epochs, true);
 	return r < 0 ? error_set(r, "the object's pages live in another pool: one object, one pool") : 0;
 }
 

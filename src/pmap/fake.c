@@ -134,7 +134,9 @@ static int fake_remove(struct pmap *pmap, const struct pmap_span *spans, size_t 
 			struct fake_entry *e = entry(fake, va);
 
 			if (e == NULL || !e->attached) {
-				r = r < 0 ? r : -ENOENT; /* as an engine that would meet a stranger's memory there */
+				r = r < 0
+					? r
+					: -ENOENT; /* as an engine that would meet a stranger's memory there */
 				continue;
 			}
 			e->frame_plus_1 = 0;

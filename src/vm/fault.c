@@ -137,7 +137,8 @@ static bool frames_move(struct pool *pool)
 	for (uint32_t i = 0; i < pool->frame_count && !moves; i++) {
 		const struct page *page = &pool->pages[i];
 
-		moves = page->busy > 0 || page->state == PAGE_FILLING || page->state == PAGE_WRITING;
+		moves = page->busy > 0 || page->state == PAGE_FILLING || page->state == PAGE_WRITING ||
+			pageout_waits_for_epoch(page);
 	}
 	spin_give(&pool->lock);
 	return moves;

@@ -64,7 +64,7 @@ struct object {
 	struct readahead ahead;
 	uint32_t epoch; /* number of the write-back that will be next */
 	bool again; /* nobody can write it, and one mapping shows it: its pages are read again rather than kept */
-	bool epochs;           /* dirty pages leave in a whole epoch only, never by eviction alone */
+	atomic_bool epochs;    /* dirty pages leave in a whole epoch only, never by eviction alone (E2) */
 	atomic_int put_error;  /* sticky until object_mend(): the first write that failed, -errno */
 	atomic_int sync_error; /* sticky for good: what was put may be lost */
 };

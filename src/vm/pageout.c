@@ -37,6 +37,12 @@ static void end(struct pool *pool)
 
 /* ---- choose ---- */
 
+bool pageout_waits_for_epoch(const struct page *page)
+{
+	return page->state == PAGE_DIRTY && !page->own && page->id.owner != NULL &&
+		((const struct object *)page->id.owner)->epochs;
+}
+
 /* Its bytes are nowhere else, and there is no swap to take them. */
 static bool homeless(const struct pool *pool, const struct page *page)
 {
@@ -51,6 +57,10 @@ static bool may_go(void *user, struct page *page)
 		return false;
 	if (page->state == PAGE_FAILED && !page->dirty)
 		return false;
+	if (evict->object == NULL && pageout_waits_for_epoch(page)) {
+		evict->refused = true;
+		return false;
+	}
 	return !homeless(evict->pool, page) && !shown_locked(&evict->sections, page);
 }
 
@@ -483,7 +493,7 @@ static void evict_put(struct evict *evict)
 			if (!evict->keep)
 				put_in_swap(evict, page);
 			i++;
-		} else if (object->epochs && evict->object == NULL) {
+		} else if (object->epochs && !evict->keep) {
 			evict->refused = true; /* E2 */
 			i++;
 		} else {
@@ -581,42 +591,48 @@ static uint32_t evict_batch(struct evict *evict)
 
 /* ---- callers ---- */
 
-/* An object whose pages leave in epochs only, and has dirty ones; a reference, or NULL. */
-static struct object *find_epochs(struct pool *pool)
+/* Of one object whose pages leave in no other way; false: there is none, or it failed. */
+static bool end_an_epoch(struct pool *pool)
 {
 	struct object *found = NULL;
+	bool ended;
 
 	spin_take(&pool->lock);
-	for (uint32_t i = 0; i < pool->frame_count && found == NULL; i++) {
-		const struct page *page = &pool->pages[i];
-
-		if (page->state == PAGE_DIRTY && !page->own && page->id.owner != NULL &&
-			((const struct object *)page->id.owner)->epochs)
-			found = object_ref((struct object *)(uintptr_t)page->id.owner);
-	}
+	for (uint32_t i = 0; i < pool->frame_count && found == NULL; i++)
+		if (pageout_waits_for_epoch(&pool->pages[i]))
+			found = object_ref((struct object *)(uintptr_t)pool->pages[i].id.owner);
 	spin_give(&pool->lock);
-	return found;
+	ended = found != NULL && object_flush(found, 0, UINT64_MAX, FLUSH_SYNC) == 0;
+	object_unref(found);
+	return ended;
+}
+
+/* Refused: pages stay that wait for the end of an epoch. What was only now found to be written is one of them: others may go. */
+static uint32_t evict_some(struct pool *pool, uint32_t want, bool *refused)
+{
+	struct evict *evict;
+	uint32_t freed;
+
+	*refused = false;
+	if (!begin(pool, &evict))
+		return 0;
+	evict->want = (uint32_t)min_u64(want, EVICT_MAX);
+	do {
+		evict->refused = false;
+		freed = evict_batch(evict);
+	} while (freed == 0 && evict->refused && evict->count > 0);
+	*refused = evict->refused;
+	end(pool);
+	return freed;
 }
 
 uint32_t pageout_evict(struct pool *pool, uint32_t want)
 {
-	struct evict *evict;
-	uint32_t freed;
 	bool refused;
+	uint32_t freed = evict_some(pool, want, &refused);
 
-	if (!begin(pool, &evict))
-		return 0;
-	evict->want = (uint32_t)min_u64(want, EVICT_MAX);
-	freed = evict_batch(evict);
-	refused = evict->refused;
-	end(pool);
-	if (freed == 0 && refused) {
-		struct object *object = find_epochs(pool);
-
-		if (object != NULL && object_flush(object, 0, UINT64_MAX, FLUSH_SYNC) == 0)
-			freed = pageout_evict(pool, want);
-		object_unref(object);
-	}
+	if (freed == 0 && refused && end_an_epoch(pool))
+		freed = evict_some(pool, want, &refused);
 	return freed;
 }
 
@@ -658,9 +674,12 @@ static struct evict *begin_for(struct object *object, uint64_t first, uint64_t l
 
 uint32_t pageout_range(struct object *object, uint64_t first, uint64_t last)
 {
-	struct evict *evict = begin_for(object, first, last, false);
+	struct evict *evict;
 	uint32_t freed = 0;
 
+	if (object->epochs)
+		(void)object_flush(object, 0, UINT64_MAX, FLUSH_SYNC);
+	evict = begin_for(object, first, last, false);
 	do
 		freed += evict_batch(evict);
 	while (evict->first < last && evict->count > 0);
@@ -691,6 +710,11 @@ int object_flush(struct object *object, uint64_t first, uint64_t last, enum flus
 
 	if (object->pool == NULL || object_is_memory(object))
 		return 0;
+	if (object->epochs) { /* E2 */
+		first = 0;
+		last = UINT64_MAX;
+		how = FLUSH_SYNC;
+	}
 	shown_harvest(object, first, last);
 	evict = begin_for(object, first, last, true);
 	do

@@ -14,7 +14,8 @@
  *
  * Invariants
  *	E1  a frame is freed only after it was hidden, asked, and put if it was written
- *	E2  with object->epochs, a page is put by object_flush() only, and the object is synced before the next one's first put
+ *	E2  with object->epochs, pages are put by object_flush() only, all that were written, and the object is synced before the
+ *	    next one's first put
  */
 #ifndef VM_PAGEOUT_H
 #define VM_PAGEOUT_H
@@ -23,11 +24,15 @@
 #include <stdint.h>
 
 struct object;
+struct page;
 struct pool;
 
 /* Frees up to `want` frames. Returns how many; 0 also when somebody else is evicting. May run in a signal handler when all
  * objects can. */
 uint32_t pageout_evict(struct pool *pool, uint32_t want);
+
+/* A dirty page that can go when the epoch of its object ends, which pageout_evict() brings about. With the pool's lock. */
+bool pageout_waits_for_epoch(const struct page *page);
 
 /* Somebody else is evicting: waits for the end of that. False: nobody was. */
 bool pageout_wait(struct pool *pool);
@@ -36,7 +41,6 @@ bool pageout_wait(struct pool *pool);
 uint32_t pageout_balance(struct pool *pool);
 
 enum flush_how {
-	FLUSH_START, /* begin; errors are sticky on the object */
 	FLUSH_PUT,   /* all that was written before is put */
 	FLUSH_SYNC,  /* and durable: one epoch */
 };

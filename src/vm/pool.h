@@ -78,7 +78,7 @@ struct evict {
 	struct pmap_span spans[EVICT_MAX];
 	struct sections sections;
 	uint32_t freed; /* set by free */
-	bool refused;   /* set by put: a page of an object with epochs stayed */
+	bool refused;   /* set by choose and put: a page stayed that waits for the end of an epoch */
 	int error;      /* set by put: the first */
 };
 
