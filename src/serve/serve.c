@@ -8,6 +8,7 @@
 #include "base/align.h"
 #include "base/lock.h"
 #include "pmap/uffd.h"
+#include "serve/keeper.h"
 #include "sys/event.h"
 #include "sys/file.h"
 #include "sys/uapi.h"
@@ -97,6 +98,7 @@ static bool answer_all(struct serve *serve, int fd)
 
 	if (n <= 0)
 		return false;
+	atomic_fetch_add_explicit(&serve->answered, 1, memory_order_relaxed);
 	if (n > 1)
 		qsort(messages, (size_t)n, sizeof(messages[0]), by_address);
 	for (int i = 0; i < n; i++)
@@ -142,6 +144,8 @@ static void *handler_run(void *user)
 	for (;;) {
 		unsigned int ready = sys_watch_wait(handler->watch);
 
+		if (ready == 0)
+			return NULL; /* the program has closed our descriptors */
 		if ((ready & 1U << DESCRIPTORS) != 0) {
 			sys_event_signal(serve->stop); /* the next one, too */
 			return NULL;
@@ -198,12 +202,17 @@ int serve_open(struct serve *serve, unsigned int handlers)
 	int r = 0;
 
 	serve->handler_count = 0;
+	atomic_store(&serve->answered, 0);
+	atomic_store(&serve->ending, false);
+	atomic_store(&serve->ended, false);
 	serve->stop = sys_event_open();
 	serve->begin = sys_event_open();
 	if (serve->stop < 0 || serve->begin < 0)
 		r = serve->stop < 0 ? serve->stop : serve->begin;
 	if (r == 0)
 		r = worker_start(&serve->pageout, pageout_run, serve);
+	if (r == 0 && serve->uffd != NULL)
+		r = worker_start(&serve->keeper, keeper_run, serve);
 	while (r == 0 && serve->handler_count < handlers) {
 		r = handler_start(serve, &serve->handlers[serve->handler_count]);
 		if (r == 0)
@@ -216,6 +225,7 @@ int serve_open(struct serve *serve, unsigned int handlers)
 
 void serve_close(struct serve *serve)
 {
+	atomic_store(&serve->ending, true);
 	if (serve->stop >= 0)
 		sys_event_signal(serve->stop);
 	for (unsigned int i = 0; i < serve->handler_count; i++) {
@@ -223,6 +233,8 @@ void serve_close(struct serve *serve)
 		sys_close(serve->handlers[i].watch);
 	}
 	worker_join(&serve->pageout);
+	atomic_store(&serve->ended, true);
+	worker_join(&serve->keeper);
 	if (serve->stop >= 0)
 		sys_close(serve->stop);
 	if (serve->begin >= 0)

@@ -3,6 +3,7 @@
  * serve/serve.h - the engine room of a pool: threads that answer faults, and one that keeps frames free. Decides nothing.
  *
  *	handler threads   read userfaultfd's messages  ->  fault_handle()         (thread delivery only)
+ *	keeper            holds the descriptors when the program closes them, and refuses what nobody answers
  *	pageout thread    woken when the pool should begin, once a second anyway  ->  pageout_balance()
  *
  * Our threads take no signal, allocate nothing while a fault waits, and never touch memory that is paged.
@@ -43,6 +44,10 @@ struct serve {
 	unsigned int handler_count;
 	struct handler handlers[SERVE_HANDLERS_MAX];
 	struct worker pageout;
+	struct worker keeper;
+	atomic_ulong answered; /* reads of messages, for the keeper to see that there is somebody */
+	atomic_bool ending;    /* set before `stop` is signalled */
+	atomic_bool ended;     /* all but the keeper are gone */
 };
 
 /* The pointer upwards for the pool's engine: as_up(), and a look at the marks. Async-signal-safe. */

@@ -15,7 +15,7 @@ void sys_event_clear(int event);
  * for one of them. `fds` stay open for as long. A descriptor, to be closed, or -errno. */
 int sys_watch_open(const int *fds, unsigned int count);
 
-/* Until one is readable: bit i for fds[i]. */
+/* Until one is readable: bit i for fds[i]. 0: the watch is no descriptor any more. */
 unsigned int sys_watch_wait(int watch);
 
 /* poll(2), gone on with after a signal; timeout_ms -1: for ever. */

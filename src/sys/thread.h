@@ -11,6 +11,10 @@ int sys_thread_id(void);
 /* How many forks lie between this process and the one in which sys_thread_id() was first called. */
 uint32_t sys_forks(void);
 
+/* From now on the calling thread has a table of descriptors of its own, with `count` of the present ones and no other: what
+ * the program closes stays open here. -ENOSYS: Linux older than 5.9. */
+int sys_keep_descriptors(const int *fds, unsigned int count);
+
 void sys_sleep(uint64_t ns); /* async-signal-safe */
 
 #endif
