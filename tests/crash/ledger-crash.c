@@ -215,7 +215,9 @@ int main(int argc, char **argv)
 		.check = check,
 		.invariants = invariants,
 		.mutants = mutants,
-		.distinct_goal = 100000,
+		/* Of the 100,000 states of `make test`: 60,000 here and 21,473 behind faults, 15,000 of regions and
+		 * 8,133 behind theirs, which makes 104,606. LMDB and SQLite add 26,000 where they are installed. */
+		.distinct_goal = 60000,
 		.hunt_goal = 1000000 };
 
 	return crash_main(argc, argv, &w);

@@ -362,7 +362,7 @@ int main(int argc, char **argv)
 		.check = check,
 		.invariants = invariants,
 		.mutants = mutants,
-		.distinct_goal = 10000,
+		.distinct_goal = 15000,
 		.hunt_goal = 1000000 };
 
 	return crash_main(argc, argv, &w);

@@ -36,10 +36,11 @@ static unsigned int turns(unsigned int all)
 
 static int scratch_file(char *path)
 {
+	static const char pattern[] = "/var/tmp/quire-pager-XXXXXX";
 	static const char zeros[PAGE];
 	int fd;
 
-	strcpy(path, "/var/tmp/quire-pager-XXXXXX");
+	memcpy(path, pattern, sizeof(pattern));
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
 	for (int i = 0; i < FILE_PAGES; i++)

@@ -67,8 +67,8 @@ struct life {
 	struct quire_pool *pool;
 	struct quire_object *object;
 	struct quire_map *shared; /* lives as long as the test, and is everybody's */
-	unsigned int number;
 	long turns;
+	unsigned int number;
 	unsigned int wrong;
 	unsigned char file[PAGES];
 };
