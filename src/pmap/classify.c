@@ -27,7 +27,8 @@ static bool behind_end(const struct guard *guard, uint64_t offset)
 {
 	struct stat stat;
 
-	return sys_fstat(guard->fd, &stat) == 0 && S_ISREG(stat.st_mode) && offset >= (uint64_t)stat.st_size;
+	return guard->fd >= 0 && sys_fstat(guard->fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
+		offset >= (uint64_t)stat.st_size;
 }
 
 /* A store to a hole allocates; so does a load on tmpfs. Allocating on the program's behalf does no more than its store
@@ -71,7 +72,7 @@ static int ask(const struct guard *guard, uintptr_t page, bool store, uint32_t *
 	uint64_t offset = guard->offset + (page - guard->trap.start);
 	int r;
 
-	if (guard->fd >= 0 && behind_end(guard, offset))
+	if (behind_end(guard, offset))
 		return found(cause, QUIRE_CAUSE_TRUNCATED, -ENODATA);
 
 	/* Populating is the same fault without the signal: it tells whether the page is still dead. */
@@ -81,7 +82,7 @@ static int ask(const struct guard *guard, uintptr_t page, bool store, uint32_t *
 	if (r == -EHWPOISON)
 		return found(cause, QUIRE_CAUSE_POISON, -EHWPOISON);
 	/* Cut since the first question: then neither the disk nor the pool is to blame. */
-	if (guard->fd >= 0 && behind_end(guard, offset))
+	if (behind_end(guard, offset))
 		return found(cause, QUIRE_CAUSE_TRUNCATED, -ENODATA);
 	if (guard->page_bytes > PAGE_BYTES)
 		return found(cause, QUIRE_CAUSE_NO_HUGE_PAGE, -ENOMEM);
