@@ -115,6 +115,37 @@ static void a_queue_gives_each_message_to_one_reader(void **state)
 	quire_channel_unlisten(l);
 }
 
+/* It may die between the moment at which its lane is chosen and the one at which the message goes in: in so many turns, one
+ * does. */
+static void a_reader_that_dies_while_we_send_is_no_error(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_SEND, QUIRE_CHANNEL_QUEUE, 0);
+	struct quire_channel *q = NULL;
+
+	(void)state;
+	assert_int_equal(quire_channel_gather(l, 0, QUIRE_NOW, &q), 0);
+	for (int i = 0; i < 40; i++) {
+		void *record;
+		pid_t pid = spawn();
+		int r;
+
+		if (pid == 0) {
+			(void)connect_to(name, QUIRE_CHANNEL_RECEIVE);
+			for (;;)
+				(void)pause();
+		}
+		assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &q), 1);
+		(void)kill(pid, SIGKILL);
+		while ((r = quire_channel_reserve(q, 8, QUIRE_NOW, &record)) == 0)
+			assert_int_equal(quire_channel_abandon(q), 0);
+		assert_int_equal(r, -EAGAIN); /* nobody is there any more */
+		assert_int_equal(exit_of(pid), 128 + SIGKILL);
+	}
+	quire_channel_close(q);
+	quire_channel_unlisten(l);
+}
+
 static void read_all_numbers(const char *name)
 {
 	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
@@ -254,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_queue_keeps_the_order_of_each_writer),
 		cmocka_unit_test(a_queue_gives_each_message_to_one_reader),
+		cmocka_unit_test(a_reader_that_dies_while_we_send_is_no_error),
 		cmocka_unit_test(every_reader_of_a_blocking_topic_gets_everything),
 		cmocka_unit_test(the_slowest_reader_is_dropped_and_told_so),
 		cmocka_unit_test(a_lossy_reader_knows_exactly_what_it_lost),
