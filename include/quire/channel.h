@@ -553,6 +553,7 @@ QUIRE_API int quire_channel_map(struct quire_channel *channel, uint32_t role, st
  * @space_sleeps: how often this side slept because the ring was full
  * @space_sleep_ns: how long, in all
  * @bells: how often this side woke the other one
+ * @lost_peers: queue: clients that died, broke the protocol, or closed before they had read everything
  *
  * Since: 0.1   See: quire_channel_stat(3)
  */
@@ -580,6 +581,7 @@ struct quire_channel_stat {
 	uint64_t space_sleeps;
 	uint64_t space_sleep_ns;
 	uint64_t bells;
+	uint64_t lost_peers;
 };
 
 /**

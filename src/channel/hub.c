@@ -121,6 +121,16 @@ static bool is_done(struct channel *lane)
 	return gone && (lane->broken != 0 || lane->in.data == NULL || !ring_has_data(&lane->in));
 }
 
+/* Did something go with it? A reader that closes has told us what it has read. */
+static bool has_lost(const struct channel *lane)
+{
+	const struct link *link = &lane->links[0];
+	uint64_t tail = atomic_load(&link->control->tail);
+
+	return lane->broken != 0 || link->died ||
+		(lane->out.data != NULL && (tail == 0 ? link->start : tail) != lane->out.head);
+}
+
 static void let_go(struct hub *hub)
 {
 	for (uint32_t i = hub->lane_count; i-- > 0;) {
@@ -128,7 +138,9 @@ static void let_go(struct hub *hub)
 
 		if (lane == hub->held || !is_done(lane))
 			continue;
-		hub->died += lane->links[0].died;
+		hub->lost_peers += has_lost(lane);
+		channel_count(lane, &hub->past);
+		hub->past.fill_bytes = 0;
 		close_lane(hub, lane);
 		hub->lanes[i] = hub->lanes[--hub->lane_count];
 	}
@@ -172,8 +184,9 @@ static struct channel *ready_lane(struct hub *hub, enum wait_for what)
 		r = lane->broken != 0 ? lane->broken : wait_is_ready(lane, what);
 		if (r > 0)
 			return lane;
-		if (r < 0)
-			atomic_fetch_add(&hub->news, 1); /* broken: it is let go at the next turn */
+		if (r < 0 || atomic_load(&lane->links[0].gone))
+			atomic_fetch_add(
+				&hub->news, 1); /* broken, or read to its end: let go at the next turn */
 	}
 	return NULL;
 }

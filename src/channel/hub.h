@@ -32,8 +32,9 @@ struct hub {
 	uint32_t news_seen;
 	atomic_uint news;
 	uint32_t mark;
-	int epoll; /* -1: nobody asked for a descriptor */
-	uint64_t died;
+	int epoll;           /* -1: nobody asked for a descriptor */
+	struct counts past;  /* what the lanes that are gone had done */
+	uint64_t lost_peers; /* died, broke the protocol, or closed before they had read everything */
 };
 
 int hub_new(struct listener *listener, struct hub **hub);

@@ -39,6 +39,7 @@ static void a_queue_keeps_the_order_of_each_writer(void **state)
 	const char *name = fresh_name();
 	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_RECEIVE, QUIRE_CHANNEL_QUEUE, 0);
 	struct quire_channel *q = NULL;
+	struct quire_channel_stat st = { .size = sizeof(st) };
 	uint32_t next[CLIENTS] = { 0 };
 	pid_t pids[CLIENTS];
 
@@ -60,6 +61,9 @@ static void a_queue_keeps_the_order_of_each_writer(void **state)
 	for (int i = 0; i < CLIENTS; i++)
 		assert_int_equal(exit_of(pids[i]), 0);
 	assert_int_equal(quire_channel_recv(q, next, sizeof(next), in_ms(20)), -ETIMEDOUT);
+	assert_int_equal(quire_channel_stat(q, &st), 0);
+	assert_int_equal(st.received_records, CLIENTS * EACH); /* by lanes that are gone */
+	assert_true(st.peers == 0 && st.lost_peers == 0);
 	assert_int_equal(quire_channel_unlisten(l), -EBUSY);
 	quire_channel_close(q);
 	assert_int_equal(quire_channel_unlisten(l), 0);
@@ -121,6 +125,7 @@ static void a_reader_that_dies_while_we_send_is_no_error(void **state)
 {
 	const char *name = fresh_name();
 	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_SEND, QUIRE_CHANNEL_QUEUE, 0);
+	struct quire_channel_stat st = { .size = sizeof(st) };
 	struct quire_channel *q = NULL;
 
 	(void)state;
@@ -142,6 +147,9 @@ static void a_reader_that_dies_while_we_send_is_no_error(void **state)
 		assert_int_equal(r, -EAGAIN); /* nobody is there any more */
 		assert_int_equal(exit_of(pid), 128 + SIGKILL);
 	}
+	assert_int_equal(quire_channel_stat(q, &st), 0);
+	assert_int_equal(st.lost_peers, 40);
+	assert_int_equal(st.peers, 0);
 	quire_channel_close(q);
 	quire_channel_unlisten(l);
 }
