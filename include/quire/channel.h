@@ -308,6 +308,9 @@ QUIRE_API int quire_channel_close(struct quire_channel *channel);
  * @deadline_ns: when to give up waiting for room
  * @record: out: where to write; 8 bytes behind a multiple of 8; valid until publish, abandon or the next reserve
  *
+ * A queue or topic with many clients goes on without the one that closes, dies or breaks the protocol: the three errors
+ * below are for who has one peer.
+ *
  * Threads: one at a time for each direction. Blocks: while the ring is full. Memory: none. Signals: none.
  * Returns: 0, or
  *   -EAGAIN     QUIRE_NOW, and the ring is full
@@ -389,7 +392,8 @@ QUIRE_API int quire_channel_publish_batch(struct quire_channel *channel, size_t 
  *
  * Messages are looked at one after the other and given back in the same order; what is not given back takes room. The
  * memory is the writer's: a hostile one may change it while it is looked at, so copy before you check, and check before
- * you use, unless you trust the writer.
+ * you use, unless you trust the writer. A queue with many clients goes on without the one that closes, dies or breaks the
+ * protocol: those three errors are for who has one peer.
  *
  * Threads: one at a time for each direction. Blocks: while nothing is there. Memory: none. Signals: none.
  * Returns: the length in bytes, or
@@ -549,6 +553,7 @@ QUIRE_API int quire_channel_map(struct quire_channel *channel, uint32_t role, st
  * @space_sleeps: how often this side slept because the ring was full
  * @space_sleep_ns: how long, in all
  * @bells: how often this side woke the other one
+ * @lost_peers: queue: clients that died, broke the protocol, or closed before they had read everything
  *
  * Since: 0.1   See: quire_channel_stat(3)
  */
@@ -576,6 +581,7 @@ struct quire_channel_stat {
 	uint64_t space_sleeps;
 	uint64_t space_sleep_ns;
 	uint64_t bells;
+	uint64_t lost_peers;
 };
 
 /**

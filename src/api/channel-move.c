@@ -153,25 +153,14 @@ int quire_channel_abandon(struct quire_channel *channel)
 int64_t quire_channel_sendv(
 	struct quire_channel *channel, const struct iovec *parts, size_t count, uint64_t deadline_ns)
 {
-	struct channel *c;
-	struct want want = { .count = 1 };
 	int r = channel_may(channel, ROLE_SEND);
 
 	if (r < 0)
 		return r;
 	if (parts == NULL && count > 0)
 		return error_set(-EINVAL, "quire_channel_sendv: no parts");
-	c = channel->one;
-	if (channel->hub == NULL)
-		return channel_sendv(c, parts, count, deadline_ns);
-	for (size_t i = 0; i < count; i++)
-		if (!add_fits(want.bytes, parts[i].iov_len, &want.bytes))
-			return error_set(-EMSGSIZE, "the parts are more than any memory holds");
-	if (want.bytes > record_max(channel->hub->ring_bytes))
-		return error_set(-EMSGSIZE, "%zu parts of %lu bytes in all are longer than the ring", count,
-			(unsigned long)want.bytes);
-	r = hub_choose(channel->hub, WAIT_SPACE, &want, deadline_ns, &c);
-	return r < 0 ? r : channel_sendv(c, parts, count, CHANNEL_NOW);
+	return channel->hub == NULL ? channel_sendv(channel->one, parts, count, deadline_ns)
+				    : hub_sendv(channel->hub, parts, count, deadline_ns);
 }
 
 int64_t quire_channel_send(
@@ -247,7 +236,7 @@ static int release_in_turn(struct quire_channel *channel, size_t count)
 	if (c == NULL)
 		return error_set(-EINVAL, "no messages are held");
 	r = channel_release(c, count);
-	if (c->in.held == 0)
+	if (c->in.held == 0 || r == -EPROTO)
 		channel->hub->held = NULL;
 	return r;
 }
@@ -261,19 +250,12 @@ int quire_channel_release(struct quire_channel *channel, size_t count)
 
 int64_t quire_channel_recv(struct quire_channel *channel, void *bytes, size_t room, uint64_t deadline_ns)
 {
-	struct channel *c;
 	int r = channel_may(channel, ROLE_RECEIVE);
 
 	if (r < 0)
 		return r;
 	if (bytes == NULL && room > 0)
 		return error_set(-EINVAL, "quire_channel_recv: nowhere to put the bytes");
-	c = channel->one;
-	if (channel->hub == NULL)
-		return channel_receive(c, bytes, room, deadline_ns);
-	if (channel->hub->held != NULL)
-		return error_set(-EBUSY,
-			"messages were peeked at: release them before receiving, or the order is lost");
-	r = hub_choose(channel->hub, WAIT_DATA, NULL, deadline_ns, &c);
-	return r < 0 ? r : channel_receive(c, bytes, room, CHANNEL_NOW);
+	return channel->hub == NULL ? channel_receive(channel->one, bytes, room, deadline_ns)
+				    : hub_receive(channel->hub, bytes, room, deadline_ns);
 }

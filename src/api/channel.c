@@ -468,35 +468,6 @@ int quire_channel_map(struct quire_channel *channel, uint32_t role, struct quire
 
 /* ---- what is known of it ---- */
 
-static uint64_t load(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-static void add_sides(const struct channel *c, struct quire_channel_stat *s)
-{
-	const struct layout_control *own = c->own.control;
-
-	s->sent_records += load(&own->records);
-	s->sent_bytes += load(&own->bytes);
-	s->received_records += c->in.records;
-	s->received_bytes += c->in.bytes;
-	s->lost_records += c->in.lost;
-	s->dropped_readers += c->dropped;
-	s->data_sleeps += load(&own->data_sleeps);
-	s->data_sleep_ns += load(&own->data_sleep_ns);
-	s->space_sleeps += load(&own->space_sleeps);
-	s->space_sleep_ns += load(&own->space_sleep_ns);
-	s->bells += load(&own->bells);
-	for (uint32_t i = 0; i < c->link_count; i++) {
-		const struct link *link = &c->links[i];
-		uint64_t head = c->in.data != NULL ? load(&link->control->head) : load(&own->head);
-		uint64_t tail = c->in.data != NULL ? c->in.tail : load(&link->control->tail);
-
-		s->fill_bytes = max_u64(s->fill_bytes, head > tail ? head - tail : 0);
-	}
-}
-
 static void describe_peer(const struct channel *c, struct quire_channel_stat *s)
 {
 	s->ring_bytes = c->out.capacity != 0 ? c->out.capacity : c->in.capacity;
@@ -510,9 +481,26 @@ static void describe_peer(const struct channel *c, struct quire_channel_stat *s)
 	s->peer_gid = c->links[0].who.gid;
 }
 
+static void put_counts(const struct counts *t, struct quire_channel_stat *s)
+{
+	s->sent_records = t->sent_records;
+	s->sent_bytes = t->sent_bytes;
+	s->received_records = t->received_records;
+	s->received_bytes = t->received_bytes;
+	s->lost_records = t->lost_records;
+	s->dropped_readers = t->dropped_readers;
+	s->data_sleeps = t->data_sleeps;
+	s->data_sleep_ns = t->data_sleep_ns;
+	s->space_sleeps = t->space_sleeps;
+	s->space_sleep_ns = t->space_sleep_ns;
+	s->bells = t->bells;
+	s->fill_bytes = t->fill_bytes;
+}
+
 int quire_channel_stat(struct quire_channel *channel, struct quire_channel_stat *out)
 {
 	struct quire_channel_stat stat = { .size = 0 };
+	struct counts counts = { .sent_records = 0 };
 	size_t room;
 	int r = channel_may(channel, 0);
 
@@ -523,16 +511,19 @@ int quire_channel_stat(struct quire_channel *channel, struct quire_channel_stat 
 	room = min_u64(out->size, sizeof(stat));
 	if (channel->hub == NULL) {
 		describe_peer(channel->one, &stat);
-		add_sides(channel->one, &stat);
+		channel_count(channel->one, &counts);
 		stat.peers = channel->one->link_count;
 	} else {
+		counts = channel->hub->past;
 		for (uint32_t i = channel->hub->lane_count; i-- > 0;) {
 			describe_peer(channel->hub->lanes[i], &stat);
-			add_sides(channel->hub->lanes[i], &stat);
+			channel_count(channel->hub->lanes[i], &counts);
 		}
 		stat.peers = channel->hub->lane_count;
+		stat.lost_peers = channel->hub->lost_peers;
 		stat.pattern = QUIRE_CHANNEL_QUEUE;
 	}
+	put_counts(&counts, &stat);
 	stat.refused_clients = channel->listener == NULL ? 0 : channel->listener->listener->refused;
 	stat.role = channel->role;
 	stat.size = room;

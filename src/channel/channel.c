@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/align.h"
 #include "base/error.h"
 #include "channel/listener.h"
 #include "sys/clock.h"
@@ -115,6 +116,35 @@ int channel_join(struct channel *c, const struct link *link)
 	lock_give(&c->lock);
 	/* cppcheck-suppress memleak ; c->links has it */
 	return r;
+}
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void channel_count(const struct channel *c, struct counts *t)
+{
+	const struct layout_control *own = c->own.control;
+
+	t->sent_records += load(&own->records);
+	t->sent_bytes += load(&own->bytes);
+	t->received_records += c->in.records;
+	t->received_bytes += c->in.bytes;
+	t->lost_records += c->in.lost;
+	t->dropped_readers += c->dropped;
+	t->data_sleeps += load(&own->data_sleeps);
+	t->data_sleep_ns += load(&own->data_sleep_ns);
+	t->space_sleeps += load(&own->space_sleeps);
+	t->space_sleep_ns += load(&own->space_sleep_ns);
+	t->bells += load(&own->bells);
+	for (uint32_t i = 0; i < c->link_count; i++) {
+		const struct link *link = &c->links[i];
+		uint64_t head = c->in.data != NULL ? load(&link->control->head) : load(&own->head);
+		uint64_t tail = c->in.data != NULL ? c->in.tail : load(&link->control->tail);
+
+		t->fill_bytes = max_u64(t->fill_bytes, head > tail ? head - tail : 0);
+	}
 }
 
 /* The last word: it stands in memory before the socket is closed, so whoever sees the end of it finds the reason. */

@@ -77,6 +77,22 @@ struct link {
 
 struct listener;
 
+/* counts: what a channel has done so far, and how full it is; a queue adds up its lanes, those that are gone among them */
+struct counts {
+	uint64_t sent_records;
+	uint64_t sent_bytes;
+	uint64_t received_records;
+	uint64_t received_bytes;
+	uint64_t lost_records;
+	uint64_t dropped_readers;
+	uint64_t data_sleeps;
+	uint64_t data_sleep_ns;
+	uint64_t space_sleeps;
+	uint64_t space_sleep_ns;
+	uint64_t bells;
+	uint64_t fill_bytes; /* of the fullest ring, now */
+};
+
 /* waiter: what one direction of a channel remembers between two waits */
 struct waiter {
 	uint32_t news_seen;
@@ -124,6 +140,7 @@ struct channel {
 
 int channel_new(struct as *as, const struct plan *plan, uint64_t id, struct channel **channel);
 void channel_close(struct channel *c); /* takes NULL; the peers learn that it was in order */
+void channel_count(const struct channel *c, struct counts *counts); /* adds to it */
 
 /* Takes the link over. Called before the channel is used, or by its own threads under lock (topic). */
 int channel_join(struct channel *c, const struct link *link);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "base/align.h"
 #include "base/error.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -120,6 +121,16 @@ static bool is_done(struct channel *lane)
 	return gone && (lane->broken != 0 || lane->in.data == NULL || !ring_has_data(&lane->in));
 }
 
+/* Did something go with it? A reader that closes has told us what it has read. */
+static bool has_lost(const struct channel *lane)
+{
+	const struct link *link = &lane->links[0];
+	uint64_t tail = atomic_load(&link->control->tail);
+
+	return lane->broken != 0 || link->died ||
+		(lane->out.data != NULL && (tail == 0 ? link->start : tail) != lane->out.head);
+}
+
 static void let_go(struct hub *hub)
 {
 	for (uint32_t i = hub->lane_count; i-- > 0;) {
@@ -127,7 +138,9 @@ static void let_go(struct hub *hub)
 
 		if (lane == hub->held || !is_done(lane))
 			continue;
-		hub->died += lane->links[0].died;
+		hub->lost_peers += has_lost(lane);
+		channel_count(lane, &hub->past);
+		hub->past.fill_bytes = 0;
 		close_lane(hub, lane);
 		hub->lanes[i] = hub->lanes[--hub->lane_count];
 	}
@@ -168,11 +181,12 @@ static struct channel *ready_lane(struct hub *hub, enum wait_for what)
 		hub->next = at + 1;
 		if (what == WAIT_SPACE && atomic_load(&lane->links[0].gone))
 			continue;
-		r = wait_is_ready(lane, what);
+		r = lane->broken != 0 ? lane->broken : wait_is_ready(lane, what);
 		if (r > 0)
 			return lane;
-		if (r < 0)
-			atomic_fetch_add(&hub->news, 1); /* broken: it is let go at the next turn */
+		if (r < 0 || atomic_load(&lane->links[0].gone))
+			atomic_fetch_add(
+				&hub->news, 1); /* broken, or read to its end: let go at the next turn */
 	}
 	return NULL;
 }
@@ -201,10 +215,17 @@ static int wait_for_lanes(struct hub *hub, enum wait_for what, uint64_t deadline
 
 	if (r == -EINTR)
 		hub_tend(hub);
-	return r == -EINTR || r >= 0 ? 0 : r;
+	return r == -EINTR || r == -EPROTO || r >= 0 ? 0 : r; /* who breaks the protocol is let go */
 }
 
-int hub_choose(struct hub *hub, enum wait_for what, const struct want *want, uint64_t deadline_ns,
+/* want: what is to be reserved; not looked at for WAIT_DATA */
+struct want {
+	uint64_t bytes;
+	uint64_t count;
+};
+
+/* The lane that can take or give now. */
+static int choose(struct hub *hub, enum wait_for what, const struct want *want, uint64_t deadline_ns,
 	struct channel **lane)
 {
 	for (;;) {
@@ -224,6 +245,19 @@ int hub_choose(struct hub *hub, enum wait_for what, const struct want *want, uin
 	}
 }
 
+/* A lane that was ready may have lost its other end before it is used, or it turns out that nonsense stands in it: that is
+ * not the end of the queue. The next tend lets it go, and it is another one's turn. */
+static bool is_lost(int64_t r)
+{
+	return r == -EPIPE || r == -EOWNERDEAD || r == -EPROTO;
+}
+
+/* A liar may take back what stood there when it was chosen. */
+static bool is_gone(int64_t r, uint64_t deadline_ns)
+{
+	return is_lost(r) || (r == -EAGAIN && deadline_ns != CHANNEL_NOW);
+}
+
 int hub_reserve(struct hub *hub, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at)
 {
 	struct channel *lane;
@@ -234,27 +268,76 @@ int hub_reserve(struct hub *hub, uint64_t bytes, uint64_t count, uint64_t deadli
 	if (bytes > record_max(ring) || count > (ring - RECORD_HEAD) / record_step(bytes))
 		return error_set(
 			-EMSGSIZE, "the records do not fit into a ring of %lu bytes", (unsigned long)ring);
-	r = hub_choose(hub, WAIT_SPACE, &want, deadline_ns, &lane);
-	if (r == 0)
+	do {
+		r = choose(hub, WAIT_SPACE, &want, deadline_ns, &lane);
+		if (r < 0)
+			return r;
 		r = channel_reserve(lane, bytes, count, CHANNEL_NOW, at);
+	} while (is_lost(r));
 	if (r == 0)
 		hub->held = lane;
 	return r;
+}
+
+int64_t hub_sendv(struct hub *hub, const struct iovec *parts, size_t count, uint64_t deadline_ns)
+{
+	struct channel *lane;
+	struct want want = { .count = 1 };
+	int64_t n;
+
+	for (size_t i = 0; i < count; i++)
+		if (!add_fits(want.bytes, parts[i].iov_len, &want.bytes))
+			return error_set(-EMSGSIZE, "the parts are more than any memory holds");
+	if (want.bytes > record_max(hub->ring_bytes))
+		return error_set(-EMSGSIZE, "%zu parts of %lu bytes in all are longer than the ring", count,
+			(unsigned long)want.bytes);
+	do {
+		int r = choose(hub, WAIT_SPACE, &want, deadline_ns, &lane);
+
+		if (r < 0)
+			return r;
+		n = channel_sendv(lane, parts, count, CHANNEL_NOW);
+	} while (is_lost(n));
+	return n;
 }
 
 int64_t hub_peek_batch(struct hub *hub, struct record *records, size_t count, uint64_t deadline_ns)
 {
 	struct channel *lane = hub->held;
 	int64_t n;
-	int r = 0;
 
-	if (lane == NULL || lane->in.held == 0)
-		r = hub_choose(hub, WAIT_DATA, NULL, deadline_ns, &lane);
-	if (r < 0)
-		return r;
-	n = channel_peek_batch(lane, records, count, CHANNEL_NOW);
+	/* The caller looks at records of this lane: it stays, lost or not, until they are released. */
+	if (lane != NULL && lane->in.held > 0) {
+		n = channel_peek_batch(lane, records, count, CHANNEL_NOW);
+		return is_lost(n) ? -EAGAIN : n;
+	}
+	do {
+		int r = choose(hub, WAIT_DATA, NULL, deadline_ns, &lane);
+
+		if (r < 0)
+			return r;
+		n = channel_peek_batch(lane, records, count, CHANNEL_NOW);
+	} while (is_gone(n, deadline_ns));
 	if (n > 0)
 		hub->held = lane;
+	return n;
+}
+
+int64_t hub_receive(struct hub *hub, void *bytes, size_t room, uint64_t deadline_ns)
+{
+	struct channel *lane;
+	int64_t n;
+
+	if (hub->held != NULL)
+		return error_set(-EBUSY,
+			"messages were peeked at: release them before receiving, or the order is lost");
+	do {
+		int r = choose(hub, WAIT_DATA, NULL, deadline_ns, &lane);
+
+		if (r < 0)
+			return r;
+		n = channel_receive(lane, bytes, room, CHANNEL_NOW);
+	} while (is_gone(n, deadline_ns));
 	return n;
 }
 

@@ -32,14 +32,9 @@ struct hub {
 	uint32_t news_seen;
 	atomic_uint news;
 	uint32_t mark;
-	int epoll; /* -1: nobody asked for a descriptor */
-	uint64_t died;
-};
-
-/* want: what is to be reserved; not looked at for WAIT_DATA */
-struct want {
-	uint64_t bytes;
-	uint64_t count;
+	int epoll;           /* -1: nobody asked for a descriptor */
+	struct counts past;  /* what the lanes that are gone had done */
+	uint64_t lost_peers; /* died, broke the protocol, or closed before they had read everything */
 };
 
 int hub_new(struct listener *listener, struct hub **hub);
@@ -49,16 +44,16 @@ void hub_close(struct hub *hub);
 /* Takes in who came, lets go who is gone and has nothing left. */
 void hub_tend(struct hub *hub);
 
-/* As the functions of a channel; both remember the lane in hub->held. */
+/* As the functions of a channel, but that a lane whose other end dies or lies is let go, and the next one's turn comes.
+ * The first two remember the lane in hub->held. */
 int hub_reserve(struct hub *hub, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at);
 int64_t hub_peek_batch(struct hub *hub, struct record *records, size_t count, uint64_t deadline_ns);
+int64_t hub_sendv(struct hub *hub, const struct iovec *parts, size_t count, uint64_t deadline_ns);
+int64_t hub_receive(struct hub *hub, void *bytes, size_t room, uint64_t deadline_ns);
 
 /* Until so many lanes are there; returns how many. -EAGAIN, -ETIMEDOUT */
 int hub_gather(struct hub *hub, uint32_t count, uint64_t deadline_ns);
 
-/* The lane that can take or give now, for the plain send and receive. */
-int hub_choose(struct hub *hub, enum wait_for what, const struct want *want, uint64_t deadline_ns,
-	struct channel **lane);
 void hub_poll(struct hub *hub, int epoll);
 
 #endif

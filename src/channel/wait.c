@@ -80,21 +80,36 @@ struct waiting {
 
 /* ---- ready? ---- */
 
+/* Its tail, or -EPROTO when it is not one that a reader could have (C3). */
+static int refresh_tail(const struct channel *c, struct link *link)
+{
+	uint64_t tail = atomic_load_explicit(&link->control->tail, memory_order_acquire);
+
+	if (tail == 0)
+		tail = link->start; /* it has not said anything yet */
+	if (tail < link->tail || tail > c->out.head || !is_aligned(tail, RECORD_ALIGN))
+		return -EPROTO;
+	link->tail = tail;
+	return 0;
+}
+
 /* The slowest reader decides; who is gone does not count. */
 static int refresh_room(struct channel *c)
 {
 	uint64_t slowest = c->out.head;
 	bool any = false;
 
-	for (uint32_t i = 0; i < c->link_count; i++) {
+	for (uint32_t i = c->link_count; i-- > 0;) {
 		struct link *link = &c->links[i];
-		uint64_t tail = atomic_load_explicit(&link->control->tail, memory_order_acquire);
+		uint64_t tail;
 
-		if (tail == 0)
-			tail = link->start; /* it has not said anything yet */
-		if (tail < link->tail || tail > c->out.head)
-			return channel_broken(c, link);
-		link->tail = tail;
+		if (refresh_tail(c, link) < 0) {
+			if (c->listener == NULL)
+				return channel_broken(c, link);
+			link_drop(c, link, false); /* a topic goes on without it */
+			continue;
+		}
+		tail = link->tail;
 		if (atomic_load_explicit(&link->gone, memory_order_relaxed) &&
 			c->plan.pattern == PATTERN_TOPIC)
 			continue;

@@ -124,13 +124,15 @@ static void write_bursts(const char *name, int told)
 	_exit(0);
 }
 
-/* And the writer rings once for each time the reader said that it is about to sleep, whatever the number of messages. */
+/* And the writer rings once for each time the reader said that it is about to sleep, whatever the number of messages. It
+ * also rings for a sleep that did not take place, because a message came at the last moment: that is rare. */
 static void every_burst_wakes_epoll(void **state)
 {
 	const char *name = fresh_name();
 	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
 	struct epoll_event event = { .events = EPOLLIN };
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	const struct timespec nap = { .tv_nsec = 1000000 };
 	uint64_t next = 0, misses = 0, bells = 0;
 	struct quire_channel *c;
 	int told[2];
@@ -152,6 +154,7 @@ static void every_burst_wakes_epoll(void **state)
 		if (r == -EAGAIN) {
 			misses++;
 			assert_int_equal(epoll_wait(epoll, &event, 1, 10000), 1);
+			(void)nanosleep(&nap, NULL); /* the rest of the burst comes without a bell */
 		}
 	} while (r == -EAGAIN);
 	assert_int_equal(r, -EPIPE);
@@ -160,7 +163,8 @@ static void every_burst_wakes_epoll(void **state)
 	assert_int_equal(read(told[0], &bells, sizeof(bells)), sizeof(bells));
 	print_message("# %llu messages, %llu sleeps, %llu bells\n", (unsigned long long)next,
 		(unsigned long long)misses, (unsigned long long)bells);
-	assert_true(bells <= misses);
+	assert_true(bells <= misses + BURSTS / 2);
+	assert_true(bells < BURSTS * BURST / 2);
 	assert_int_equal(close(told[0]) | close(told[1]), 0);
 	quire_channel_close(c);
 	quire_channel_unlisten(l);

@@ -231,6 +231,114 @@ static void a_hostile_reader_harms_nobody_but_itself(void **state)
 	survive(QUIRE_CHANNEL_SEND, write_hostile);
 }
 
+/* ---- one of many ---- */
+
+enum { HONEST = 2000, LIARS = 2 };
+
+static void write_numbers(const char *name)
+{
+	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_SEND);
+
+	for (uint64_t i = 0; i < HONEST; i++)
+		MUST(quire_channel_send(c, &i, sizeof(i), in_ms(20000)) == sizeof(i));
+	quire_channel_close(c);
+	_exit(0);
+}
+
+/* Whatever the liars write, the queue itself never fails, and the honest one's messages come, each once and in order. Theirs
+ * are as long or longer. */
+static void liars_in_a_queue_stop_nobody(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = NULL;
+	struct quire_channel *q = NULL;
+	static uint64_t bytes[RING / 8];
+	pid_t liars[LIARS], honest;
+	uint64_t next = 0;
+
+	(void)state;
+	assert_int_equal(
+		quire_channel_listen(NULL, name,
+			QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE, .pattern = QUIRE_CHANNEL_QUEUE),
+			&l),
+		0);
+	assert_int_equal(quire_channel_gather(l, 0, QUIRE_NOW, &q), 0);
+	atomic_store(&score->stores, 0);
+	atomic_store(&score->stop, 0);
+	for (int i = 0; i < LIARS; i++) {
+		liars[i] = spawn();
+		if (liars[i] == 0)
+			be_hostile(name, QUIRE_CHANNEL_SEND);
+	}
+	honest = spawn();
+	if (honest == 0)
+		write_numbers(name);
+	while (next < HONEST) {
+		int64_t r = quire_channel_recv(q, bytes, sizeof(bytes), in_ms(20000));
+
+		assert_true(r >= 0); /* not -EPROTO: that is the liar's lane alone */
+		if (r == 8 && bytes[0] == next)
+			next++;
+	}
+	assert_int_equal(exit_of(honest), 0);
+	atomic_store(&score->stop, 1);
+	for (int i = 0; i < LIARS; i++)
+		(void)wait_for(liars[i]);
+	quire_channel_close(q);
+	quire_channel_unlisten(l);
+}
+
+static void read_numbers(const char *name)
+{
+	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
+	uint64_t number;
+	int64_t r;
+
+	MUST(quire_channel_recv(c, &number, sizeof(number), in_ms(20000)) == sizeof(number));
+	for (uint64_t next = number + 1; next <= HONEST; next++) {
+		r = quire_channel_recv(c, &number, sizeof(number), in_ms(20000));
+		MUST(r == sizeof(number) && number == next);
+	}
+	quire_channel_close(c);
+	_exit(0);
+}
+
+/* A reader with an impossible tail is let go; the topic goes on. */
+static void liars_at_a_topic_stop_nobody(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = NULL;
+	struct quire_channel *t = NULL;
+	pid_t liars[LIARS], honest;
+
+	(void)state;
+	assert_int_equal(quire_channel_listen(NULL, name,
+				 QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND,
+					 .pattern = QUIRE_CHANNEL_TOPIC, .ring_bytes = RING),
+				 &l),
+		0);
+	honest = spawn();
+	if (honest == 0)
+		read_numbers(name);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &t), 1);
+	atomic_store(&score->stores, 0);
+	atomic_store(&score->stop, 0);
+	for (int i = 0; i < LIARS; i++) {
+		liars[i] = spawn();
+		if (liars[i] == 0)
+			be_hostile(name, QUIRE_CHANNEL_RECEIVE);
+	}
+	assert_true(quire_channel_gather(l, 2, in_ms(20000), &t) >= 2);
+	for (uint64_t i = 0; i <= HONEST; i++)
+		assert_int_equal(quire_channel_send(t, &i, sizeof(i), in_ms(20000)), sizeof(i));
+	assert_int_equal(exit_of(honest), 0);
+	atomic_store(&score->stop, 1);
+	quire_channel_close(t);
+	quire_channel_unlisten(l);
+	for (int i = 0; i < LIARS; i++)
+		(void)wait_for(liars[i]);
+}
+
 /* ---- nonsense instead of a greeting ---- */
 
 static int raw_connect(const char *name)
@@ -427,6 +535,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_hostile_writer_harms_nobody_but_itself),
 		cmocka_unit_test(a_hostile_reader_harms_nobody_but_itself),
+		cmocka_unit_test(liars_in_a_queue_stop_nobody),
+		cmocka_unit_test(liars_at_a_topic_stop_nobody),
 		cmocka_unit_test(nonsense_is_refused_and_the_next_client_is_served),
 		cmocka_unit_test(a_silent_client_keeps_nobody_waiting),
 		cmocka_unit_test(bells_without_end_do_not_stop_us),

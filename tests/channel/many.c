@@ -39,6 +39,7 @@ static void a_queue_keeps_the_order_of_each_writer(void **state)
 	const char *name = fresh_name();
 	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_RECEIVE, QUIRE_CHANNEL_QUEUE, 0);
 	struct quire_channel *q = NULL;
+	struct quire_channel_stat st = { .size = sizeof(st) };
 	uint32_t next[CLIENTS] = { 0 };
 	pid_t pids[CLIENTS];
 
@@ -60,6 +61,9 @@ static void a_queue_keeps_the_order_of_each_writer(void **state)
 	for (int i = 0; i < CLIENTS; i++)
 		assert_int_equal(exit_of(pids[i]), 0);
 	assert_int_equal(quire_channel_recv(q, next, sizeof(next), in_ms(20)), -ETIMEDOUT);
+	assert_int_equal(quire_channel_stat(q, &st), 0);
+	assert_int_equal(st.received_records, CLIENTS * EACH); /* by lanes that are gone */
+	assert_true(st.peers == 0 && st.lost_peers == 0);
 	assert_int_equal(quire_channel_unlisten(l), -EBUSY);
 	quire_channel_close(q);
 	assert_int_equal(quire_channel_unlisten(l), 0);
@@ -112,6 +116,41 @@ static void a_queue_gives_each_message_to_one_reader(void **state)
 		percent += part;
 	}
 	assert_true(percent >= 97 && percent <= 100); /* each rounds down */
+	quire_channel_unlisten(l);
+}
+
+/* It may die between the moment at which its lane is chosen and the one at which the message goes in: in so many turns, one
+ * does. */
+static void a_reader_that_dies_while_we_send_is_no_error(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_SEND, QUIRE_CHANNEL_QUEUE, 0);
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	struct quire_channel *q = NULL;
+
+	(void)state;
+	assert_int_equal(quire_channel_gather(l, 0, QUIRE_NOW, &q), 0);
+	for (int i = 0; i < 40; i++) {
+		void *record;
+		pid_t pid = spawn();
+		int r;
+
+		if (pid == 0) {
+			(void)connect_to(name, QUIRE_CHANNEL_RECEIVE);
+			for (;;)
+				(void)pause();
+		}
+		assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &q), 1);
+		(void)kill(pid, SIGKILL);
+		while ((r = quire_channel_reserve(q, 8, QUIRE_NOW, &record)) == 0)
+			assert_int_equal(quire_channel_abandon(q), 0);
+		assert_int_equal(r, -EAGAIN); /* nobody is there any more */
+		assert_int_equal(exit_of(pid), 128 + SIGKILL);
+	}
+	assert_int_equal(quire_channel_stat(q, &st), 0);
+	assert_int_equal(st.lost_peers, 40);
+	assert_int_equal(st.peers, 0);
+	quire_channel_close(q);
 	quire_channel_unlisten(l);
 }
 
@@ -254,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_queue_keeps_the_order_of_each_writer),
 		cmocka_unit_test(a_queue_gives_each_message_to_one_reader),
+		cmocka_unit_test(a_reader_that_dies_while_we_send_is_no_error),
 		cmocka_unit_test(every_reader_of_a_blocking_topic_gets_everything),
 		cmocka_unit_test(the_slowest_reader_is_dropped_and_told_so),
 		cmocka_unit_test(a_lossy_reader_knows_exactly_what_it_lost),

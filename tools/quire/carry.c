@@ -57,6 +57,27 @@ static const struct quire_channel_options *options_of(const struct carry *c, uin
 	return &o;
 }
 
+/* As with a FIFO: any number may write and read, each message goes to one who reads, and it ends when all writers that had
+ * come are gone. Who receives listens, each on a socket of its own in the directory. */
+static int meet_many(struct carry *c, uint64_t deadline_ns)
+{
+	struct quire_channel_options o = *options_of(c, deadline_ns);
+	int r;
+
+	if (c->sends)
+		return quire_channel_connect(NULL, c->name, &o, &c->channel);
+	o.pattern = QUIRE_CHANNEL_QUEUE;
+	r = quire_channel_listen(NULL, c->name, &o, &c->listener);
+	if (r < 0)
+		return r;
+	r = quire_channel_gather(c->listener, 1, deadline_ns, &c->channel);
+	if (r < 0) {
+		quire_channel_close(c->channel);
+		quire_channel_unlisten(c->listener);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int listen_for(struct carry *c, uint64_t deadline_ns)
 {
 	struct quire_listener *listener;
@@ -76,6 +97,8 @@ static int meet(struct carry *c)
 						   : now_ns() + c->settings->wait * NS_A_SECOND;
 	int r;
 
+	if (c->many)
+		return meet_many(c, deadline);
 	do {
 		r = quire_channel_connect(NULL, c->name, options_of(c, deadline), &c->channel);
 		if (r == -ENOENT || r == -ECONNREFUSED)
@@ -125,10 +148,11 @@ enum status carry_open(struct carry *c, struct call *call, bool sends)
 	};
 	if (settings->lines && settings->records)
 		return fail(STATUS_USAGE, "--lines and --records exclude each other");
-	if (c->name[0] != '\0' && c->name[strlen(c->name) - 1] == '/')
+	c->many = c->name[0] != '\0' && c->name[strlen(c->name) - 1] == '/';
+	if (c->many && c->unit == CARRY_BYTES)
 		return fail(STATUS_USAGE,
-			"'%s' is the name of a queue in which many listen: send and recv are for two; see "
-			"quire_channel_listen(3)",
+			"'%s' is the name of a queue, which carries messages: add --lines or --records, here and at "
+			"the other end",
 			text_name(c->name).s);
 	r = meet(c);
 	if (r == -ETIMEDOUT)
@@ -181,10 +205,10 @@ void carry_show(struct carry *c)
 
 /* ---- the end ---- */
 
-static const char *end_word(int end)
+static const char *end_word(int end, uint64_t lost)
 {
 	switch (end) {
-	case 0: return "complete";
+	case 0: return lost > 0 ? "died" : "complete";
 	case -EPIPE: return "closed";
 	case -EOWNERDEAD: return "died";
 	default: return "error";
@@ -199,12 +223,13 @@ static void put_json(struct carry *c, const struct quire_channel_stat *st, doubl
 	if (!c->sends)
 		c->call->screen.out = stderr;
 	json_put_name(document, "channel", c->name);
-	json_put_text(document, "end", end_word(c->end));
+	json_put_text(document, "end", end_word(c->end, st->lost_peers));
 	json_put_count(document, "bytes", c->bytes);
 	json_put_count(document, "messages", c->records);
 	json_put_real(document, "seconds", seconds);
 	json_put_real(document, "bytes_per_second", seconds > 0 ? (double)c->bytes / seconds : 0);
 	json_put_count(document, "peer_pid", (uint64_t)st->peer_pid);
+	json_put_count(document, "lost_peers", st->lost_peers);
 	json_put_count(document, "ring_bytes", st->ring_bytes);
 	json_put_count(document, "waits_for_data", st->data_sleeps);
 	json_put_real(document, "waited_for_data_seconds", (double)st->data_sleep_ns / 1e9);
@@ -213,8 +238,16 @@ static void put_json(struct carry *c, const struct quire_channel_stat *st, doubl
 	json_print(c->call, document);
 }
 
-static enum status verdict(const struct carry *c, const char *why)
+static enum status verdict(const struct carry *c, uint64_t lost, const char *why)
 {
+	if (c->end == 0 && lost > 0)
+		return fail(STATUS_PEER_DIED,
+			c->sends
+				? "channel '%s': %llu of the receivers died or went away before they had read "
+				  "all that was sent to them"
+				: "channel '%s': %llu of the senders died; everything they had published was "
+				  "received",
+			text_name(c->name).s, (unsigned long long)lost);
 	if (c->end == 0)
 		return STATUS_OK;
 	return fail(c->end == -EOWNERDEAD || c->end == -EPIPE ? STATUS_PEER_DIED : status_of(c->end),
@@ -232,9 +265,11 @@ enum status carry_close(struct carry *c, int end)
 	c->end = end;
 	(void)quire_channel_stat(c->channel, &st); /* zeros when it cannot tell */
 	/* Who has not sent everything leaves without a word: to close would say "that was all" to the receiver. */
-	if (!c->sends || end == 0)
+	if (!c->sends || end == 0) {
 		quire_channel_close(c->channel);
+		quire_channel_unlisten(c->listener);
+	}
 	if (c->call->json)
 		put_json(c, &st, seconds);
-	return verdict(c, why);
+	return verdict(c, st.lost_peers, why);
 }

@@ -37,13 +37,15 @@ struct carry {
 	const char *name;
 	enum carry_unit unit;
 	struct quire_channel *channel;
+	struct quire_listener *listener; /* of a queue; NULL: none */
 	uint64_t bytes;
 	uint64_t records;
 	uint64_t began_ns;
 	uint64_t shown_ns;
 	uint64_t shown_bytes;
 	bool sends;
-	int end; /* 0, or the error that ended it */
+	bool many; /* the name is a queue's */
+	int end;   /* 0, or the error that ended it */
 };
 
 extern const struct verb_option carry_options[];

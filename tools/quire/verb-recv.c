@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* verb-recv.c - quire recv: a channel onto standard output. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,28 @@ static int take(struct carry *c, const struct iovec *records, int64_t count)
 	return quire_channel_release(c->channel, (size_t)count);
 }
 
+/* A queue ends when nobody is at the other end any more. Its descriptor is readable when a message or a sender comes, or one
+ * goes. */
+static int64_t next_of_many(struct carry *c, struct iovec *records)
+{
+	struct pollfd p = { .fd = quire_channel_fd(c->channel), .events = POLLIN };
+
+	if (p.fd < 0)
+		return p.fd;
+	for (;;) {
+		struct quire_channel_stat st = { .size = sizeof(st) };
+		int64_t n = quire_channel_peek_batch(c->channel, records, BATCH, QUIRE_NOW);
+
+		if (n == -EAGAIN)
+			n = quire_channel_stat(c->channel, &st);
+		if (n != 0)
+			return n;
+		if (st.peers == 0)
+			return -EPIPE;
+		(void)poll(&p, 1, -1);
+	}
+}
+
 /* What lies in stdio's buffer is shown before we wait: whoever reads on must not wait for the next message. */
 static int64_t next(struct carry *c, struct iovec *records)
 {
@@ -71,7 +94,8 @@ static int64_t next(struct carry *c, struct iovec *records)
 		return n;
 	if (fflush(stdout) != 0)
 		return -errno;
-	return quire_channel_peek_batch(c->channel, records, most, QUIRE_FOREVER);
+	return c->many ? next_of_many(c, records)
+		       : quire_channel_peek_batch(c->channel, records, most, QUIRE_FOREVER);
 }
 
 static int receive_all(struct carry *c, bool *output_failed)
@@ -101,6 +125,7 @@ static enum status end_of_output(struct carry *c, int error)
 		return carry_close(c, -EIO);
 	}
 	quire_channel_close(c->channel);
+	quire_channel_unlisten(c->listener);
 	signal(SIGPIPE, SIG_DFL);
 	raise(SIGPIPE);
 	return STATUS_SYSTEM;
@@ -129,6 +154,8 @@ static const char *const description[] = {
 	" send NAME' sends, and writes it to standard output. Whoever is started first waits "
 	"for the other. It ends when the sender has ended, with status 0; when the sender was killed, or could not read its "
 	"input to the end, everything it had published is written, that is said, and the exit status is 6.",
+	"A NAME that ends in / is a queue (quire-send(1)): several may receive from it at once, and each message goes to one of "
+	"them. Each ends when all senders that had come are gone; when one of them was killed, with status 6.",
 	"--lines and --records must be given on both sides. With --json the document at the end goes to standard error, as "
 	"standard output carries what was received.",
 	NULL,
@@ -137,6 +164,8 @@ static const char *const description[] = {
 static const struct verb_example examples[] = {
 	{ QUIRE_PROGRAM " recv backup | zstd > photos.tar.zst", "take what 'send backup' sends" },
 	{ QUIRE_PROGRAM " recv --lines log | grep error", "messages as lines" },
+	{ QUIRE_PROGRAM " recv --lines jobs/ | xargs -n1 convert-one",
+		"one of several that work off a queue" },
 	{ NULL, NULL },
 };
 

@@ -147,6 +147,10 @@ static const char *const description[] = {
 	"shared memory: they are copied once by this side's read(2) and once by the other side's write(2).",
 	"NAME without a slash is a socket in $XDG_RUNTIME_DIR/quire, or in the abstract namespace where there is no such "
 	"directory; @NAME is abstract; with a slash it is the path of the socket.",
+	"A NAME that ends in / is a queue: a directory in which each '" QUIRE_PROGRAM
+	" recv' has a socket of its own. Any number may send and receive, with --lines or --records; each message goes to one "
+	"receiver, to the next in turn that has room. The first receiver is waited for, and so is the next one when the last has "
+	"gone. What a receiver had not written when it was killed is lost; that is said at the end, with status 6.",
 	"While it runs, a line on the terminal says how much went over, how fast, how full the ring is and so who waits for "
 	"whom. When the other side dies, that is said, and the exit status is 6.",
 	NULL,
@@ -156,6 +160,7 @@ static const struct verb_example examples[] = {
 	{ "tar c photos | " QUIRE_PROGRAM " send backup", "one shell ..." },
 	{ QUIRE_PROGRAM " recv backup | zstd > photos.tar.zst", "... and the other" },
 	{ "journalctl -f | " QUIRE_PROGRAM " send --lines log", "a message for each line" },
+	{ "ls *.tif | " QUIRE_PROGRAM " send --lines jobs/", "work for all who receive from the queue" },
 	{ NULL, NULL },
 };
 
