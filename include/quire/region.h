@@ -40,6 +40,9 @@ struct quire_region;
  * committed, and not undone either
  * @QUIRE_REGION_ANYWHERE: do not insist on the address the region was created for: raw pointers in it are then wrong
  * @QUIRE_REGION_NO_THREAD: no thread in the background: the commit that finds the journal full brings pages home
+ * @QUIRE_REGION_LAST_WHOLE: when the journal is damaged in the middle, open at the last commit before the damage; when opened
+ * for writing, the commits behind it are given up for good. Where the crash came while commits were brought home, pages of
+ * later commits may be among the older ones
  *
  * Since: 0.1   See: quire_region_open(3)
  */
@@ -51,6 +54,7 @@ enum quire_region_flag {
 	QUIRE_REGION_HINTED = 1 << 4,
 	QUIRE_REGION_ANYWHERE = 1 << 5,
 	QUIRE_REGION_NO_THREAD = 1 << 6,
+	QUIRE_REGION_LAST_WHOLE = 1 << 7,
 };
 
 /**
@@ -97,9 +101,10 @@ struct quire_region_options {
  *   -ENOENT     no such region (or its journal is gone)
  *   -EEXIST     QUIRE_REGION_EXCLUSIVE and it exists, or the address it stands at is taken
  *   -EBUSY      another process has it open for writing; the error text names it
- *   -EBADMSG    no region, or a damaged one; the error text says where
+ *   -EBADMSG    no region, or a damaged one; the error text says where. A damaged record of the journal with a later one
+ *               behind it was committed once: it is not skipped in silence. QUIRE_REGION_LAST_WHOLE opens what lies before
  *   -ENODATA    the file is shorter than the region
- *   -EAGAIN     read-only: its writer is just starting, and does not get on
+ *   -EAGAIN     read-only: its writer is just starting, and does not get on; QUIRE_REGION_LAST_WHOLE: somebody reads
  *   -EACCES     the file's permissions do not allow it
  *   -ENOSPC     no room for the files
  *   -ENOMEM     no memory, or no addresses for reserve_bytes

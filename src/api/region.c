@@ -16,8 +16,9 @@ _Static_assert((int)QUIRE_REGION_HEAP == (int)REGION_HEAP, "the same bits");
 _Static_assert((int)QUIRE_REGION_HINTED == (int)REGION_HINTED, "the same bits");
 _Static_assert((int)QUIRE_REGION_ANYWHERE == (int)REGION_ANYWHERE, "the same bits");
 _Static_assert((int)QUIRE_REGION_NO_THREAD == (int)REGION_NO_THREAD, "the same bits");
+_Static_assert((int)QUIRE_REGION_LAST_WHOLE == (int)REGION_LAST_WHOLE, "the same bits");
 
-enum { ALL_FLAGS = (QUIRE_REGION_NO_THREAD << 1) - 1 };
+enum { ALL_FLAGS = (QUIRE_REGION_LAST_WHOLE << 1) - 1 };
 
 int region_given(const struct quire_region *region)
 {

@@ -295,6 +295,62 @@ int journal_scan(struct journal *journal, uint64_t last)
 	return r;
 }
 
+/* later: what the part of the ring that should be free tells of records behind the last valid one */
+struct later {
+	uint64_t from;   /* in: the first epoch that proves something */
+	uint64_t newest; /* epoch of the newest; 0: there is none */
+	bool later_lap;  /* one lies where, after the header, the ring has not been yet */
+};
+
+static void look_for_later(
+	const struct journal *journal, uint64_t position, const struct record_head *head, struct later *later)
+{
+	if (head->magic != RECORD_MAGIC || memcmp(head->uuid, journal->header.uuid, UUID_BYTES) != 0 ||
+		head->epoch < later->from || head->position < position || head->position == journal->head ||
+		(head->position - position) % journal->ring_bytes != 0)
+		return;
+	later->newest = max_u64(later->newest, head->epoch);
+	later->later_lap = later->later_lap || head->position > position;
+}
+
+static int say_damage(const struct journal *journal, const struct later *later)
+{
+	uint64_t good = tail_epoch_of_last(journal);
+
+	if (later->later_lap) {
+		error_set(-EBADMSG,
+			"%s: the newer of its two headers is damaged: the other one ends at epoch %" PRIu64
+			", but epoch %" PRIu64 " was committed; restore the region from a copy",
+			journal->disk.path, good, later->newest);
+		return JOURNAL_HEADER_DAMAGED;
+	}
+	error_set(-EBADMSG,
+		"%s: the record of epoch %" PRIu64 " at offset %" PRIu64
+		" is damaged, but it was committed, for epoch %" PRIu64
+		" lies behind it: restore the region from a copy, or give those up and open it at epoch %" PRIu64
+		" with QUIRE_REGION_LAST_WHOLE (quire region recover --last-whole)",
+		journal->disk.path, good + 1, JOURNAL_RING_AT + offset_of(journal, journal->head),
+		later->newest, good);
+	return JOURNAL_RECORD_DAMAGED;
+}
+
+int journal_end(const struct journal *journal, void *stage, size_t stage_bytes)
+{
+	struct later later = { .from = tail_epoch_of_last(journal) + 2 };
+	uint64_t end = journal->header.tail_position + journal->ring_bytes;
+
+	for (uint64_t at = journal->head; at < end; at += stage_bytes) {
+		size_t n = min_u64(stage_bytes, end - at);
+		int r = ring_read(journal, offset_of(journal, at), stage, n);
+
+		if (r < 0)
+			return r;
+		for (size_t i = 0; i < n; i += PAGE_BYTES)
+			look_for_later(journal, at + i, (const void *)((const char *)stage + i), &later);
+	}
+	return later.newest == 0 ? JOURNAL_ENDS : say_damage(journal, &later);
+}
+
 int journal_rewrite(struct journal *journal, void *stage, size_t stage_bytes)
 {
 	uint64_t behind = min_u64(PAGE_BYTES, journal_free(journal));
@@ -444,4 +500,19 @@ void journal_trim(struct journal *journal, const struct journal_header *next)
 			journal->last = NULL;
 		free(record);
 	}
+}
+
+int journal_skip(struct journal *journal)
+{
+	struct journal_header next = journal->header;
+	int r;
+
+	assert(journal->first == NULL);
+	next.tail_position += next.ring_bytes; /* no record was ever given a position from here on */
+	r = journal_put_tail(journal, &next);
+	if (r < 0)
+		return r;
+	journal->header = next;
+	journal->head = next.tail_position;
+	return 0;
 }

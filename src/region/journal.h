@@ -18,6 +18,8 @@
  *	J3  a record that failed is made unreadable before anything else is written
  *	J4  what recovery read is durable before it is relied upon: after a failed flush the page cache holds, as clean pages,
  *	    what the disk never got, and no later flush writes them
+ *	J5  a record is begun only when the one before it is sealed: the first sector of a later one, where it belongs, proves
+ *	    that what cannot be read before it was committed, and is damaged
  */
 #ifndef REGION_JOURNAL_H
 #define REGION_JOURNAL_H
@@ -102,6 +104,15 @@ int journal_reread(struct journal *journal);
 /* Reads records from the head on, up to epoch `last`, until one was never sealed (J1). Images are verified. */
 int journal_scan(struct journal *journal, uint64_t last);
 void journal_forget(struct journal *journal); /* the records; the head is the tail again */
+
+enum journal_end { JOURNAL_ENDS, JOURNAL_RECORD_DAMAGED, JOURNAL_HEADER_DAMAGED };
+
+/* After the scan: does the journal end here, torn or not, or is it damaged (J5)? An enum journal_end, and when it is damaged a
+ * sentence in the error text; or what the disk says. */
+int journal_end(const struct journal *journal, void *stage, size_t stage_bytes);
+
+/* The records behind the damage shall never count again. Only with no record left; durable on return. */
+int journal_skip(struct journal *journal);
 
 /* J4: after the scan of recovery. What was read is written again as it was, and flushed; with it the page behind the last
  * record, which was read as none. */

@@ -4,9 +4,9 @@
  *
  *	create    journal, then file: each written whole under another name, flushed, renamed, its directory flushed. Whoever
  *	          finds the file finds a journal that is its own.
- *	recover   read the journal from its tail to the first record that was never sealed; write again what was read, and
- *	          flush it, for the page cache may hold what the disk never got; bring home all that no reader forbids; show the
- *	          rest from the journal
+ *	recover   read the journal from its tail to the first record that was never sealed (J5: and refuse when it was); write
+ *	          again what was read, and flush it, for the page cache may hold what the disk never got; bring home all that no
+ *	          reader forbids; show the rest from the journal
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -229,12 +229,33 @@ int region_overlay(struct region *rg, uint64_t from)
 	return r;
 }
 
+int region_scan(struct region *rg)
+{
+	int r = journal_scan(&rg->journal, UINT64_MAX);
+
+	if (r == 0)
+		r = journal_end(&rg->journal, rg->stage, STAGE_PAGES * PAGE_BYTES);
+	if (r < 0)
+		return r;
+	rg->damaged = r != JOURNAL_ENDS;
+	return !rg->damaged || (rg->last_whole && r == JOURNAL_RECORD_DAMAGED) ? 0 : -EBADMSG;
+}
+
+/* The commits behind the damage are given up: a record that comes to lie before one of them must not make it count again. */
+static int leave_behind(struct region *rg)
+{
+	return rg->journal.first == NULL
+		? journal_skip(&rg->journal)
+		: error_set(-EAGAIN, "%s: a reader is in the way: commits are given up when nobody reads",
+			  rg->file.disk.path);
+}
+
 static int recover_records(struct region *rg)
 {
 	const struct record *record;
 	int r;
 
-	r = journal_scan(&rg->journal, UINT64_MAX);
+	r = region_scan(rg);
 	if (r == 0)
 		r = journal_rewrite(&rg->journal, rg->stage, STAGE_PAGES * PAGE_BYTES); /* J4 */
 	if (r == 0 && !MUTANT("recovery-believes-names"))
@@ -273,6 +294,8 @@ static int recover(struct region *rg, const struct pagefile_place *place)
 	region_publish(rg);
 	region_unlock(rg);
 	r = checkpoint_run(rg);
+	if (r == 0 && rg->damaged)
+		r = leave_behind(rg);
 	if (r == 0)
 		r = region_overlay(rg, rg->home); /* what a reader forbids to bring home */
 	if (r == 0)
@@ -295,6 +318,7 @@ static int region_init(struct region *rg, const struct region_request *request)
 	condition_init(&rg->work);
 	rg->writable = (request->flags & REGION_READ_ONLY) == 0;
 	rg->hinted = (request->flags & REGION_HINTED) != 0;
+	rg->last_whole = (request->flags & REGION_LAST_WHOLE) != 0;
 	rg->private_limit = keep / PAGE_BYTES;
 	rg->pid = disk_process();
 	rg->stage = aligned_alloc(PAGE_BYTES, STAGE_PAGES * PAGE_BYTES);

@@ -24,6 +24,21 @@ struct look {
 	uint64_t epoch;        /* the newest it may see */
 };
 
+/* Nobody writes, so that what cannot be read was either never sealed or is damaged. */
+static int scan_at_rest(struct region *rg)
+{
+	struct pins_live live;
+	int r = region_scan(rg);
+
+	if (r != -EBADMSG)
+		return r;
+	/* A writer may have begun meanwhile; and have been killed, which the second scan sees. */
+	if (pins_look(&rg->pins, &live) != PINS_NO_WRITER)
+		return -EAGAIN;
+	journal_forget(&rg->journal);
+	return region_scan(rg);
+}
+
 /* -EAGAIN: look again. */
 static int look(struct region *rg, struct look *l)
 {
@@ -39,7 +54,7 @@ static int look(struct region *rg, struct look *l)
 	if (r < 0)
 		return r;
 	journal_forget(journal);
-	r = journal_scan(journal, l->writer == PINS_WRITER ? l->live.sealed : UINT64_MAX);
+	r = l->writer == PINS_WRITER ? journal_scan(journal, l->live.sealed) : scan_at_rest(rg);
 	if (r < 0)
 		return r;
 	l->epoch = journal->last == NULL ? journal->header.tail_epoch : journal->last->epoch;

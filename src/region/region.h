@@ -54,6 +54,7 @@ enum region_flag {
 	REGION_HINTED = 1 << 4, /* every store is announced */
 	REGION_ANYWHERE = 1 << 5,
 	REGION_NO_THREAD = 1 << 6,
+	REGION_LAST_WHOLE = 1 << 7, /* of a damaged journal: what lies before the damage */
 };
 
 struct region_request {
@@ -97,7 +98,9 @@ struct region {
 	struct pins pins;
 	bool writable;
 	bool hinted;
-	bool torn; /* of a reader: the window is half of one epoch and half of another */
+	bool torn;       /* of a reader: the window is half of one epoch and half of another */
+	bool last_whole; /* a damaged journal is to be opened as it was before the damage */
+	bool damaged;    /* and that is what we did */
 	int pid;
 	uint64_t private_limit; /* pages */
 
@@ -167,6 +170,9 @@ void checkpoint_unlock(struct region *rg) releases(lock_checkpoint);
 int region_open(
 	const struct region_request *request, const struct pagefile_place *place, struct region **region);
 int region_close(struct region *rg); /* -EIO: not all could be brought home; it is closed all the same */
+
+/* The records from the tail on, when nobody else writes. -EBADMSG: one of them is damaged (J5). */
+int region_scan(struct region *rg);
 
 /* Copies what a page's newest image says into the window, for every record behind epoch `from`. */
 int region_overlay(struct region *rg, uint64_t from);

@@ -5,8 +5,10 @@
  */
 #include "support/run.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -22,10 +24,11 @@ static struct quire_region *open_region(uint32_t flags)
 {
 	struct quire_region *region = NULL;
 	size_t length = (flags & QUIRE_REGION_HEAP) != 0 ? 0 : PAGES * PAGE;
+	size_t journal = (flags & QUIRE_REGION_NO_THREAD) != 0 ? 512 << 10 : 128 << 10;
 
 	assert_int_equal(quire_region_open(NULL, scratch_path("x"),
 				 QUIRE_OPTIONS(region, .flags = flags | QUIRE_REGION_CREATE, .length = length,
-					 .reserve_bytes = 4 << 20, .journal_bytes = 128 << 10),
+					 .reserve_bytes = 4 << 20, .journal_bytes = journal),
 				 &region),
 		0);
 	return region;
@@ -196,6 +199,166 @@ static void two_damaged_headers_are_reported(void **state)
 	assert_int_equal(damage_reported(), 0);
 }
 
+/* ---- rot in the journal ---- */
+
+enum { RECORDS = 9 };
+
+/* RECORDS commits that are in the journal only, by a writer that was killed, and where they lie. */
+static void killed_writer(struct quire_region_record *records)
+{
+	struct quire_region *region = NULL;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		region = open_region(QUIRE_REGION_NO_THREAD); /* nothing goes home */
+		commits(region, 1, RECORDS);
+		(void)raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(quire_region_open(NULL, scratch_path("x"),
+				 QUIRE_OPTIONS(region, .flags = QUIRE_REGION_READ_ONLY), &region),
+		0);
+	for (unsigned int i = 0; i < RECORDS; i++) {
+		records[i].size = sizeof(records[i]);
+		assert_int_equal(quire_region_record(region, i, &records[i]), 1);
+	}
+	assert_int_equal(quire_region_close(region), 0);
+}
+
+/* The epoch it opens at, or what the open says. */
+static int epoch_found(uint32_t flags)
+{
+	struct quire_region *region = NULL;
+	struct quire_region_stat stat = { .size = sizeof(stat) };
+	int r = quire_region_open(NULL, scratch_path("x"), QUIRE_OPTIONS(region, .flags = flags), &region);
+
+	if (r < 0)
+		return r;
+	assert_int_equal(quire_region_stat(region, &stat), 0);
+	assert_int_equal(quire_region_close(region), 0);
+	return (int)stat.epoch;
+}
+
+static void assert_says(const struct quire_region_record *record)
+{
+	char epoch[40], offset[40];
+
+	(void)snprintf(epoch, sizeof(epoch), "epoch %llu at", (unsigned long long)record->epoch);
+	(void)snprintf(offset, sizeof(offset), "offset %llu is damaged", (unsigned long long)record->offset);
+	assert_non_null(strstr(quire_error_text(), "x.journal: "));
+	assert_non_null(strstr(quire_error_text(), epoch));
+	assert_non_null(strstr(quire_error_text(), offset));
+}
+
+/* A record that was committed is missed, by readers, by writers, and by the independent reader; the newest cannot be. */
+static void assert_missed(const struct quire_region_record *record, uint64_t bit, bool ask_all)
+{
+	bool newest = record->epoch == RECORDS;
+
+	flip(scratch_path("x.journal"), bit);
+	assert_int_equal(epoch_found(QUIRE_REGION_READ_ONLY), newest ? RECORDS - 1 : -EBADMSG);
+	if (!newest) {
+		assert_says(record);
+		assert_int_equal(epoch_found(0), -EBADMSG);
+		assert_says(record);
+		assert_int_equal(
+			epoch_found(QUIRE_REGION_READ_ONLY | QUIRE_REGION_LAST_WHOLE), record->epoch - 1);
+	}
+	if (ask_all)
+		assert_int_equal(read_independently() == 0, newest);
+	flip(scratch_path("x.journal"), bit);
+}
+
+static void every_flipped_bit_of_a_committed_record_is_missed(void **state)
+{
+	unsigned int flips = getenv("QUIRE_TEST_QUICK") != NULL ? 5 : 30;
+	unsigned int step = getenv("QUIRE_HUNT") != NULL ? 1 : 101 / flips;
+	struct quire_region_record records[RECORDS];
+	uint32_t seed = 7;
+
+	(void)state;
+	print_message("# seed %u\n", seed);
+	killed_writer(records);
+	for (unsigned int i = 0; i < RECORDS; i++) {
+		uint64_t first = records[i].offset * 8;
+
+		for (uint64_t bit = i % step; bit < 64 * 8; bit += step) /* the fixed part of its head */
+			assert_missed(&records[i], first + bit, false);
+		for (unsigned int n = 0; n < flips; n++) {
+			seed = seed * 1664525U + 1013904223U;
+			assert_missed(&records[i], first + (seed >> 4) % (records[i].bytes * 8), n == 0);
+		}
+	}
+	assert_int_equal(epoch_found(0), RECORDS);
+}
+
+/* The commits behind the damage do not come back when new ones come to lie before them. */
+static void what_was_given_up_stays_away(void **state)
+{
+	struct quire_region_record records[RECORDS];
+	struct quire_region *region = NULL;
+	uint64_t epoch;
+
+	(void)state;
+	killed_writer(records);
+	flip(scratch_path("x.journal"), records[4].offset * 8 + 99);
+	assert_int_equal(quire_region_open(NULL, scratch_path("x"),
+				 QUIRE_OPTIONS(region, .flags = QUIRE_REGION_LAST_WHOLE), &region),
+		0);
+	/* The same pages as before, so that old records end where new ones do. */
+	for (unsigned int n = 5; n <= 7; n++) {
+		unsigned char *bytes = quire_map_address(quire_region_map(region));
+
+		for (unsigned int i = 0; i < 6; i++)
+			memset(bytes + (n * 7 + i * 5) % PAGES * PAGE, 77, 100);
+		assert_int_equal(quire_region_commit(region, &epoch), 0);
+		assert_int_equal(epoch, n);
+		assert_int_equal(epoch_found(QUIRE_REGION_READ_ONLY), n);
+		assert_read(region);
+	}
+	assert_int_equal(quire_region_close(region), 0);
+	assert_int_equal(epoch_found(0), 7);
+	assert_int_equal(damage_reported(), 0);
+}
+
+/* The older header leads to a place that the ring has passed: nothing there is what was committed last. */
+static void a_damaged_header_that_counted_is_missed(void **state)
+{
+	struct quire_region *region = open_region(0);
+	struct quire_region *reader = NULL;
+	pid_t pid;
+	int status;
+
+	(void)state;
+	assert_int_equal(quire_region_close(region), 0);
+	pid = fork();
+	if (pid == 0) {
+		region = open_region(0);
+		commits(region, 1, 40); /* the ring goes round more than once */
+		(void)raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(epoch_found(QUIRE_REGION_READ_ONLY), 40);
+	for (uint64_t header = 0; header < 2; header++) {
+		uint64_t bit = header * PAGE * 8 + 300;
+
+		flip(scratch_path("x.journal"), bit);
+		if (epoch_found(QUIRE_REGION_READ_ONLY) != 40) {
+			assert_int_equal(epoch_found(0), -EBADMSG);
+			assert_non_null(strstr(quire_error_text(), "header"));
+			assert_int_equal(
+				quire_region_open(NULL, scratch_path("x"),
+					QUIRE_OPTIONS(region, .flags = QUIRE_REGION_LAST_WHOLE), &reader),
+				-EBADMSG);
+			assert_int_not_equal(read_independently(), 0);
+		}
+		flip(scratch_path("x.journal"), bit);
+	}
+	assert_int_equal(epoch_found(0), 40);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +371,12 @@ int main(void)
 			every_flipped_bit_of_a_live_page_is_reported, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
 			two_damaged_headers_are_reported, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			every_flipped_bit_of_a_committed_record_is_missed, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			what_was_given_up_stays_away, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_damaged_header_that_counted_is_missed, scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);

@@ -176,6 +176,17 @@ class Region:
             self.images.update(record['pages'])
             position, epoch = record['end'], record['epoch']
         self.epoch = epoch
+        for page in range(position, self.tail_position + self.ring_bytes, PAGE):
+            self.expect_nothing_later(page, position)
+
+    def expect_nothing_later(self, position, end):
+        """A record that follows a damaged one proves that this was committed (section 5, "Torn or damaged")."""
+        magic, epoch, its_position, uuid = struct.unpack_from('<3Q16s', self.ring(position, 1))
+        if magic != 0x4345524552495551 or uuid != self.uuid or epoch < self.epoch + 2 or its_position <= end:
+            return
+        expect(its_position != position, f'record {self.epoch + 1} of the journal is damaged; record {epoch} is behind it')
+        expect(its_position < position or (its_position - position) % self.ring_bytes != 0,
+               f'the newest header of the journal is damaged: record {epoch} lies in it')
 
     def page(self, number):
         """A page in the newest epoch, verified."""

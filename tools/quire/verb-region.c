@@ -13,6 +13,7 @@ enum { PAGE = 4096, LINE = 16 };
 struct region_settings {
 	uint64_t offset;
 	uint64_t length;
+	bool last_whole;
 };
 
 /** One action on an open region; fills the document for machines, or speaks to people. */
@@ -90,21 +91,27 @@ static enum status run_stat(struct call *call, struct quire_region *region, json
 
 /* ---- check ---- */
 
+static void put_check(json_t *document, const struct quire_region_report *report, bool sound)
+{
+	json_put_bool(document, "sound", sound);
+	json_put_count(document, "pages_checked", report->pages_checked);
+	json_put_count(document, "pages_damaged", report->pages_damaged);
+	json_put_count(document, "images_checked", report->images_checked);
+	json_put_count(document, "images_damaged", report->images_damaged);
+	json_put_bool(document, "heap_damaged", report->heap_damaged != 0);
+	json_put_text(document, "damage", sound ? NULL : quire_error_text());
+}
+
+/* region: NULL when it is too damaged to be opened; the error text says why. */
 static enum status run_check(struct call *call, struct quire_region *region, json_t *document)
 {
 	struct quire_region_report report = { .size = sizeof(report) };
-	int r = quire_region_check(region, &report);
+	int r = region == NULL ? -EBADMSG : quire_region_check(region, &report);
 	bool sound = r == 0;
 
 	if (r < 0 && r != -EBADMSG)
 		return fail(status_of(r), "%s", quire_error_text());
-	json_put_bool(document, "sound", sound);
-	json_put_count(document, "pages_checked", report.pages_checked);
-	json_put_count(document, "pages_damaged", report.pages_damaged);
-	json_put_count(document, "images_checked", report.images_checked);
-	json_put_count(document, "images_damaged", report.images_damaged);
-	json_put_bool(document, "heap_damaged", report.heap_damaged != 0);
-	json_put_text(document, "damage", sound ? NULL : quire_error_text());
+	put_check(document, &report, sound);
 	if (call->json)
 		return sound ? STATUS_OK : STATUS_FAILURE;
 	if (!sound) {
@@ -245,14 +252,16 @@ static const struct action actions[] = {
 
 static enum status act(struct call *call, const struct action *action)
 {
+	const struct region_settings *settings = call->settings;
 	const char *path = call->operands[1];
-	struct quire_region *region;
+	uint32_t flags = action->flags | QUIRE_REGION_ANYWHERE |
+		(settings->last_whole ? QUIRE_REGION_LAST_WHOLE : 0);
+	struct quire_region *region = NULL;
 	json_t *document;
 	enum status status;
-	int r = quire_region_open(
-		NULL, path, QUIRE_OPTIONS(region, .flags = action->flags | QUIRE_REGION_ANYWHERE), &region);
+	int r = quire_region_open(NULL, path, QUIRE_OPTIONS(region, .flags = flags), &region);
 
-	if (r < 0)
+	if (r < 0 && !(r == -EBADMSG && action->run == run_check))
 		return fail(r == -EBADMSG || r == -ENODATA ? STATUS_FAILURE : status_of(r), "%s",
 			quire_error_text());
 	document = json_document("region");
@@ -282,6 +291,8 @@ static const struct verb_option options[] = {
 		NULL },
 	{ "length", 'n', OPTION_SIZE, offsetof(struct region_settings, length), "BYTES",
 		"dump: so many bytes", NULL },
+	{ "last-whole", 0, OPTION_FLAG, offsetof(struct region_settings, last_whole), NULL,
+		"of a journal damaged in the middle: the last commit before the damage", NULL },
 	{ 0 },
 };
 
@@ -290,6 +301,10 @@ static const char *const description[] = {
 	"stat says what it holds, how much of the journal is in use, and who has it open. check compares every page with the "
 	"checksum it was written with, and walks the heap. recover brings home what a crash left in the journal, as the next "
 	"program that opens it for writing would. dump shows the commits that are still in the journal, and the bytes.",
+	"A journal that is damaged in the middle is refused: commits behind the damage were made, and would be lost in silence. "
+	"With --last-whole, stat, check and dump look at the last commit before the damage, and recover goes back to it for good. "
+	"Pages of later commits may be among the older ones, if they were being brought home when the writer ended: look with "
+	"dump first, and keep a copy of the three files.",
 	"All but recover open the region read-only: they see the last commit, also while a writer is at work.",
 	NULL,
 };
