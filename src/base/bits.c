@@ -8,7 +8,8 @@ enum { WORD_BITS = 64 };
 uint32_t bits_take(struct bits *bits)
 {
 	uint32_t words = bits_words(bits->count);
-	uint64_t from = UINT64_MAX << bits->next % WORD_BITS; /* of the first word; and at last all of it once more */
+	uint64_t from = UINT64_MAX << bits->next %
+			WORD_BITS; /* of the first word; and at last all of it once more */
 
 	for (uint32_t n = 0; n < words + (words > 0); n++, from = UINT64_MAX) {
 		uint32_t word = (bits->next / WORD_BITS + n) % words;

@@ -213,7 +213,8 @@ static void go_on(struct fault *f)
 
 	transfer_apart(f, f->going_on);
 	object_unref(f->going_on);
-	if (pool_should_begin(pool))
+	f->going_on = NULL;
+	if (pool_beyond(pool) > 0)
 		(void)pageout_evict(pool, pool_beyond(pool));
 }
 
@@ -273,6 +274,12 @@ static int take_failure(struct pool *pool, struct page *page, struct leaf *leaf)
 	return error;
 }
 
+static void take_mark(struct fault *f, struct page *page)
+{
+	f->marked = f->marked || page->mark;
+	page->mark = false;
+}
+
 /* Somebody fills the page already: be told when it is there, or wait. With the lock. */
 static int join_fill(struct fault *f, struct page *page)
 {
@@ -281,6 +288,7 @@ static int join_fill(struct fault *f, struct page *page)
 	if ((f->flags & FAULT_AHEAD) != 0)
 		return FAULT_UNDERWAY;
 	if ((f->flags & FAULT_NOWAIT) == 0) {
+		take_mark(f, page);
 		page->busy++;
 		f->page = page;
 		return STEP_WAIT;
@@ -437,8 +445,7 @@ static void note_use(struct fault *f)
 	if (f->access == PMAP_WRITE && (f->as->pmap->can & PMAP_CAN_HARVEST) == 0 &&
 		page->state == PAGE_CLEAN)
 		page->state = PAGE_DIRTY;
-	f->marked = page->mark;
-	page->mark = false;
+	take_mark(f, page);
 	if (page->ahead) {
 		pool_count(pool, page->tally, TALLY_AHEAD_USED, 1);
 	} else if (!f->fetched) {
@@ -500,8 +507,8 @@ static int fault_once(struct fault *f)
 		r = promote(f);
 	if (r == 0)
 		r = enter(f);
-	if (r == 0 && f->marked)
-		fetch_more(f);
+	if (f->marked && (r == 0 || r == STEP_WAIT))
+		fetch_more(f); /* before the wait: the disk has something to do meanwhile */
 	as_leave(f->as, phase);
 	return r;
 }
@@ -516,11 +523,11 @@ static int run(struct fault *f)
 		(void)pageout_evict(pool, EVICT_MAX);
 	do {
 		r = fault_once(f);
+		if (f->going_on != NULL)
+			go_on(f);
 		if (r > FAULT_UNDERWAY)
 			r = between(f, r);
 	} while (r == STEP_RESTART);
-	if (r == 0 && f->apart_count > 0)
-		go_on(f);
 	if (r == 0 && (f->flags & (FAULT_AHEAD | FAULT_NOWAIT)) == 0)
 		pool_took(pool, f->seg.range.tally, TALLY_TIME_FAULT, began);
 	return r;

@@ -365,6 +365,7 @@ void fetch_more(struct fault *f)
 	struct ahead_plan plan;
 	uint64_t size;
 
+	f->marked = false;
 	if (object == NULL || object_size(object, &size) < 0 || size == 0)
 		return;
 	spin_take(&object->pool->lock);

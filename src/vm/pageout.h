@@ -41,8 +41,8 @@ bool pageout_wait(struct pool *pool);
 uint32_t pageout_balance(struct pool *pool);
 
 enum flush_how {
-	FLUSH_PUT,   /* all that was written before is put */
-	FLUSH_SYNC,  /* and durable: one epoch */
+	FLUSH_PUT,  /* all that was written before is put */
+	FLUSH_SYNC, /* and durable: one epoch */
 };
 
 /* Pages [first, last) that were written before the call. 0, or the object's sticky error: frames stay dirty. */

@@ -43,13 +43,15 @@ static uint64_t begin_epoch(unsigned int epoch)
 	return seed * 2654435761u + epoch;
 }
 
-static struct quire_map *open_map(const char *path, uint32_t delivery, uint32_t flags, struct quire_pool **pool)
+static struct quire_map *open_map(
+	const char *path, uint32_t delivery, uint32_t flags, struct quire_pool **pool)
 {
 	struct quire_map *map;
 
-	assert_int_equal(quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = FRAMES * PAGE, .delivery = delivery,
-						 .syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE),
-				 pool),
+	assert_int_equal(
+		quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = FRAMES * PAGE, .delivery = delivery,
+					.syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE),
+			pool),
 		0);
 	assert_int_equal(quire_map(NULL,
 				 QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED, .pool = *pool,
@@ -138,8 +140,8 @@ static void kill_one(const char *path, int fd, uint32_t delivery, uint32_t flags
 /* Lives of one file, each begun where the last was acknowledged. */
 static void use_one_file(uint32_t delivery, uint32_t flags, unsigned int kills, struct found *all)
 {
-	struct progress *progress =
-		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct progress *progress = mmap(
+		NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t state = seed + all->epochs;
 	char path[64];
 	int fd = named_file_of((size_t)PAGES * PAGE, path);
@@ -147,7 +149,8 @@ static void use_one_file(uint32_t delivery, uint32_t flags, unsigned int kills, 
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_int_equal(ftruncate(fd, (off_t)PAGES * (off_t)PAGE), 0);
 	while (kills-- > 0)
-		kill_one(path, fd, delivery, flags, progress, 2000 + (unsigned int)(next(&state) % 30000), all);
+		kill_one(path, fd, delivery, flags, progress, 2000 + (unsigned int)(next(&state) % 30000),
+			all);
 	all->epochs += atomic_load(&progress->acked);
 	close(fd);
 	unlink(path);
@@ -190,11 +193,13 @@ static void it_is_for_shared_paged_mappings(void **state)
 	int fd = named_file_of(4 * PAGE, path);
 
 	(void)state;
-	assert_int_equal(quire_map(NULL, QUIRE_OPTIONS(map, .path = path, .flags = QUIRE_ORDERED), &map), -EINVAL);
-	assert_int_equal(quire_map(NULL,
-				 QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED, .cache_bytes = 4 * PAGE,
-					 .sharing = QUIRE_PRIVATE, .flags = QUIRE_ORDERED),
-				 &map),
+	assert_int_equal(
+		quire_map(NULL, QUIRE_OPTIONS(map, .path = path, .flags = QUIRE_ORDERED), &map), -EINVAL);
+	assert_int_equal(
+		quire_map(NULL,
+			QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED,
+				.cache_bytes = 4 * PAGE, .sharing = QUIRE_PRIVATE, .flags = QUIRE_ORDERED),
+			&map),
 		-EINVAL);
 	close(fd);
 	unlink(path);
