@@ -2,6 +2,7 @@
 /*
  * Cold reads: with the list known ahead, under a bound, with no hints, in order. Every turn runs each way once, in a process
  * of its own; a value is the median of the turns' ratios of our speed to a peer's.
+ * `bench-pager-cold sequential` runs that race alone.
  */
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -185,7 +186,13 @@ static void in_order(struct cold *cold)
 	cold->bytes = bytes;
 }
 
-int main(void)
+/* Is this race to be run? All are, or the one that is named. */
+static bool wanted(char **argv, const char *race)
+{
+	return argv[1] == NULL || strcmp(argv[1], race) == 0;
+}
+
+int main(int argc, char **argv)
 {
 	struct cold cold = { .readers = 1, .seed = bench_ns() };
 	int fd;
@@ -200,9 +207,14 @@ int main(void)
 	bench_must(
 		cold.fd >= 0 && cold.direct >= 0 && cold_shared != MAP_FAILED, "no scratch file: set TMPDIR");
 	find_read_ahead(cold.fd);
-	listed(&cold);
-	bounded(&cold);
-	unhinted(&cold);
-	in_order(&cold);
+	(void)argc;
+	if (wanted(argv, "listed"))
+		listed(&cold);
+	if (wanted(argv, "bounded"))
+		bounded(&cold);
+	if (wanted(argv, "random"))
+		unhinted(&cold);
+	if (wanted(argv, "sequential"))
+		in_order(&cold);
 	return 0;
 }

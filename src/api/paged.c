@@ -242,22 +242,25 @@ int quire_map_unpin(struct quire_map *map, size_t offset, size_t length)
 
 int64_t quire_map_prefetch(struct quire_map *map, const struct quire_range *ranges, size_t range_count)
 {
-	struct pmap_span span;
+	struct pmap_span span = { 0, 0 };
 	int64_t pages = 0;
 	int r;
 
 	error_clear();
 	r = need_paged(map);
 	for (size_t i = 0; r == 0 && i < range_count; i++) {
-		r = map_span(map, ranges[i].offset, ranges[i].length, &span);
-		for (uintptr_t va = span.start; r == 0 && va < span.end; va += PAGE_BYTES, pages++) {
-			int began = fault_handle(
-				map_as(map), va, PMAP_READ, FAULT_NOWAIT | FAULT_AHEAD | FAULT_ALLOCATE);
+		uint64_t count;
 
-			if (began == -EAGAIN)
-				return pages; /* the queue is full: what was left out will fault */
-		}
+		r = map_span(map, ranges[i].offset, ranges[i].length, &span);
+		if (r < 0)
+			break;
+		count = fault_ahead(map_as(map), span.start, span.end);
+		pages += (int64_t)count;
+		if (count < (span.end - span.start) >> PAGE_SHIFT)
+			break; /* the queue is full: what was left out will fault */
 	}
+	if (pages > 0)
+		fault_begin_ahead(map_as(map), map->start);
 	return r < 0 ? r : pages;
 }
 

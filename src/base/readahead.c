@@ -64,37 +64,88 @@ static void note(struct readahead *ahead, struct stream *stream, uint64_t index)
 	stream->used = ++ahead->clock;
 }
 
-static void plan_stream(struct readahead *ahead, struct stream *stream, struct ahead_plan *plan)
+static void widen(struct readahead *ahead)
+{
+	ahead->window = (uint32_t)min_u64(AHEAD_FAR, 2 * (uint64_t)ahead->window);
+}
+
+/* One more window behind what was fetched; none where even a whole transfer is more than is allowed. */
+static void plan_window(
+	const struct readahead *ahead, struct stream *stream, uint32_t most, struct ahead_plan *plan)
+{
+	uint32_t pages = (uint32_t)min_u64(ahead->window, most);
+
+	if (most < AHEAD_MAX)
+		return;
+	plan->from = stream->end;
+	plan->each = (uint32_t)min_u64(pages, AHEAD_MAX);
+	plan->apart = pages / plan->each;
+	plan->stride = plan->each;
+	stream->end += (uint64_t)plan->apart * plan->each;
+}
+
+static void plan_stream(
+	struct readahead *ahead, struct stream *stream, uint32_t most, struct ahead_plan *plan)
 {
 	if (ahead->window == 0)
 		ahead->window = AHEAD_MIN;
 	if (stream->stride == 1) {
-		plan->count = ahead->window;
+		plan->count = (uint32_t)min_u64(ahead->window, AHEAD_MAX);
 		stream->end = stream->last + plan->count;
+		if (ahead->window >= AHEAD_MAX)
+			plan_window(ahead, stream, most, plan);
 	} else {
 		plan->apart = (uint32_t)min_u64(ahead->window, AHEAD_APART_MAX);
+		plan->each = 1;
 		plan->stride = stream->stride;
+		plan->from = stream->last + (uint64_t)stream->stride;
 		stream->last += (uint64_t)stream->stride * plan->apart;
 		stream->end = stream->last + 1;
 	}
-	ahead->window = (uint32_t)min_u64(AHEAD_MAX, 2 * (uint64_t)ahead->window);
+	widen(ahead);
 }
 
-struct ahead_plan readahead_plan(struct readahead *ahead, uint64_t index, enum ahead_advice advice)
+struct ahead_plan readahead_go_on(struct readahead *ahead, uint64_t index, uint32_t most)
+{
+	struct ahead_plan plan = { .count = 0 };
+
+	for (size_t i = 0; i < AHEAD_STREAMS && plan.apart == 0; i++) {
+		struct stream *stream = &ahead->streams[i];
+
+		if (stream->used == 0 || stream->stride != 1 || index < stream->last || index >= stream->end)
+			continue;
+		stream->last = index;
+		stream->used = ++ahead->clock;
+		plan_window(ahead, stream, most, &plan);
+		widen(ahead);
+	}
+	return plan;
+}
+
+/* The caller says that it is a stream: believed of the first transfer, and of more when it was true so far. */
+static struct stream advised_stream(struct readahead *ahead, uint64_t index)
+{
+	const struct stream *known = find(ahead, index);
+
+	ahead->window = (uint32_t)(continues(known, index) ? max_u64(ahead->window, AHEAD_MAX) : AHEAD_MAX);
+	return (struct stream){ .last = index, .stride = 1, .run = RUN_SURE, .used = ++ahead->clock };
+}
+
+struct ahead_plan readahead_plan(
+	struct readahead *ahead, uint64_t index, enum ahead_advice advice, uint32_t most)
 {
 	struct ahead_plan plan = { .count = 1 };
 	struct stream *stream;
 
 	if (advice == AHEAD_RANDOM)
 		return plan;
-	if (advice == AHEAD_SEQUENTIAL) {
-		plan.count = AHEAD_MAX;
-		return plan;
-	}
 	stream = find(ahead, index);
-	note(ahead, stream, index);
+	if (advice == AHEAD_SEQUENTIAL)
+		*stream = advised_stream(ahead, index);
+	else
+		note(ahead, stream, index);
 	if (stream->run >= RUN_SURE)
-		plan_stream(ahead, stream, &plan);
+		plan_stream(ahead, stream, most, &plan);
 	return plan;
 }
 

@@ -56,9 +56,8 @@ static int act_willneed(struct as *as, const struct seg *seg, uintptr_t start, u
 	/* Nothing can be read ahead of what is in memory or nowhere. */
 	if (seg->object == NULL || object_is_memory(seg->object) || seg->range.prot == 0)
 		return 0;
-	for (uintptr_t va = start; va < end; va += PAGE_BYTES)
-		if (fault_handle(as, va, PMAP_READ, FAULT_AHEAD | FAULT_NOWAIT | FAULT_ALLOCATE) < 0)
-			break;
+	(void)fault_ahead(as, start, end);
+	fault_begin_ahead(as, start);
 	return 0;
 }
 

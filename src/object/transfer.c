@@ -32,7 +32,8 @@ struct transfer {
 	struct sys_ring *ring;
 	struct spin submitting;
 	struct spin collecting;
-	atomic_uint in_flight;
+	atomic_uint in_flight; /* queued ones included */
+	atomic_uint queued;  /* for the next submission: what one batch begins costs one call of the kernel */
 	struct flight *free; /* under submitting */
 	struct flight flights[DEPTH];
 };
@@ -153,6 +154,18 @@ static void flight_give(struct transfer *transfer, struct flight *flight)
 	spin_give(&transfer->submitting);
 }
 
+/* What the kernel does not take stays queued, for the next time. */
+static void submit(struct transfer *transfer)
+{
+	if (atomic_load(&transfer->queued) == 0)
+		return;
+	spin_take(&transfer->submitting);
+	if (sys_ring_submit(transfer->ring) >= 0)
+		atomic_store(&transfer->queued, 0);
+	spin_give(&transfer->submitting);
+}
+
+/* Queues it: transfer_reap() begins what is queued, before it looks or waits. */
 static bool launch(struct transfer *transfer, struct io *io)
 {
 	struct sys_ring_request request = { .kind = io->kind == IO_PUT ? RING_WRITE : RING_READ };
@@ -171,7 +184,8 @@ static bool launch(struct transfer *transfer, struct io *io)
 		request.offset = io->first << PAGE_SHIFT;
 		request.user = flight;
 		atomic_fetch_add(&transfer->in_flight, 1);
-		r = sys_ring_start(transfer->ring, &request);
+		r = sys_ring_queue(transfer->ring, &request);
+		atomic_fetch_add(&transfer->queued, r == 0);
 		if (r < 0) {
 			atomic_fetch_sub(&transfer->in_flight, 1);
 			flight->next = transfer->free;
@@ -189,6 +203,7 @@ int transfer_reap(struct transfer *transfer, unsigned int want)
 
 	if (transfer->ring == NULL)
 		return 0;
+	submit(transfer);
 	/* One collects; the others' pages come along. */
 	if (!spin_try(&transfer->collecting)) {
 		lock_yield();

@@ -83,22 +83,27 @@ static int fake_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 	return r;
 }
 
-static int fake_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot)
+static void make_entry(struct fake *fake, uintptr_t va, const struct pmap_page *page, unsigned int prot)
+{
+	struct fake_entry *e = entry(fake, va);
+
+	assert(e != NULL && e->attached); /* P1 */
+	assert(fake->memory->staged[page->frame]);
+	/* A note of a store is good until the page is entered anew: asking does not take it away. */
+	e->written = (prot & PMAP_WRITTEN) != 0 || (e->written && e->frame_plus_1 == page->frame + 1);
+	e->frame_plus_1 = page->frame + 1;
+	e->prot = (uint8_t)(fake->broken_copy ? prot | PMAP_WRITE : prot);
+	e->poisoned = false;
+}
+
+static int fake_enter(
+	struct pmap *pmap, uintptr_t va, struct pmap_page *const *pages, uint32_t count, unsigned int prot)
 {
 	struct fake *fake = of(pmap);
-	struct fake_entry *e = entry(fake, va);
 	int r = begin_call(fake, FAKE_ENTER);
 
-	assert(e != NULL);
-	if (r == 0) {
-		assert(e->attached); /* P1 */
-		assert(fake->memory->staged[page->frame]);
-		/* A note of a store is good until the page is entered anew: asking does not take it away. */
-		e->written = (prot & PMAP_WRITTEN) != 0 || (e->written && e->frame_plus_1 == page->frame + 1);
-		e->frame_plus_1 = page->frame + 1;
-		e->prot = (uint8_t)(fake->broken_copy ? prot | PMAP_WRITE : prot);
-		e->poisoned = false;
-	}
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		make_entry(fake, va + (uintptr_t)i * PAGE_BYTES, pages[i], prot);
 	end_call(fake);
 	return r;
 }

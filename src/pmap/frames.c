@@ -11,8 +11,8 @@
 #include "sys/uapi.h"
 #include "sys/userfaultfd.h"
 
-/* Slots: a 64th of the frames, which is next to nothing beside them, and more than the transfers in flight would fill. */
-enum { SLOT_PART = 64, SLOTS_MAX = 512 };
+/* Slots: two windows of a stream, see STREAM_PART in vm/fetch.c. */
+enum { SLOT_PART = 32 };
 
 void frames_drop(uintptr_t start, size_t bytes)
 {
@@ -28,19 +28,18 @@ static uintptr_t place(uintptr_t area, uint32_t frame)
 
 static uint16_t take_slot(struct frames *frames)
 {
-	uint16_t slot = NOWHERE;
+	uint32_t slot;
 
 	spin_take(&frames->slot_lock);
-	if (frames->slots_free > 0)
-		slot = (uint16_t)(FIRST_SLOT + frames->free_slots[--frames->slots_free]);
+	slot = bits_take(&frames->free_slots);
 	spin_give(&frames->slot_lock);
-	return slot;
+	return slot == BITS_NONE ? NOWHERE : (uint16_t)(FIRST_SLOT + slot);
 }
 
-static void give_slot(struct frames *frames, uint16_t slot)
+static void give_slots(struct frames *frames, uint16_t first, uint32_t count)
 {
 	spin_take(&frames->slot_lock);
-	frames->free_slots[frames->slots_free++] = (uint16_t)(slot - FIRST_SLOT);
+	bits_give(&frames->free_slots, first - FIRST_SLOT, count);
 	spin_give(&frames->slot_lock);
 }
 
@@ -67,13 +66,13 @@ static uintptr_t memory_of(const struct frames *frames, uint32_t frame)
 	return place(where == IN_OUT ? frames->out : frames->fill, frame);
 }
 
-/* What was given to a frame before it was entered is wanted no more. */
-static void leave_place(struct frames *frames, uint32_t frame)
+/* What was given to frames before they were entered, in one piece of memory from that of the first on, is wanted no more. */
+static void leave_places(struct frames *frames, uint32_t first, uint32_t count)
 {
-	if (frames->where[frame] >= FIRST_SLOT)
-		give_slot(frames, frames->where[frame]);
+	if (frames->where[first] >= FIRST_SLOT)
+		give_slots(frames, frames->where[first], count);
 	else
-		frames_drop(memory_of(frames, frame), PAGE_BYTES);
+		frames_drop(memory_of(frames, first), (size_t)count * PAGE_BYTES);
 }
 
 static int stage_free(struct frames *frames, struct pmap_page *page)
@@ -84,7 +83,7 @@ static int stage_free(struct frames *frames, struct pmap_page *page)
 	if (*where == ON_SHELF)
 		r = shelf_free(page->home->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
 	else if (*where == IN_FILL || *where == IN_OUT || *where >= FIRST_SLOT)
-		leave_place(frames, page->frame);
+		leave_places(frames, page->frame, 1);
 	*where = NOWHERE;
 	return r;
 }
@@ -168,18 +167,44 @@ int frames_take(struct frames *frames, uint32_t frame, uintptr_t va, bool anonym
 
 /* ---- pages that can be had again ---- */
 
-int frames_copy(struct frames *frames, uint32_t frame, int uffd, uintptr_t va, bool protect)
+static bool has_bytes(const struct frames *frames, uint32_t frame)
 {
-	uint16_t *where = &frames->where[frame];
-	int r;
+	return frames->where[frame] == IN_FILL || frames->where[frame] >= FIRST_SLOT;
+}
 
-	if (*where != IN_FILL && *where < FIRST_SLOT)
-		return -ESTALE;
-	r = sys_uffd_copy(uffd, va, memory_of(frames, frame), PAGE_BYTES, protect);
-	if (r < 0)
-		return r;
-	leave_place(frames, frame);
-	*where = AT_VA;
+/* How many of them lie one behind the other in memory, as they will at their addresses. */
+static uint32_t in_one_piece(const struct frames *frames, struct pmap_page *const *pages, uint32_t count)
+{
+	uintptr_t from = memory_of(frames, pages[0]->frame);
+	uint32_t n = 1;
+
+	while (n < count && has_bytes(frames, pages[n]->frame) &&
+		memory_of(frames, pages[n]->frame) == from + (uintptr_t)n * PAGE_BYTES)
+		n++;
+	return n;
+}
+
+int frames_copy(struct frames *frames, struct pmap_page *const *pages, uint32_t count, int uffd, uintptr_t va,
+	bool protect)
+{
+	while (count > 0) {
+		uint32_t n;
+		int r;
+
+		if (!has_bytes(frames, pages[0]->frame))
+			return -ESTALE;
+		n = in_one_piece(frames, pages, count);
+		r = sys_uffd_copy(
+			uffd, va, memory_of(frames, pages[0]->frame), (size_t)n * PAGE_BYTES, protect);
+		if (r < 0)
+			return r;
+		leave_places(frames, pages[0]->frame, n);
+		for (uint32_t i = 0; i < n; i++)
+			frames->where[pages[i]->frame] = AT_VA;
+		va += (uintptr_t)n * PAGE_BYTES;
+		pages += n;
+		count -= n;
+	}
 	return 0;
 }
 
@@ -200,7 +225,7 @@ static int map_area(size_t bytes, uintptr_t *area)
 
 static size_t table_bytes(const struct frames *frames)
 {
-	return ((size_t)frames->count + frames->slot_count) * sizeof(uint16_t);
+	return (size_t)frames->count * sizeof(uint16_t);
 }
 
 int frames_open(struct frames *frames, uint32_t count, int uffd, int memory, bool moves)
@@ -210,22 +235,18 @@ int frames_open(struct frames *frames, uint32_t count, int uffd, int memory, boo
 	int r;
 
 	*frames = (struct frames){ .count = count, .uffd = uffd, .memory = memory, .moves = moves };
-	frames->slot_count = (uint32_t)min_u64(count / SLOT_PART, SLOTS_MAX);
+	frames->free_slots.count = (uint32_t)min_u64(count / SLOT_PART, SLOTS_MAX);
+	frames->free_slots.words = frames->slot_words;
 	r = map_area(bytes, &frames->fill);
 	if (r == 0)
 		r = map_area(bytes, &frames->out);
 	if (r == 0)
-		r = map_area((frames->slot_count + (size_t)1) * PAGE_BYTES, &frames->slots);
+		r = map_area((frames->free_slots.count + (size_t)1) * PAGE_BYTES, &frames->slots);
 	if (r == 0)
 		r = map_area(table_bytes(frames), &table);
 	if (r < 0)
 		return r;
 	frames->where = (uint16_t *)table;
-	frames->free_slots = frames->where + count;
-	while (frames->slots_free < frames->slot_count) {
-		frames->free_slots[frames->slots_free] = (uint16_t)frames->slots_free;
-		frames->slots_free++;
-	}
 	return sys_uffd_register(uffd, frames->out, bytes, UFFDIO_REGISTER_MODE_MISSING);
 }
 
@@ -238,7 +259,7 @@ void frames_close(struct frames *frames)
 	if (frames->out != 0)
 		(void)sys_munmap(frames->out, bytes);
 	if (frames->slots != 0)
-		(void)sys_munmap(frames->slots, (frames->slot_count + (size_t)1) * PAGE_BYTES);
+		(void)sys_munmap(frames->slots, (frames->free_slots.count + (size_t)1) * PAGE_BYTES);
 	if (frames->where != NULL)
 		(void)sys_munmap((uintptr_t)frames->where, table_bytes(frames));
 }

@@ -15,10 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bits.h"
 #include "base/lock.h"
 #include "pmap/pmap.h"
 
-enum { ENTER_LOCKS = 64 };
+/* As many as two windows of a stream have pages. */
+enum { ENTER_LOCKS = 64, SLOTS_MAX = 1024 };
 
 /* U1: where the bytes of a frame are; from FIRST_SLOT on, in that slot. */
 enum whereabouts { NOWHERE = 0, ON_SHELF, IN_FILL, AT_VA, IN_OUT, GONE, FIRST_SLOT };
@@ -31,10 +33,10 @@ struct frames {
 	uintptr_t fill; /* count * 4096: private pages before they are entered */
 	uintptr_t out;  /* the same, after they were taken out; registered, since MOVE wants that */
 	uintptr_t slots;
-	uint16_t *where;      /* enum whereabouts, by frame */
-	uint16_t *free_slots; /* a stack */
-	uint32_t slot_count;
-	uint32_t slots_free;
+	uint16_t *where; /* enum whereabouts, by frame */
+	struct bits
+		free_slots; /* in order: pages of one transfer are neighbours, and are copied in one call */
+	uint64_t slot_words[SLOTS_MAX / 64];
 	struct spin slot_lock;
 	struct spin entering[ENTER_LOCKS]; /* pages that have one place, by frame */
 };
@@ -50,9 +52,10 @@ int frames_stage(struct frames *frames, struct pmap_page *page, void **memory);
 int frames_bring(struct frames *frames, uint32_t frame, uintptr_t va, bool anonymous);
 int frames_take(struct frames *frames, uint32_t frame, uintptr_t va, bool anonymous);
 
-/* A copy of a page that can be had again goes to va, and is its only place then. -EEXIST: something is there already;
- * -ESTALE: its bytes are elsewhere, or gone. */
-int frames_copy(struct frames *frames, uint32_t frame, int uffd, uintptr_t va, bool protect);
+/* Copies of pages that can be had again go to where they are shown, from va on, and that is their only place then. -EEXIST:
+ * something is there already; -ESTALE: the bytes are elsewhere, or gone. Some may be there after an error. */
+int frames_copy(struct frames *frames, struct pmap_page *const *pages, uint32_t count, int uffd, uintptr_t va,
+	bool protect);
 
 /* Gives memory of ours back, which is not locked: cannot fail. */
 void frames_drop(uintptr_t start, size_t bytes);

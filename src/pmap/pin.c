@@ -110,13 +110,23 @@ static int pin_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 	return 0;
 }
 
-static int pin_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot)
+static int show_page(struct pmap *pmap, uintptr_t va, const struct pmap_page *page, unsigned int prot)
 {
 	prot &= PMAP_READ | PMAP_WRITE | PMAP_EXECUTE;
 	if (page->home == NULL)
 		return show(pmap, va, PAGE_BYTES, prot, of(pmap)->frames, frame_offset(page));
 	return show(pmap, va, PAGE_BYTES, prot, ((struct shelf *)page->home->engine)->fd,
 		page->index * PAGE_BYTES);
+}
+
+static int pin_enter(
+	struct pmap *pmap, uintptr_t va, struct pmap_page *const *pages, uint32_t count, unsigned int prot)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = show_page(pmap, va + (uintptr_t)i * PAGE_BYTES, pages[i], prot);
+	return r;
 }
 
 static int pin_remove(struct pmap *pmap, const struct pmap_span *spans, size_t span_count)

@@ -148,9 +148,10 @@ struct pmap_ops {
 	 * stage is called with memory NULL: the frame is free. -ESTALE: a page that can be had again, and has to be. NULL:
 	 * pages are never entered. */
 	int (*stage)(struct pmap *pmap, struct pmap_page *page, void **memory);
-	/* Make the staged page reachable at va with prot, in place of what is there, and wake who waits. -ESTALE as stage.
-	 * NULL: as stage. */
-	int (*enter)(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot);
+	/* Make staged pages reachable from va on with prot, in place of what is there, and wake who waits. -ESTALE as stage.
+	 * After an error some may be. NULL: as stage. */
+	int (*enter)(struct pmap *pmap, uintptr_t va, struct pmap_page *const *pages, uint32_t count,
+		unsigned int prot);
 	/* Take rights away from what is reachable in a range. Rights that a range gains come with the next fault, unless the
 	 * kernel fills the range. NULL: remove does it too. */
 	int (*protect)(struct pmap *pmap, const struct pmap_range *range);

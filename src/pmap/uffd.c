@@ -200,50 +200,81 @@ static bool is_present(const struct uffd *uffd, uintptr_t va)
 	return sys_pagemap_words(uffd->pagemap, va, &word, 1) == 1 && word >> 63 != 0;
 }
 
-static int bring_again(struct uffd_range *range, uintptr_t va, uint32_t frame)
+static int bring_again(struct uffd_range *range, uintptr_t va, struct pmap_page *page)
 {
 	struct uffd *uffd = range->uffd;
 	int r;
 
-	if (uffd->frames.where[frame] == AT_VA && is_present(uffd, va))
+	if (uffd->frames.where[page->frame] == AT_VA && is_present(uffd, va))
 		return sys_uffd_wake(context(range), va, PAGE_BYTES); /* another thread was faster */
-	r = frames_copy(&uffd->frames, frame, context(range), va, !range->shared);
+	r = frames_copy(&uffd->frames, &page, 1, context(range), va, !range->shared);
 	if (r == -EEXIST) { /* what stood in for it */
 		frames_drop(va, PAGE_BYTES);
-		r = frames_copy(&uffd->frames, frame, context(range), va, !range->shared);
+		r = frames_copy(&uffd->frames, &page, 1, context(range), va, !range->shared);
 	}
 	return r;
 }
 
 /* Two threads that fault on one page both enter it. Without the lock the slower would take what the faster has brought, and
  * stored into since, for the object's page, and drop it (measured: a few of 30,000 stores). */
-static int enter_alone(struct uffd_range *range, uintptr_t va, const struct pmap_page *page)
+static int enter_alone(struct uffd_range *range, uintptr_t va, struct pmap_page *page)
 {
 	struct spin *lock = &range->uffd->frames.entering[page->frame % ENTER_LOCKS];
 	int r;
 
 	spin_take(lock);
-	r = page->again ? bring_again(range, va, page->frame) : bring_private(range, va, page->frame);
+	r = page->again ? bring_again(range, va, page) : bring_private(range, va, page->frame);
 	spin_give(lock);
 	return r;
 }
 
-static int uffd_enter(struct pmap *pmap, uintptr_t va, struct pmap_page *page, unsigned int prot)
+static int enter_one(struct uffd_range *range, uintptr_t va, struct pmap_page *page, unsigned int prot)
 {
-	unsigned int held;
-	struct uffd_range *range = range_hold(va, &held);
-	int r;
+	if (page->home != NULL)
+		return enter_shown(range, va, prot);
+	if (page->again && (prot & PMAP_WRITTEN) != 0)
+		return -EACCES; /* nobody can write what can be had again: it would be gone with the entry */
+	return enter_alone(range, va, page);
+}
+
+/* Several are pages that can be had again and that nobody else enters meanwhile: they need no lock, and where nothing stands
+ * in their way one call takes all of them. */
+static int enter_run(struct uffd_range *range, uintptr_t va, struct pmap_page *const *pages, uint32_t count,
+	unsigned int prot)
+{
+	int r = -EEXIST;
+
+	if (count > 1 && pages[0]->again)
+		r = frames_copy(&range->uffd->frames, pages, count, context(range), va, !range->shared);
+	if (r != -EEXIST)
+		return r;
+	r = 0;
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = enter_one(range, va + (uintptr_t)i * PAGE_BYTES, pages[i], prot);
+	return r;
+}
+
+static int uffd_enter(
+	struct pmap *pmap, uintptr_t va, struct pmap_page *const *pages, uint32_t count, unsigned int prot)
+{
+	int r = 0;
 
 	(void)pmap;
-	if (range == NULL)
-		return -ENOENT;
-	if (page->home != NULL)
-		r = enter_shown(range, va, prot);
-	else if (page->again && (prot & PMAP_WRITTEN) != 0)
-		r = -EACCES; /* nobody can write what can be had again: it would be gone with the entry */
-	else
-		r = enter_alone(range, va, page);
-	table_release(held);
+	/* Neighbours may be in several ranges. */
+	while (r == 0 && count > 0) {
+		unsigned int held;
+		struct uffd_range *range = range_hold(va, &held);
+		uint32_t here;
+
+		if (range == NULL)
+			return -ENOENT;
+		here = (uint32_t)min_u64(count, (range->trap.end - va) >> PAGE_SHIFT);
+		r = enter_run(range, va, pages, here, prot);
+		table_release(held);
+		va += (uintptr_t)here * PAGE_BYTES;
+		pages += here;
+		count -= here;
+	}
 	return r;
 }
 

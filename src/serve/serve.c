@@ -50,7 +50,7 @@ int serve_up(void *above, struct pmap_question *question)
 		lock_yield();
 		r = as_up(serve->as, question);
 	}
-	if (pool_should_begin(serve->pool))
+	if (pool_needs_care(serve->pool))
 		begin_pageout(serve);
 	return r;
 }

@@ -16,10 +16,16 @@ void sys_ring_close(struct sys_ring *ring)
 	(void)ring;
 }
 
-int sys_ring_start(struct sys_ring *ring, const struct sys_ring_request *request)
+int sys_ring_queue(struct sys_ring *ring, const struct sys_ring_request *request)
 {
 	(void)ring;
 	(void)request;
+	return -ENOSYS;
+}
+
+int sys_ring_submit(struct sys_ring *ring)
+{
+	(void)ring;
 	return -ENOSYS;
 }
 

@@ -47,14 +47,20 @@ static void prepare(struct io_uring_sqe *sqe, const struct sys_ring_request *req
 	io_uring_sqe_set_data(sqe, request->user);
 }
 
-int sys_ring_start(struct sys_ring *ring, const struct sys_ring_request *request)
+int sys_ring_queue(struct sys_ring *ring, const struct sys_ring_request *request)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->ring);
-	int r;
 
 	if (sqe == NULL)
 		return -EBUSY;
 	prepare(sqe, request);
+	return 0;
+}
+
+int sys_ring_submit(struct sys_ring *ring)
+{
+	int r;
+
 	do
 		r = io_uring_submit(&ring->ring);
 	while (r == -EINTR || r == -EAGAIN);

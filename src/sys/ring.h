@@ -34,8 +34,11 @@ struct sys_ring_done {
 int sys_ring_open(unsigned int entries, struct sys_ring **ring);
 void sys_ring_close(struct sys_ring *ring);
 
-int sys_ring_start(
-	struct sys_ring *ring, const struct sys_ring_request *request); /* -EBUSY: the ring is full */
+/* -EBUSY: no more can be queued before what is queued was submitted. */
+int sys_ring_queue(struct sys_ring *ring, const struct sys_ring_request *request);
+
+/* Begins all that is queued, in one call of the kernel. */
+int sys_ring_submit(struct sys_ring *ring);
 
 /* Up to `room` completions, waiting until there are `want`. The number, or -errno. */
 int sys_ring_collect(struct sys_ring *ring, unsigned int want, struct sys_ring_done *done, unsigned int room);

@@ -173,37 +173,49 @@ static int refill(struct pool *pool, unsigned int flags)
 
 static const struct ask nobody = { .as = NULL };
 
-/* Nobody waits for these. What can be had again is entered when it comes: it has no other place to stay. */
-static void transfer_apart(struct fault *f)
+/* What can be had again has no other place to stay than where it is shown: it is entered there when it comes. */
+static void show_when_there(const struct fault *f, struct io *io)
 {
 	const struct seg *seg = &f->seg;
+	uint64_t beyond = io->first - (seg->range.offset >> PAGE_SHIFT);
 
-	while (f->apart_count > 0) {
-		struct io *io = f->apart[--f->apart_count];
-		uint64_t beyond = io->first - (seg->range.offset >> PAGE_SHIFT);
-		const struct ask ask = { f->as, seg->range.start + (beyond << PAGE_SHIFT), PMAP_READ,
-			FAULT_FRESH, 1 };
-		bool shown = beyond < (seg->range.end - seg->range.start) >> PAGE_SHIFT;
-
-		(void)transfer(f->as->pool, io, io->pages[0]->id.again && shown ? &ask : &nobody);
-	}
+	if (!io->pages[0]->id.again || f->as->list == NULL ||
+		beyond >= (seg->range.end - seg->range.start) >> PAGE_SHIFT)
+		return;
+	io->as = f->as;
+	io->va = seg->range.start + (beyond << PAGE_SHIFT);
 }
 
-/* What was read ahead and can be had again is entered with the page that was asked for: one fault for all. But for the last:
- * its fault, or that it never comes, tells whether the rest was wanted. */
-static void ask_neighbours(struct fault *f)
+/* Begins what is queued, and takes what has come. */
+static void look(struct object *object)
 {
-	struct io *io = f->io;
-	uintptr_t next = f->va + PAGE_BYTES;
-	uint64_t count = min_u64(io->count, (f->seg.range.end - f->va) >> PAGE_SHIFT);
+	if (object != NULL && object->ops->reap != NULL)
+		(void)object->ops->reap(object, 0);
+}
 
-	if (count <= 2 || !io->pages[0]->id.again || f->as->list == NULL)
-		return;
-	spin_take(&f->as->pool->lock);
-	if (io->ask_count < IO_ASKS_MAX)
-		io->asks[io->ask_count++] = (struct ask){ f->as, next, PMAP_READ, FAULT_FRESH,
-			(uint32_t)count - 2 };
-	spin_give(&f->as->pool->lock);
+/* Nobody waits for these. They are begun together, by the look for what has come meanwhile. */
+static void transfer_apart(struct fault *f, struct object *object)
+{
+	for (uint32_t i = 0; i < f->apart_count; i++) {
+		show_when_there(f, f->apart[i]);
+		(void)transfer(f->as->pool, f->apart[i], &nobody);
+	}
+	if (f->apart_count > 0)
+		look(object);
+	f->apart_count = 0;
+}
+
+/* A stream goes on. Where frames are few it makes room for the next ones itself, in one batch, while those are on their way:
+ * another thread would have to have its turn first, and two that run have to tell each other of each page that goes. */
+static void go_on(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+
+	transfer_apart(f, f->going_on);
+	object_unref(f->going_on);
+	f->going_on = NULL;
+	if (pool_beyond(pool) > 0)
+		(void)pageout_evict(pool, pool_beyond(pool));
 }
 
 /* What a step asked for, done outside of the reader section. */
@@ -211,16 +223,15 @@ static int between(struct fault *f, int step)
 {
 	struct pool *pool = f->as->pool;
 	bool ahead = (f->flags & FAULT_AHEAD) != 0;
-	const struct ask ask = { f->as, f->va, f->access, ahead ? FAULT_FRESH : 0, 1 };
+	const struct ask ask = { f->as, f->va, f->access };
 
 	pool_count(pool, f->seg.range.tally, TALLY_RESTARTS, 1);
 	switch (step) {
 	case STEP_TRANSFER:
 		f->fetched = true;
-		transfer_apart(f);
-		ask_neighbours(f);
-		/* What can be had again has no other place to stay than where it is shown: it is entered when it comes. */
-		if (ahead && !f->io->pages[0]->id.again)
+		transfer_apart(f, f->io->object);
+		show_when_there(f, f->io);
+		if (ahead)
 			return transfer(pool, f->io, &nobody);
 		return transfer(pool, f->io, (f->flags & FAULT_NOWAIT) == 0 ? NULL : &ask);
 	case STEP_STALE: return give_up(pool, f->page);
@@ -263,6 +274,12 @@ static int take_failure(struct pool *pool, struct page *page, struct leaf *leaf)
 	return error;
 }
 
+static void take_mark(struct fault *f, struct page *page)
+{
+	f->marked = f->marked || page->mark;
+	page->mark = false;
+}
+
 /* Somebody fills the page already: be told when it is there, or wait. With the lock. */
 static int join_fill(struct fault *f, struct page *page)
 {
@@ -271,13 +288,14 @@ static int join_fill(struct fault *f, struct page *page)
 	if ((f->flags & FAULT_AHEAD) != 0)
 		return FAULT_UNDERWAY;
 	if ((f->flags & FAULT_NOWAIT) == 0) {
+		take_mark(f, page);
 		page->busy++;
 		f->page = page;
 		return STEP_WAIT;
 	}
 	if (io->ask_count == IO_ASKS_MAX)
 		return -EAGAIN;
-	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access, 0, 1 };
+	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access };
 	return FAULT_UNDERWAY;
 }
 
@@ -427,11 +445,7 @@ static void note_use(struct fault *f)
 	if (f->access == PMAP_WRITE && (f->as->pmap->can & PMAP_CAN_HARVEST) == 0 &&
 		page->state == PAGE_CLEAN)
 		page->state = PAGE_DIRTY;
-	if ((f->flags & FAULT_FRESH) != 0) {
-		page->ahead =
-			false; /* entered before anybody touched it: whether somebody will cannot be seen */
-		return;
-	}
+	take_mark(f, page);
 	if (page->ahead) {
 		pool_count(pool, page->tally, TALLY_AHEAD_USED, 1);
 	} else if (!f->fetched) {
@@ -447,6 +461,7 @@ static int enter(struct fault *f)
 {
 	struct pool *pool = f->as->pool;
 	struct page *page = f->page;
+	struct pmap_page *id = &page->id;
 	int r = 0;
 
 	if ((f->flags & FAULT_BORROW) != 0) {
@@ -467,7 +482,7 @@ static int enter(struct fault *f)
 	note_use(f);
 	spin_give(&pool->lock);
 
-	r = f->as->pmap->ops->enter(f->as->pmap, f->va, &page->id, entry_prot(f));
+	r = f->as->pmap->ops->enter(f->as->pmap, f->va, &id, 1, entry_prot(f));
 	if (r == -ESTALE)
 		return STEP_STALE;
 	spin_take(&pool->lock);
@@ -487,11 +502,13 @@ static int fault_once(struct fault *f)
 	if (r == 0)
 		r = locate(f);
 	if (r == STEP_FETCH)
-		r = (f->flags & FAULT_FRESH) != 0 ? -EAGAIN : fetch_page(f);
+		r = fetch_page(f);
 	if (r == 0)
 		r = promote(f);
 	if (r == 0)
 		r = enter(f);
+	if (f->marked && (r == 0 || r == STEP_WAIT))
+		fetch_more(f); /* before the wait: the disk has something to do meanwhile */
 	as_leave(f->as, phase);
 	return r;
 }
@@ -506,6 +523,8 @@ static int run(struct fault *f)
 		(void)pageout_evict(pool, EVICT_MAX);
 	do {
 		r = fault_once(f);
+		if (f->going_on != NULL)
+			go_on(f);
 		if (r > FAULT_UNDERWAY)
 			r = between(f, r);
 	} while (r == STEP_RESTART);
@@ -525,6 +544,35 @@ int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int 
 	struct fault f = { .as = as, .va = align_down(va, PAGE_BYTES), .access = access, .flags = flags };
 
 	return run(&f);
+}
+
+uint64_t fault_ahead(struct as *as, uintptr_t start, uintptr_t end)
+{
+	uintptr_t va = start;
+
+	for (; va < end; va += PAGE_BYTES) {
+		struct fault f = { .as = as,
+			.va = va,
+			.access = PMAP_READ,
+			.flags = FAULT_AHEAD | FAULT_NOWAIT | FAULT_ALLOCATE,
+			.ahead = (end - va) >> PAGE_SHIFT };
+
+		if (run(&f) == -EAGAIN)
+			break;
+	}
+	return (va - start) >> PAGE_SHIFT;
+}
+
+void fault_begin_ahead(struct as *as, uintptr_t va)
+{
+	unsigned int phase = as_enter(as);
+	const struct seg *seg = as_seg(as, va);
+	struct object *object = seg != NULL && seg->object != NULL ? object_ref(seg->object) : NULL;
+
+	as_leave(as, phase);
+	look(object);
+	look(as->pool->swap);
+	object_unref(object);
 }
 
 int fault_borrow(struct as *as, uintptr_t va, struct page **page)

@@ -16,8 +16,8 @@
  * Each step either is done or changes something and begins again from the lookup: a transfer, an eviction, a map that
  * changed need no case of their own after that. No step sleeps while it holds anything but a busy mark on one page.
  *
- * Prefetch is a fault nobody waits for: FAULT_AHEAD fetches and leaves entering to the first touch; FAULT_NOWAIT returns
- * when the transfer has begun.
+ * Prefetch is a fault nobody waits for: FAULT_AHEAD fetches and leaves entering to the first touch, or to the end of the
+ * transfer where a page has no other place to stay; FAULT_NOWAIT returns when the transfer was queued.
  */
 #ifndef VM_FAULT_H
 #define VM_FAULT_H
@@ -32,15 +32,13 @@ struct page;
 enum fault_flag {
 	FAULT_NOWAIT =
 		1 << 0, /* do not wait for transfers: FAULT_UNDERWAY, or -EAGAIN to be asked again later */
-	FAULT_AHEAD = 1 << 1, /* bring it into memory only; implies no entering */
-	FAULT_PIN = 1 << 2,   /* neither unmapped nor evicted until fault_unpin() */
-	/* Somebody has just brought it in for this: no second use, and nothing to be fetched. */
-	FAULT_FRESH = 1 << 4,
+	FAULT_AHEAD = 1 << 1,    /* bring it into memory only; implies no entering */
+	FAULT_PIN = 1 << 2,      /* neither unmapped nor evicted until fault_unpin() */
 	FAULT_ALLOCATE = 1 << 3, /* not in a signal handler: the reserve may be refilled here */
-	FAULT_BORROW = 1 << 5,   /* of fault_borrow() */
+	FAULT_BORROW = 1 << 4,   /* of fault_borrow() */
 };
 
-_Static_assert((FAULT_NOWAIT ^ FAULT_AHEAD ^ FAULT_PIN ^ FAULT_ALLOCATE ^ FAULT_FRESH ^ FAULT_BORROW) == 0x3f,
+_Static_assert((FAULT_NOWAIT ^ FAULT_AHEAD ^ FAULT_PIN ^ FAULT_ALLOCATE ^ FAULT_BORROW) == 0x1f,
 	"each flag has a bit of its own");
 
 enum { FAULT_UNDERWAY = 1 };
@@ -55,6 +53,13 @@ enum { FAULT_UNDERWAY = 1 };
  *   other    what the transfer said        SIGBUS
  */
 int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int flags);
+
+/* Prefetch: a fault on each page of [start, end) with FAULT_AHEAD | FAULT_NOWAIT, neighbours in one transfer. Returns how many
+ * pages, fewer when no more can be begun now. */
+uint64_t fault_ahead(struct as *as, uintptr_t start, uintptr_t end);
+
+/* Begins the transfers that it has left queued for the mapping of va, and takes what has come: once for a whole list. */
+void fault_begin_ahead(struct as *as, uintptr_t va);
 
 /* Takes the pin of FAULT_PIN back. The segment is still there. */
 void fault_unpin(struct as *as, uintptr_t va);

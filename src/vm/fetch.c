@@ -7,7 +7,11 @@
 #include "vm/amap.h"
 #include "vm/fault.h"
 #include "vm/pool.h"
+#include "vm/shown.h"
 #include "vm/step.h"
+
+/* A window is a 64th of the pool at most: two of them, and one that was read, are what a stream may hold. */
+enum { STREAM_PART = 64 };
 
 /* ---- the end of a transfer ---- */
 
@@ -29,13 +33,79 @@ static void fill_failed(struct pool *pool, struct page *page, int error, bool wa
 
 static void answer_ask(const struct ask *ask)
 {
-	for (uint32_t i = 0; i < ask->count; i++) {
-		uintptr_t va = ask->va + (uintptr_t)i * PAGE_BYTES;
-		int r = fault_handle(ask->as, va, ask->access, FAULT_NOWAIT | ask->flags);
+	if (fault_handle(ask->as, ask->va, ask->access, FAULT_NOWAIT) < 0)
+		fault_fail(ask->as, ask->va);
+}
 
-		if (r < 0 && (ask->flags & FAULT_FRESH) == 0)
-			fault_fail(ask->as, va);
+/* ---- what can be had again is shown as soon as it is there ---- */
+
+/* Those that were read ahead and nobody waits for, but for a mark: its fault, or that it never comes, tells whether the rest
+ * was wanted. In WRITING nobody else enters them. With the lock. */
+static uint32_t take_fresh(struct io *io, const struct seg *seg)
+{
+	uint32_t count = (uint32_t)min_u64(io->count, (seg->range.end - io->va) >> PAGE_SHIFT);
+	uint32_t taken = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct page *page = io->pages[i];
+
+		if (page->id.owner != seg->object || !page->ahead || page->mark || page->busy > 1)
+			continue;
+		page->state = PAGE_WRITING;
+		page->busy = 0;
+		page->ahead = false; /* whether somebody will touch it cannot be seen any more */
+		shown_add(page, io->as, io->va + ((uintptr_t)i << PAGE_SHIFT));
+		taken++;
 	}
+	return taken;
+}
+
+/* Neighbours in one call of the engine. One that it could not enter is entered by its first fault. */
+static void enter_fresh(const struct io *io)
+{
+	struct pmap *pmap = io->as->pmap;
+	struct pmap_page *run[IO_PAGES_MAX];
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i <= io->count; i++) {
+		if (i < io->count && io->pages[i]->state == PAGE_WRITING) {
+			run[count++] = &io->pages[i]->id;
+			continue;
+		}
+		if (count > 0)
+			(void)pmap->ops->enter(
+				pmap, io->va + ((uintptr_t)(i - count) << PAGE_SHIFT), run, count, PMAP_READ);
+		count = 0;
+	}
+}
+
+static void show_fresh(struct io *io)
+{
+	unsigned int phase = as_enter(io->as);
+	const struct seg *seg = as_seg(io->as, io->va);
+	uint32_t taken = 0;
+
+	if (seg != NULL && seg->range.start <= io->va && seg_index(seg, io->va) == io->first &&
+		seg->amap == NULL && seg->range.prot != 0) {
+		spin_take(&io->pool->lock);
+		taken = take_fresh(io, seg);
+		spin_give(&io->pool->lock);
+	}
+	if (taken > 0)
+		enter_fresh(io);
+	as_leave(io->as, phase);
+}
+
+/* A page that is there now. With the lock. */
+static void filled(struct pool *pool, struct page *page)
+{
+	/* The place in swap is given up when the page comes in: this is its only copy, as a page of memory always is. */
+	if (page->swapped)
+		pool_give_swap(pool, page->epoch);
+	if (page->own || object_is_memory(page->id.owner))
+		page->state = PAGE_DIRTY;
+	page->swapped = false;
+	policy_insert(&pool->policy, page);
 }
 
 static void fill_done(struct io *io)
@@ -49,26 +119,23 @@ static void fill_done(struct io *io)
 
 		memset((char *)io->memory[i] + there, 0, PAGE_BYTES - there);
 	}
+	if (io->as != NULL && io->error == 0)
+		show_fresh(io);
 
 	spin_take(&pool->lock);
 	pool_took(pool, io->pages[0]->tally, TALLY_TIME_FILL, io->began);
 	for (uint32_t i = 0; i < io->count; i++) {
 		struct page *page = io->pages[i];
 
+		if (page->state == PAGE_WRITING)
+			page->busy++; /* shown by us */
+		else
+			page->va = 0;
 		page->state = PAGE_CLEAN;
-		page->va = 0;
 		if (io->error < 0)
 			fill_failed(pool, page, io->error, i == 0);
-		if (page->id.owner != NULL && page->state == PAGE_CLEAN) {
-			/* The place in swap is given up when the page comes in: this is its only copy, as a page of memory always
-			 * is. */
-			if (page->swapped)
-				pool_give_swap(pool, page->epoch);
-			if (page->own || object_is_memory(page->id.owner))
-				page->state = PAGE_DIRTY;
-			page->swapped = false;
-			policy_insert(&pool->policy, page);
-		}
+		if (page->id.owner != NULL && page->state == PAGE_CLEAN)
+			filled(pool, page);
 		pool_unbusy(pool, page);
 	}
 	ask_count = io->ask_count;
@@ -150,6 +217,8 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 		spin_give(&pool->lock);
 		return r;
 	}
+	if (want->mark && io->count > 1)
+		io->pages[want->ahead ? 0 : io->count - 1]->mark = true;
 	/* Complete before the lock goes: who waits for one of the pages asks whom it comes from. */
 	io->kind = IO_GET;
 	io->object = object;
@@ -236,25 +305,34 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 	return STEP_TRANSFER;
 }
 
-/* What a plan wants beside: single pages, each a stride from the last. */
-static void begin_apart(struct fault *f, struct object *object, const struct ahead_plan *plan, uint64_t index,
-	uint64_t size, const struct want *asked)
+/* What a plan wants beside. */
+static void begin_apart(struct fault *f, struct object *object, const struct ahead_plan *plan, uint64_t size,
+	const struct want *asked)
 {
 	struct want want = *asked;
+	uint64_t index = plan->from;
 
 	want.ahead = true;
-	for (uint32_t i = 0; i < plan->apart; i++) {
-		index += (uint64_t)plan->stride;
-		if (index > (size - 1) >> PAGE_SHIFT || pool_should_begin(object->pool))
+	for (uint32_t i = 0; i < plan->apart; i++, index += (uint64_t)plan->stride) {
+		if (index > (size - 1) >> PAGE_SHIFT || pool_is_short(object->pool))
 			return;
-		if (begin_get(object, index, 1, size, &want, &f->apart[f->apart_count]) == STEP_TRANSFER)
+		want.mark = f->apart_count == 0;
+		if (begin_get(object, index, plan->each, size, &want, &f->apart[f->apart_count]) ==
+			STEP_TRANSFER)
 			f->apart_count++;
 	}
 }
 
-int fetch_object(struct fault *f, struct object *object, uint64_t index, const struct want *want)
+/* Pages beside a transfer: what two windows in flight may take of the budget. */
+static uint32_t most_beside(const struct pool *pool)
 {
-	struct ahead_plan plan = { .count = 1 };
+	return pool->budget / STREAM_PART;
+}
+
+int fetch_object(struct fault *f, struct object *object, uint64_t index, const struct want *asked)
+{
+	struct ahead_plan plan = { .count = (uint32_t)max_u64(1, min_u64(asked->count, IO_PAGES_MAX)) };
+	struct want want = *asked;
 	uint64_t size;
 	int r;
 
@@ -264,18 +342,38 @@ int fetch_object(struct fault *f, struct object *object, uint64_t index, const s
 	if (index >= (size + PAGE_BYTES - 1) >> PAGE_SHIFT)
 		return -ENXIO;
 	if ((f->place & WORD_SWAP) != 0)
-		return begin_swap_in(object->pool, &object->pages, object, index, want->tally, &f->io);
+		return begin_swap_in(object->pool, &object->pages, object, index, want.tally, &f->io);
 	if (object_is_memory(object))
-		return begin_get(object, index, 1, size, want, &f->io); /* of nowhere: zeros */
-	if (!want->alone) {
+		return begin_get(object, index, 1, size, &want, &f->io); /* of nowhere: zeros */
+	if (!want.alone) {
 		spin_take(&object->pool->lock);
-		plan = readahead_plan(&object->ahead, index, want->advice);
+		plan = readahead_plan(&object->ahead, index, want.advice, most_beside(object->pool));
 		spin_give(&object->pool->lock);
 	}
-	r = begin_get(object, index, plan.count, size, want, &f->io);
+	want.mark = !want.alone && plan.apart == 0;
+	r = begin_get(object, index, plan.count, size, &want, &f->io);
 	if (r == STEP_TRANSFER)
-		begin_apart(f, object, &plan, index, size, want);
+		begin_apart(f, object, &plan, size, &want);
 	return r;
+}
+
+void fetch_more(struct fault *f)
+{
+	const struct seg *seg = &f->seg;
+	struct object *object = seg->object;
+	const struct want want = { .tally = seg->range.tally };
+	struct ahead_plan plan;
+	uint64_t size;
+
+	f->marked = false;
+	if (object == NULL || object_size(object, &size) < 0 || size == 0)
+		return;
+	spin_take(&object->pool->lock);
+	plan = readahead_go_on(&object->ahead, seg_index(seg, f->va), most_beside(object->pool));
+	spin_give(&object->pool->lock);
+	begin_apart(f, object, &plan, size, &want);
+	if (f->apart_count > 0)
+		f->going_on = object_ref(object);
 }
 
 static enum ahead_advice advice_of(const struct seg *seg)
@@ -290,9 +388,11 @@ int fetch_page(struct fault *f)
 	struct pool *pool = f->as->pool;
 	const struct seg *seg = &f->seg;
 	bool ahead = (f->flags & FAULT_AHEAD) != 0;
-	const struct want want = {
-		.tally = seg->range.tally, .ahead = ahead, .alone = ahead, .advice = advice_of(seg)
-	};
+	const struct want want = { .tally = seg->range.tally,
+		.count = f->ahead,
+		.ahead = ahead,
+		.alone = ahead,
+		.advice = advice_of(seg) };
 
 	if (f->from_amap)
 		return begin_swap_in(

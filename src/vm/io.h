@@ -6,7 +6,8 @@
  *	object: transfers; sets error, length                            -->  io->done(io)
  *
  * `done` may be called within start, by another thread, or within reap. It takes only vm's own short lock and enters the
- * pages for those who wait. After it the io belongs to vm again: the object must not look at it.
+ * pages for those who wait. After it the io belongs to vm again: the object must not look at it. One for which nobody waits
+ * (`later`) may lie queued until reap is called: who starts several calls it once, behind the last.
  *
  * A transfer that was cut short is told by `length`: a get at the end of a file sets it to the bytes there are. Filters
  * are objects with a `next`: they keep what they need in `filter` words and put their own `done` in front.
@@ -39,8 +40,6 @@ struct ask {
 	struct as *as;
 	uintptr_t va;
 	unsigned int access;
-	unsigned int flags; /* of fault_handle() */
-	uint32_t count;     /* pages, from va on */
 };
 
 /* io: one transfer of n pages between an object and staged memory, with its completion */
@@ -53,7 +52,7 @@ struct io {
 	int error;     /* out: 0 or -errno */
 	void (*done)(struct io *io);
 	struct object *object; /* the one that was started; a reference is held */
-	bool later;            /* nobody waits for it: may be finished by reap */
+	bool later;            /* nobody waits for it: may be begun and finished by reap */
 
 	/* vm's own. */
 	struct pool *pool;
@@ -62,6 +61,8 @@ struct io {
 	struct page *pages[IO_PAGES_MAX];
 	struct ask asks[IO_ASKS_MAX];
 	unsigned int ask_count;
+	struct as *as; /* where pages that can be had again are entered when they come; NULL: nowhere */
+	uintptr_t va;  /* of pages[0] there */
 	bool finished; /* under the pool's lock; also while nobody has taken it */
 	bool left;     /* under the pool's lock: nobody looks at it after done */
 

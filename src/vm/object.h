@@ -37,7 +37,8 @@ struct object_ops {
 	/* Begin a transfer; calls io->done, at once if it can only block. NULL: its pages are all there is of it: zeros at
 	 * first, then in the pool or its swap; or it is only mapped by windows. */
 	void (*start)(struct object *object, struct io *io);
-	/* Collect completions, waiting for at least `want`. NULL: start completes everything itself. */
+	/* Begin what start has queued; collect completions, waiting for at least `want`. NULL: start completes everything
+	 * itself. */
 	int (*reap)(struct object *object, unsigned int want);
 	/* Size now, in bytes; asked again each time, as it may change behind our back. NULL: object->bytes. */
 	int (*size)(struct object *object, uint64_t *bytes);

@@ -58,6 +58,7 @@ struct page {
 	bool own : 1;     /* the owner is a leaf, not an object */
 	bool dirty : 1;   /* in WRITING and FAILED: there are bytes to put */
 	bool ahead : 1;   /* nobody has touched it yet */
+	bool mark : 1;    /* who touches it first wants more read ahead */
 	bool swapped : 1; /* FILLING, FAILED: from swap, from the place in `epoch` */
 };
 

@@ -648,10 +648,10 @@ bool pageout_wait(struct pool *pool)
 uint32_t pageout_balance(struct pool *pool)
 {
 	uint32_t freed = 0;
-	uint32_t now = 1;
+	uint32_t now = pool_should_begin(pool);
 
 	(void)pool_refill(pool); /* no memory: faults find out */
-	while (now > 0 && (pool_over(pool) > 0 || pool_should_go_on(pool))) {
+	while (now > 0 && (pool_over(pool) > 0 || pool_beyond(pool) > 0)) {
 		now = pageout_evict(pool, (uint32_t)min_u64(EVICT_MAX, pool->in_use / 16 + 1));
 		freed += now;
 	}

@@ -11,7 +11,7 @@
 
 /* Leaves for so many faults are kept ready: more than threads can take before pageout runs again. A 64th of the budget is
  * the distance of the marks, at least a frame: 8 MiB of 512 are freed in one go. */
-enum { BLOCKS_READY = 256, WORD_BITS = 64, MARK_PART = 64 };
+enum { BLOCKS_READY = 256, MARK_PART = 64 };
 
 /* Of a pool that is handed no ledger. */
 enum { TALLIES_DEFAULT = 8 };
@@ -76,7 +76,6 @@ static void make_free_lists(struct pool *pool)
 
 int pool_init(struct pool *pool, const struct pool_config *config)
 {
-	size_t swap_words = (size_t)(config->swap_pages / WORD_BITS + 1);
 	int r;
 
 	r = check_config(config);
@@ -92,20 +91,19 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	r = open_ledger(pool, config);
 	pool->pages = calloc(pool->frame_count, sizeof(struct page));
 	pool->io_memory = calloc(POOL_IOS, sizeof(struct io));
-	pool->swap_used = calloc(swap_words, sizeof(uint64_t));
+	pool->swap_places.count = (uint32_t)config->swap_pages;
+	pool->swap_places.words = calloc((size_t)bits_words(pool->swap_places.count) + 1, sizeof(uint64_t));
 	if (r == 0)
 		r = policy_init(&pool->policy, config->policy, pool->pages, pool->frame_count);
 	if (r == 0)
 		r = pool_refill(pool);
-	if (r < 0 || pool->pages == NULL || pool->io_memory == NULL || pool->swap_used == NULL) {
+	if (r < 0 || pool->pages == NULL || pool->io_memory == NULL || pool->swap_places.words == NULL) {
 		pool_done(pool);
 		return -ENOMEM;
 	}
 	make_free_lists(pool);
-	if (config->swap != NULL) {
+	if (config->swap != NULL)
 		pool->swap = object_ref(config->swap);
-		pool->swap_pages = config->swap_pages;
-	}
 	return 0;
 }
 
@@ -117,7 +115,7 @@ void pool_done(struct pool *pool)
 	object_unref(pool->swap);
 	if (pool->own_ledger)
 		free(pool->ledger);
-	free(pool->swap_used);
+	free(pool->swap_places.words);
 	free(pool->io_memory);
 	free(pool->pages);
 	memset(pool, 0, sizeof(*pool));
@@ -151,9 +149,16 @@ bool pool_should_begin(const struct pool *pool)
 	return pool->in_use > mark(pool, 1);
 }
 
-bool pool_should_go_on(const struct pool *pool)
+bool pool_needs_care(const struct pool *pool)
 {
-	return pool->in_use > mark(pool, 2);
+	return pool_should_begin(pool) || pool->blocks.count < BLOCKS_READY / 2;
+}
+
+uint32_t pool_beyond(const struct pool *pool)
+{
+	uint32_t in_use = pool->in_use;
+
+	return in_use - (uint32_t)min_u64(in_use, mark(pool, 2));
 }
 
 bool pool_is_short(const struct pool *pool)
@@ -275,6 +280,7 @@ struct io *pool_take_io(struct pool *pool)
 	io->length = 0;
 	io->error = 0;
 	io->ask_count = 0;
+	io->as = NULL;
 	io->depth = 0;
 	io->later = false;
 	io->finished = false;
@@ -293,28 +299,12 @@ void pool_give_io(struct pool *pool, struct io *io)
 
 uint32_t pool_take_swap(struct pool *pool)
 {
-	uint64_t words = (pool->swap_pages + WORD_BITS - 1) / WORD_BITS;
-
-	for (uint64_t n = 0; n < words; n++) {
-		uint64_t word = (pool->swap_hint + n) % words;
-		uint64_t place;
-
-		if (pool->swap_used[word] == UINT64_MAX)
-			continue;
-		place = word * WORD_BITS + (uint64_t)__builtin_ctzll(~pool->swap_used[word]);
-		if (place >= pool->swap_pages)
-			continue;
-		pool->swap_used[word] |= (uint64_t)1 << (place % WORD_BITS);
-		pool->swap_hint = word;
-		return (uint32_t)place;
-	}
-	return UINT32_MAX;
+	return bits_take(&pool->swap_places);
 }
 
 void pool_give_swap(struct pool *pool, uint32_t place)
 {
-	assert((pool->swap_used[place / WORD_BITS] >> (place % WORD_BITS) & 1) == 1);
-	pool->swap_used[place / WORD_BITS] &= ~((uint64_t)1 << (place % WORD_BITS));
+	bits_give(&pool->swap_places, place, 1);
 }
 
 void pool_drop_word(struct pool *pool, uint32_t word)

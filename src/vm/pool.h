@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bits.h"
 #include "base/lock.h"
 #include "base/sparse.h"
 #include "base/tally.h"
@@ -99,9 +100,7 @@ struct pool {
 	_Atomic(struct as *) spaces[POOL_SPACES_MAX];
 	struct object *joined; /* objects whose pages are here */
 	struct object *swap;
-	uint64_t *swap_used; /* one bit a page */
-	uint64_t swap_pages;
-	uint64_t swap_hint;
+	struct bits swap_places;
 	atomic_bool evicting; /* one at a time: this struct is large, and handlers have small stacks */
 	struct evict evict;
 	struct ledger *ledger;
@@ -117,11 +116,11 @@ void pool_done(struct pool *pool); /* nothing is mapped any more */
 /* Changes the budget; the caller runs pageout until pool_over() is 0. -EINVAL: more than bytes_max. */
 int pool_resize(struct pool *pool, uint64_t bytes);
 
-/* Frames in use beyond the budget; frames in use beyond the mark at which pageout begins (above `high` it should begin,
- * until below `low`). */
+/* Frames in use beyond the budget; is it time that pageout begins (above `high`), and frames beyond where it ends (`low`). */
 uint32_t pool_over(const struct pool *pool);
 bool pool_should_begin(const struct pool *pool);
-bool pool_should_go_on(const struct pool *pool);
+bool pool_needs_care(const struct pool *pool); /* it is, or the reserve of leaves is half used up */
+uint32_t pool_beyond(const struct pool *pool);
 
 /* Half of what is kept free is gone: what is left is for who waits. */
 bool pool_is_short(const struct pool *pool);
@@ -171,7 +170,7 @@ void pool_unpin(struct pool *pool, struct page *page);
 struct io *pool_take_io(struct pool *pool); /* NULL: all are in flight */
 void pool_give_io(struct pool *pool, struct io *io);
 
-/* A place in swap; UINT32_MAX when there is none. */
+/* A place in swap; BITS_NONE when there is none. */
 uint32_t pool_take_swap(struct pool *pool);
 void pool_give_swap(struct pool *pool, uint32_t place);
 

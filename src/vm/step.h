@@ -24,6 +24,7 @@ struct fault {
 	uintptr_t va;        /* in, page aligned */
 	unsigned int access; /* in */
 	unsigned int flags;  /* in */
+	uint64_t ahead;      /* in, with FAULT_AHEAD: so many pages are wanted from va on */
 
 	struct seg seg;                    /* set by lookup; a copy, good inside the section */
 	struct page *page;                 /* set by locate, replaced by promote; busy for us */
@@ -33,15 +34,19 @@ struct fault {
 	struct io *io;                     /* set by fetch */
 	struct io *apart[AHEAD_APART_MAX]; /* set by fetch: nobody waits for them */
 	uint32_t apart_count;
-	bool fetched;       /* set by fetch: this fault brought the page in */
-	unsigned int tries; /* of reclaiming */
+	bool marked;             /* set by enter: the page was the mark of a stream */
+	struct object *going_on; /* set by fetch_more: a reference; apart is of it */
+	bool fetched;            /* set by fetch: this fault brought the page in */
+	unsigned int tries;      /* of reclaiming */
 };
 
 /* want: on whose behalf pages are fetched */
 struct want {
 	uint16_t tally;
-	bool ahead; /* nobody has asked for the first one either */
-	bool alone; /* it is no miss of a pattern that could be seen */
+	uint64_t count; /* of a prefetch: so many from the first on */
+	bool ahead;     /* nobody has asked for the first one either */
+	bool alone;     /* it is no miss of a pattern that could be seen */
+	bool mark;      /* the last page becomes the mark of a stream, of what is fetched ahead the first */
 	enum ahead_advice advice;
 };
 
@@ -53,5 +58,8 @@ int fetch_page(struct fault *f);
 
 /* The same for page `index` of an object, which need not be mapped. */
 int fetch_object(struct fault *f, struct object *object, uint64_t index, const struct want *want);
+
+/* The stream whose mark f has met goes on: f->apart. Inside the section. */
+void fetch_more(struct fault *f);
 
 #endif

@@ -41,7 +41,8 @@ static int run_ring(void *arg, const char *dir)
 	request.fd = scratch_file(dir);
 	if (request.fd < 0 || sys_ring_open(4, &ring) < 0)
 		return -EIO;
-	if (sys_ring_start(ring, &request) < 0 || sys_ring_collect(ring, 1, &done, 1) != 1)
+	if (sys_ring_queue(ring, &request) < 0 || sys_ring_submit(ring) < 0 ||
+		sys_ring_collect(ring, 1, &done, 1) != 1)
 		return -EIO;
 	sys_ring_close(ring);
 	return done.result < 0 ? done.result : 0;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "vm/pageout.h"
 #include "vm/world.h"
 
 enum { R = PMAP_READ, PAGES = 1000 };
@@ -82,9 +83,64 @@ static void no_pattern_is_no_reason_to_read_ahead(void **state)
 	assert_int_equal(world_counted(&w, TALLY_AHEAD), at);
 }
 
+/* ---- a stream ---- */
+
+/* A pool in which a stream may have 64 pages beside, and an object that answers only when it is asked for what has come. */
+static int setup_stream(void **state)
+{
+	(void)state;
+	world_init(&w, &(struct world_config){ .frames = 4096, .pages = PAGES });
+	source_init(&file, PAGES * PAGE);
+	file.slow = true;
+	return 0;
+}
+
+static void who_reads_a_stream_finds_the_next_pages_on_their_way(void **state)
+{
+	uintptr_t va = world_map(&w, 0, PAGES, &file.object, 0, R, PMAP_SHARED);
+
+	(void)state;
+	assert_int_equal(read_every(va, 0, 1, PAGES), 0);
+	/* The first three, by which it is seen, and the end of the window that they ask for. */
+	assert_true(waited() <= 4);
+	assert_int_equal(world_counted(&w, TALLY_FILLS), PAGES);
+}
+
+static void a_stream_that_ends_has_two_windows_too_many(void **state)
+{
+	uintptr_t va = world_map(&w, 0, PAGES, &file.object, 0, R, PMAP_SHARED);
+
+	(void)state;
+	assert_int_equal(read_every(va, 0, 1, PAGES / 2), 0);
+	assert_in_range(world_counted(&w, TALLY_FILLS), PAGES / 2 + 32, PAGES / 2 + 2 * 64);
+}
+
+/* What can be had again is entered with its transfer: the marks alone fault. */
+static void a_window_is_entered_at_once(void **state)
+{
+	uintptr_t va = world_map(&w, 0, PAGES, &file.object, 0, R, PMAP_SHARED);
+	struct page *page;
+	char *memory;
+
+	(void)state;
+	file.object.again = true;
+	assert_int_equal(read_every(va, 0, 1, PAGES), 0);
+	assert_true(world_counted(&w, TALLY_FAULTS) < PAGES / 20);
+	/* And is as good as any other: found by who looks for it, evicted when its turn comes. */
+	assert_int_equal(object_get_page(&file.object, PAGES - 1, &page, &memory), 0);
+	object_put_page(&file.object, page, false);
+	assert_int_equal(pageout_range(&file.object, 0, PAGES), PAGES);
+	assert_int_equal(read_every(va, 17, 1, 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			who_reads_a_stream_finds_the_next_pages_on_their_way, setup_stream, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_stream_that_ends_has_two_windows_too_many, setup_stream, teardown),
+		cmocka_unit_test_setup_teardown(a_window_is_entered_at_once, setup_stream, teardown),
 		cmocka_unit_test_setup_teardown(a_stride_is_seen_and_its_pages_are_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_pattern_is_no_reason_to_read_ahead, setup, teardown),
 	};
