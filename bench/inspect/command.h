@@ -14,7 +14,7 @@
 
 extern char **environ;
 
-enum { ARGUMENTS_MAX = 10, OUTPUT_MAX = 1 << 16 };
+enum { ARGUMENTS_MAX = 10, OUTPUT_MAX = 1 << 16, AGREE_TURNS = 10 };
 
 /* A command line; the first word NULL means our command. */
 struct command {
@@ -68,6 +68,32 @@ static inline uint64_t command_number(const struct command *command, const char 
 	at += strlen(word);
 	at += strspn(at, " \t\":");
 	return strtoull(at, NULL, 10);
+}
+
+/*
+ * Both must count the same pages before a figure counts. Pages come and go where memory is short or somebody drops the
+ * caches, and a peer takes seconds for a large file, so ours is asked before and after it: when these two differ, the
+ * machine moved, and settle, which may be NULL, puts back what is missing. A peer that differs while ours stands still
+ * counts other pages, and that is an end.
+ */
+static inline void command_agree(const struct command *ours, const char *our_word, uint64_t unit,
+	const struct command *theirs, const char *their_word, void (*settle)(void *), void *argument)
+{
+	for (int i = 0; i < AGREE_TURNS; i++) {
+		uint64_t before = command_number(ours, our_word) / unit;
+		uint64_t other = command_number(theirs, their_word);
+		uint64_t after = command_number(ours, our_word) / unit;
+
+		if (before == other && other == after)
+			return;
+		fprintf(stderr, "bench: ours counts %llu pages, %s %llu, ours again %llu\n",
+			(unsigned long long)before, theirs->words[0], (unsigned long long)other,
+			(unsigned long long)after);
+		bench_must(before != after, "a peer counts other pages");
+		if (settle != NULL)
+			settle(argument);
+	}
+	bench_must(false, "pages come and go all the time: measure when the machine is quiet");
 }
 
 /* Median of theirs over ours, of so many interleaved pairs: above 1 we are faster. before runs ahead of each command. */

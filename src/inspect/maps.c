@@ -4,7 +4,8 @@
  *
  * maps is one line a mapping. smaps is the same line and behind it about two dozen lines "Key:   1234 kB", always in
  * the same order within one kernel. 50,000 mappings are 36 MB of that, so the order is learned from the first mapping
- * and only checked afterwards: no line is compared with more than one key.
+ * and only checked afterwards: no line is compared with more than one key. Nearly all lines have the same columns, and
+ * most of their figures are 0; such a line is taken without looking for its end.
  *
  * The kernel makes the text while it is read. A process that changes its mappings meanwhile is seen partly before and
  * partly after the change; each line is true for its moment.
@@ -25,6 +26,8 @@
 enum {
 	KEYS_MAX = 48,         /* Linux 6.18 has 25 */
 	NAME_BYTES = 17 << 10, /* a path of 4096 bytes, each escaped to four, and " (deleted)" */
+	KEY_COLUMNS = 16,      /* "Rss:            " */
+	LINE_COLUMNS = 27,     /* "Rss:                1234 kB"; more from 100 GB on */
 };
 
 /* A key of smaps and where its figure goes. */
@@ -58,6 +61,7 @@ static const struct key keys[] = {
 struct learned {
 	const struct key *key;
 	size_t length;
+	bool usual; /* a figure in the kernel's columns */
 	char name[32];
 };
 
@@ -127,7 +131,8 @@ static const struct learned *learn(
 	entry->key = entry->length >= sizeof(entry->name) ? NULL : key_of(line, entry->length);
 	if (entry->length >= sizeof(entry->name))
 		entry->length = 0;
-	memcpy(entry->name, line, entry->length);
+	entry->usual = entry->length != 0 && entry->length <= KEY_COLUMNS && line_length == LINE_COLUMNS;
+	memcpy(entry->name, line, entry->usual ? KEY_COLUMNS : entry->length);
 	if (n == maps->learned_count && n < KEYS_MAX)
 		maps->learned_count++;
 	return entry;
@@ -189,6 +194,23 @@ static void keep_first_line(struct quire_maps *maps, const char *line, size_t le
 	maps->first[length] = '\0';
 }
 
+/* Takes the n-th line if it has the columns that were learned. */
+static bool read_usual(struct quire_maps *maps, unsigned int n, struct quire_mapping *mapping)
+{
+	static const char zero[] = "       0 kB";
+	const struct learned *entry = &maps->learned[n < KEYS_MAX ? n : 0];
+	const char *line = maps->lines.text + maps->lines.at;
+
+	if (n >= maps->learned_count || !entry->usual ||
+		maps->lines.filled - maps->lines.at <= LINE_COLUMNS ||
+		memcmp(line, entry->name, KEY_COLUMNS) != 0 || memcmp(line + LINE_COLUMNS - 3, " kB\n", 4) != 0)
+		return false;
+	if (entry->key != NULL && memcmp(line + KEY_COLUMNS, zero, sizeof(zero) - 1) != 0)
+		add_figure(mapping, entry->key, line + KEY_COLUMNS);
+	maps->lines.at += LINE_COLUMNS + 1;
+	return true;
+}
+
 /* Reads lines up to the first line of the next mapping. Keys begin with a capital, addresses never do. */
 static void read_details(struct quire_maps *maps, struct quire_mapping *mapping)
 {
@@ -196,8 +218,11 @@ static void read_details(struct quire_maps *maps, struct quire_mapping *mapping)
 	size_t length;
 	char *line;
 
-	for (unsigned int n = 0; (line = lines_next(&maps->lines, &length)) != NULL; n++) {
-		if (*line < 'A' || *line > 'Z')
+	for (unsigned int n = 0;; n++) {
+		if (read_usual(maps, n, mapping))
+			continue;
+		line = lines_next(&maps->lines, &length);
+		if (line == NULL || *line < 'A' || *line > 'Z')
 			break;
 		entry = learn(maps, n, line, length);
 		if (entry->key != NULL)
