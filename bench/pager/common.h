@@ -96,10 +96,12 @@ struct paged {
 	unsigned char *bytes;
 };
 
-static inline void paged_pool(struct paged *paged, uint64_t cache_bytes, uint32_t delivery)
+static inline void paged_pool(
+	struct paged *paged, uint64_t cache_bytes, uint32_t unit_bytes, uint32_t delivery)
 {
-	must(quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = cache_bytes, .delivery = delivery,
-				     .syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE),
+	must(quire_pool_open(
+		QUIRE_OPTIONS(pool, .cache_bytes = cache_bytes, .unit_bytes = unit_bytes,
+			.delivery = delivery, .syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE),
 		&paged->pool));
 }
 

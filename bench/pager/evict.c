@@ -65,7 +65,7 @@ static double ours(void *arg)
 
 	bench_pin(0);
 	/* Room for all, and above the mark at which the pool would begin by itself. */
-	paged_pool(&paged, s->bytes + s->bytes / 8, QUIRE_DELIVERY_INLINE);
+	paged_pool(&paged, s->bytes + s->bytes / 8, 0, QUIRE_DELIVERY_INLINE);
 	paged_file(&paged, s->protection == QUIRE_READ ? s->read_only : s->fd, s->protection,
 		s->scattered ? QUIRE_RANDOM : QUIRE_SEQUENTIAL);
 	touch_all(s, paged.bytes);

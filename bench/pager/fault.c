@@ -11,6 +11,7 @@ struct setup {
 	int memfd; /* of the peers: all pages are there */
 	uint64_t *master;
 	uint32_t delivery;
+	uint32_t unit_bytes;
 	bool store;
 	unsigned int processor;         /* of who faults */
 	unsigned int handler_processor; /* of who answers, with threads */
@@ -76,7 +77,7 @@ static void open_prefetched(struct paged *paged, const struct setup *s)
 	struct quire_object *object;
 
 	bench_pin(s->handler_processor); /* threads inherit it */
-	paged_pool(paged, s->bytes * 2, s->delivery);
+	paged_pool(paged, s->bytes * 2, s->unit_bytes, s->delivery);
 	bench_pin(s->processor);
 	must(quire_object_open(QUIRE_OPTIONS(object, .user = s->master, .get = get, .put = put,
 				       .length = s->bytes, .signal_safe = 1),
@@ -151,8 +152,10 @@ static void inline_faults(struct setup *s)
 	bench_goal("pager.fault.books", pairs.ours_ns - pairs.theirs_ns, &pairs);
 	pairs = bench_pairs(ours, kernel, s);
 	bench_goal("pager.fault.inline.memfd", pairs.ratio, &pairs);
-	/* Through whatever enters more than a page at a time. */
+	s->unit_bytes = 64 << 10;
+	pairs = bench_pairs(ours, kernel, s);
 	bench_goal("pager.fault.64k", pairs.ratio, &pairs);
+	s->unit_bytes = 0;
 }
 
 static void thread_faults(struct setup *s)

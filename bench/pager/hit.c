@@ -116,7 +116,7 @@ static void measure(
 	struct bench_pairs pairs;
 	struct paged paged;
 
-	paged_pool(&paged, bytes * 2, QUIRE_DELIVERY_INLINE);
+	paged_pool(&paged, bytes * 2, 0, QUIRE_DELIVERY_INLINE);
 	must(quire_map_fd(NULL, fd,
 		QUIRE_OPTIONS(map, .engine = QUIRE_ENGINE_PAGED, .pool = paged.pool, .protection = QUIRE_READ,
 			.length = bytes, .guard = QUIRE_GUARD_TRY),

@@ -26,7 +26,7 @@ static int64_t gain(struct paged *paged, uint64_t cache, uint64_t length, uint64
 
 	(void)malloc_trim(0);
 	before = memory_of_process();
-	paged_pool(paged, cache, QUIRE_DELIVERY_INLINE);
+	paged_pool(paged, cache, 0, QUIRE_DELIVERY_INLINE);
 	must(quire_object_open(
 		QUIRE_OPTIONS(object, .get = get, .length = length, .signal_safe = 1), &object));
 	must(quire_map(NULL,

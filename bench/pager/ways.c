@@ -88,7 +88,7 @@ static int64_t memory_before;
 static void open_ours(const struct cold *cold, struct paged *paged, uint32_t advice)
 {
 	memory_before = memory_of_process();
-	paged_pool(paged, cold->bound, QUIRE_DELIVERY_INLINE);
+	paged_pool(paged, cold->bound, 0, QUIRE_DELIVERY_INLINE);
 	paged_file(paged, cold->fd, QUIRE_READ, advice);
 }
 

@@ -46,7 +46,7 @@ static double tracked(void *arg)
 	uint64_t put;
 	double ns;
 
-	paged_pool(&paged, s->bytes * 2, QUIRE_DELIVERY_INLINE);
+	paged_pool(&paged, s->bytes * 2, 0, QUIRE_DELIVERY_INLINE);
 	paged_file(&paged, s->fd, QUIRE_READ | QUIRE_WRITE, QUIRE_SEQUENTIAL);
 	load_all(s, paged.bytes);
 	ns = store_all(s, paged.bytes);
@@ -147,7 +147,7 @@ static void scan(uint64_t length)
 	atomic_ulong put = 0;
 	struct look l = { .length = length, .put = &put, .state = 88172645463325252U };
 
-	paged_pool(&paged, length + length / 8, QUIRE_DELIVERY_INLINE);
+	paged_pool(&paged, length + length / 8, 0, QUIRE_DELIVERY_INLINE);
 	must(quire_object_open(QUIRE_OPTIONS(object, .user = &put, .get = get_zeros, .put = put_nowhere,
 				       .length = length, .signal_safe = 1),
 		&object));

@@ -63,6 +63,8 @@ enum quire_policy {
  * memory, and a store that finds no frame is an error
  * @swap_bytes: the most the swap file may hold, in bytes; 0 means 16 times @cache_bytes
  * @hostile: 1: a test instrument: everything that can be evicted is evicted at every fault
+ * @unit_bytes: pages of an object come, are shown and go together in aligned units of this many bytes: a power of two from 4096
+ * to 65536; 0 means 4096. What was stored, and private copies, stay a matter of each page
  * @publish: a name under which the pool shows its statistics to other processes of this user (quire_pools_open(3),
  * quire-pool(1)); NULL: to none
  *
@@ -79,7 +81,7 @@ struct quire_pool_options {
 	const char *swap_path;
 	uint64_t swap_bytes;
 	uint32_t hostile;
-	uint32_t reserved;
+	uint32_t unit_bytes;
 	const char *publish;
 };
 

@@ -42,7 +42,12 @@ static int check(struct quire_pool_options *o)
 		return error_set(-EINVAL, ".cache_bytes_max is more than 8 TiB");
 	if (o->delivery > QUIRE_DELIVERY_PIN || o->policy > QUIRE_POLICY_CLOCK)
 		return error_set(-EINVAL, ".delivery is %u, .policy is %u", o->delivery, o->policy);
-	if (o->handlers > SERVE_HANDLERS_MAX || o->reserved != 0)
+	if (o->unit_bytes != 0 &&
+		(!is_power_of_two(o->unit_bytes) || o->unit_bytes < PAGE_BYTES ||
+			o->unit_bytes > UNIT_PAGES_MAX * PAGE_BYTES))
+		return error_set(
+			-EINVAL, ".unit_bytes is %u: a power of two from 4096 to 65536", o->unit_bytes);
+	if (o->handlers > SERVE_HANDLERS_MAX)
 		return error_set(-EINVAL, ".handlers is %u: at most %d", o->handlers, SERVE_HANDLERS_MAX);
 	if (o->swap_bytes == 0)
 		o->swap_bytes = o->cache_bytes_max * SWAP_TIMES_DEFAULT;
@@ -201,6 +206,7 @@ static int make_frames(struct quire_pool *pool, const struct quire_pool_options 
 		.swap = swap,
 		.swap_pages = swap == NULL ? 0 : o->swap_bytes >> PAGE_SHIFT,
 		.policy = (enum policy_kind)o->policy,
+		.unit_pages = o->unit_bytes >> PAGE_SHIFT,
 		.hostile = o->hostile != 0,
 		.ledger = pool->ledger,
 		.tallies = TALLIES,

@@ -237,8 +237,8 @@ static int enter_one(struct uffd_range *range, uintptr_t va, struct pmap_page *p
 	return enter_alone(range, va, page);
 }
 
-/* Several are pages that can be had again and that nobody else enters meanwhile: they need no lock, and where nothing stands
- * in their way one call takes all of them. */
+/* Several are pages of an object, or pages that can be had again and that nobody else enters meanwhile: they need no lock, and
+ * where nothing stands in their way one call takes all of them. */
 static int enter_run(struct uffd_range *range, uintptr_t va, struct pmap_page *const *pages, uint32_t count,
 	unsigned int prot)
 {
@@ -246,6 +246,9 @@ static int enter_run(struct uffd_range *range, uintptr_t va, struct pmap_page *c
 
 	if (count > 1 && pages[0]->again)
 		r = frames_copy(&range->uffd->frames, pages, count, context(range), va, !range->shared);
+	else if (count > 1)
+		r = sys_uffd_continue(
+			context(range), va, (size_t)count * PAGE_BYTES, (prot & PMAP_WRITTEN) == 0);
 	if (r != -EEXIST)
 		return r;
 	r = 0;

@@ -457,11 +457,94 @@ static void note_use(struct fault *f)
 	pool_count(pool, tally, door_of(f), 1);
 }
 
+/* unit: the page that was asked for, and its neighbours that are shown with it */
+struct unit {
+	uintptr_t va;
+	uint32_t count;
+	uint32_t asked; /* which */
+	struct page *pages[UNIT_PAGES_MAX];
+};
+
+/* The page of the object that the segment would show at va, when it is there and nowhere to be seen. With the lock. */
+static struct page *neighbour(const struct fault *f, uintptr_t va)
+{
+	const struct seg *seg = &f->seg;
+	uint32_t word = WORD_NONE;
+	struct page *page;
+
+	if (seg->amap == NULL || amap_get(seg->amap, seg_slot(seg, va), NULL) == WORD_NONE)
+		word = sparse_get(&seg->object->pages, seg_index(seg, va), NULL);
+	if (!word_is_frame(word))
+		return NULL;
+	page = pool_page(f->as->pool, word);
+	if (page->busy > 0 || page->maps != MAPPED_NOWHERE || page->mark ||
+		(page->state != PAGE_CLEAN && page->state != PAGE_DIRTY))
+		return NULL;
+	return page;
+}
+
+/* Without a gap, around the page that was asked for. Its neighbours are busy. With the lock. */
+static void take_unit(struct fault *f, struct unit *unit)
+{
+	const struct seg *seg = &f->seg;
+	uint64_t pages = f->as->pool->unit_pages;
+	uintptr_t low = f->va - (uintptr_t)((seg_index(seg, f->va) & (pages - 1)) << PAGE_SHIFT);
+	uintptr_t high = min_u64(seg->range.end, low + (uintptr_t)(pages << PAGE_SHIFT));
+
+	*unit = (struct unit){ .va = max_u64(seg->range.start, low) };
+	for (uintptr_t va = unit->va; va < high; va += PAGE_BYTES) {
+		struct page *page = va == f->va ? f->page : neighbour(f, va);
+
+		if (page == NULL && va > f->va)
+			break;
+		if (page == NULL)
+			*unit = (struct unit){ .va = va + PAGE_BYTES };
+		else
+			unit->pages[unit->count++] = page;
+	}
+	unit->asked = (uint32_t)((f->va - unit->va) >> PAGE_SHIFT);
+	for (uint32_t i = 0; i < unit->count; i++)
+		if (i != unit->asked) {
+			unit->pages[i]->busy++;
+			unit->pages[i]->ahead =
+				false; /* whether somebody will touch it cannot be seen any more */
+			shown_add(unit->pages[i], f->as, unit->va + ((uintptr_t)i << PAGE_SHIFT));
+		}
+}
+
+static bool has_unit(const struct fault *f)
+{
+	return f->as->pool->unit_pages > 1 && f->seg.object != NULL && !f->page->own && !f->page->id.again &&
+		(f->as->pmap->can & PMAP_CAN_HARVEST) != 0;
+}
+
+/* A store is noted of the page that was stored into alone, so it goes in by itself. */
+static int enter_unit(const struct fault *f, const struct unit *unit)
+{
+	struct pmap *pmap = f->as->pmap;
+	struct pmap_page *ids[UNIT_PAGES_MAX];
+	unsigned int prot = entry_prot(f);
+	int r;
+
+	for (uint32_t i = 0; i < unit->count; i++)
+		ids[i] = &unit->pages[i]->id;
+	if (f->access != PMAP_WRITE)
+		return pmap->ops->enter(pmap, unit->va, ids, unit->count, prot);
+	r = pmap->ops->enter(pmap, f->va, ids + unit->asked, 1, prot);
+	prot &= ~(unsigned int)PMAP_WRITTEN;
+	if (r == 0 && unit->asked > 0)
+		(void)pmap->ops->enter(pmap, unit->va, ids, unit->asked, prot);
+	if (r == 0 && unit->asked + 1 < unit->count)
+		(void)pmap->ops->enter(
+			pmap, f->va + PAGE_BYTES, ids + unit->asked + 1, unit->count - unit->asked - 1, prot);
+	return r;
+}
+
 static int enter(struct fault *f)
 {
 	struct pool *pool = f->as->pool;
 	struct page *page = f->page;
-	struct pmap_page *id = &page->id;
+	struct unit unit = { .va = f->va, .count = 1, .pages = { page } };
 	int r = 0;
 
 	if ((f->flags & FAULT_BORROW) != 0) {
@@ -479,16 +562,19 @@ static int enter(struct fault *f)
 	/* Remembered first: nobody may think that the page is hidden while it is being entered. */
 	spin_take(&pool->lock);
 	shown_add(page, f->as, f->va);
+	if (has_unit(f))
+		take_unit(f, &unit);
 	note_use(f);
 	spin_give(&pool->lock);
 
-	r = f->as->pmap->ops->enter(f->as->pmap, f->va, &id, 1, entry_prot(f));
+	r = enter_unit(f, &unit);
 	if (r == -ESTALE)
 		return STEP_STALE;
 	spin_take(&pool->lock);
 	if (r == 0 && (f->flags & FAULT_PIN) != 0)
 		page->pins++;
-	pool_unbusy(pool, page);
+	for (uint32_t i = 0; i < unit.count; i++)
+		pool_unbusy(pool, unit.pages[i]);
 	spin_give(&pool->lock);
 	return r;
 }

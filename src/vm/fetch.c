@@ -329,9 +329,22 @@ static uint32_t most_beside(const struct pool *pool)
 	return pool->budget / STREAM_PART;
 }
 
+/* A unit comes whole: what lies behind the page that is asked for with it, what lies before it apart. */
+static void whole_unit(struct ahead_plan *plan, uint64_t index, uint64_t first, uint32_t unit_pages)
+{
+	plan->count = (uint32_t)max_u64(plan->count, first + unit_pages - index);
+	if (plan->apart == 0 && index > first) {
+		plan->from = first;
+		plan->apart = 1;
+		plan->each = (uint32_t)(index - first);
+	}
+}
+
 int fetch_object(struct fault *f, struct object *object, uint64_t index, const struct want *asked)
 {
 	struct ahead_plan plan = { .count = (uint32_t)max_u64(1, min_u64(asked->count, IO_PAGES_MAX)) };
+	uint32_t unit_pages = object->pool->unit_pages;
+	uint64_t unit = align_down(index, unit_pages);
 	struct want want = *asked;
 	uint64_t size;
 	int r;
@@ -350,7 +363,9 @@ int fetch_object(struct fault *f, struct object *object, uint64_t index, const s
 		plan = readahead_plan(&object->ahead, index, want.advice, most_beside(object->pool));
 		spin_give(&object->pool->lock);
 	}
-	want.mark = !want.alone && plan.apart == 0;
+	want.mark = !want.alone && plan.apart == 0 && plan.count > unit + unit_pages - index;
+	if (!want.alone)
+		whole_unit(&plan, index, unit, unit_pages);
 	r = begin_get(object, index, plan.count, size, &want, &f->io);
 	if (r == STEP_TRANSFER)
 		begin_apart(f, object, &plan, size, &want);

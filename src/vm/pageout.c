@@ -71,6 +71,25 @@ static void take_page(struct evict *evict, struct page *page)
 	evict->pages[evict->count++] = page;
 }
 
+/* The rest of its unit goes with a page, but for what was seen again. */
+static void take_unit(struct evict *evict, const struct page *page)
+{
+	struct pool *pool = evict->pool;
+	uint64_t first = align_down(page->id.index, pool->unit_pages);
+
+	if (pool->unit_pages == 1 || page->own)
+		return;
+	for (uint64_t i = first; i < first + pool->unit_pages && evict->count < EVICT_MAX; i++) {
+		uint32_t word = sparse_get(&((const struct object *)page->id.owner)->pages, i, NULL);
+		struct page *other = word_is_frame(word) ? pool_page(pool, word) : NULL;
+
+		if (other == NULL || other->queue == QUEUE_NONE || other->hits > 0 || !may_go(evict, other))
+			continue;
+		policy_remove(&pool->policy, other);
+		take_page(evict, other);
+	}
+}
+
 static void choose_victims(struct evict *evict)
 {
 	while (evict->count < evict->want) {
@@ -79,6 +98,7 @@ static void choose_victims(struct evict *evict)
 		if (page == NULL)
 			return;
 		take_page(evict, page);
+		take_unit(evict, page);
 	}
 }
 

@@ -26,6 +26,8 @@ static int check_config(const struct pool_config *config)
 		return -EINVAL;
 	if (config->bytes_max != 0 && config->bytes > config->bytes_max)
 		return -EINVAL;
+	if (config->unit_pages > UNIT_PAGES_MAX || (config->unit_pages & (config->unit_pages - 1)) != 0)
+		return -EINVAL;
 	if (config->swap_pages >= WORD_SWAP || (config->swap == NULL) != (config->swap_pages == 0))
 		return -EINVAL;
 	return 0;
@@ -85,6 +87,7 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	memset(pool, 0, sizeof(*pool));
 	pool->pmap = config->pmap;
 	pool->hostile = config->hostile;
+	pool->unit_pages = config->unit_pages == 0 ? 1 : config->unit_pages;
 	pool->budget = (uint32_t)(config->bytes >> PAGE_SHIFT);
 	pool->frame_count = (uint32_t)(max_u64(config->bytes, config->bytes_max) >> PAGE_SHIFT);
 	atomic_store(&pool->evicting, false);

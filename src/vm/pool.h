@@ -35,7 +35,7 @@ struct object;
 struct pmap;
 
 /* Transfers in flight: prefetch wants 128. Address spaces that share a pool: handles are many, spaces are few. */
-enum { POOL_IOS = 144, POOL_SPACES_MAX = 64, EVICT_MAX = 512 };
+enum { POOL_IOS = 144, POOL_SPACES_MAX = 64, EVICT_MAX = 512, UNIT_PAGES_MAX = 16 };
 
 struct pool_config {
 	struct pmap *pmap;   /* the engine that keeps the frames */
@@ -44,6 +44,7 @@ struct pool_config {
 	struct object *swap; /* where private pages go; NULL: they stay. The pool takes a reference */
 	uint64_t swap_pages; /* room in it */
 	enum policy_kind policy;
+	uint32_t unit_pages;     /* a power of two up to UNIT_PAGES_MAX; 0: 1 */
 	bool hostile;            /* a test instrument: evict what can be evicted at every fault */
 	struct ledger *ledger;   /* where to count, zeros; NULL: in a small one of its own */
 	uint32_t tallies;        /* room in it */
@@ -92,6 +93,7 @@ struct pool {
 	_Atomic uint32_t budget; /* frames */
 	_Atomic uint32_t in_use; /* like budget, changed under the lock and read by anyone */
 	uint32_t free;           /* list */
+	uint32_t unit_pages;     /* of an object come, are shown and go together */
 	bool hostile;
 	struct policy policy;
 	struct blocks blocks;

@@ -29,16 +29,17 @@ static uint32_t next(uint64_t *state)
 	return (uint32_t)(*state >> 33);
 }
 
-static struct quire_pool *open_pool(uint32_t delivery, bool hostile)
+static struct quire_pool *open_pool(uint32_t delivery, bool hostile, uint32_t unit_bytes)
 {
 	struct quire_pool *pool;
 	char swap[64];
 	int r;
 
 	(void)snprintf(swap, sizeof(swap), "/var/tmp/quire-random-%d", (int)getpid());
-	r = quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = FRAMES * PAGE, .delivery = delivery,
-				    .syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE,
-				    .swap_path = swap, .swap_bytes = (size_t)64 << 20, .hostile = hostile),
+	r = quire_pool_open(
+		QUIRE_OPTIONS(pool, .cache_bytes = FRAMES * PAGE, .delivery = delivery,
+			.syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE, .swap_path = swap,
+			.swap_bytes = (size_t)64 << 20, .hostile = hostile, .unit_bytes = unit_bytes),
 		&pool);
 	if (r < 0)
 		fail_msg("%s", quire_error_text());
@@ -114,13 +115,13 @@ static void *live(void *user)
 	return NULL;
 }
 
-static void a_life(uint32_t delivery, bool hostile, long turns)
+static void a_life(uint32_t delivery, bool hostile, uint32_t unit_bytes, long turns)
 {
 	struct quire_pool_stats stats = { .size = sizeof(stats) };
 	struct life lives[THREADS];
 	struct quire_object *object;
 	struct quire_map *shared;
-	struct quire_pool *pool = open_pool(delivery, hostile);
+	struct quire_pool *pool = open_pool(delivery, hostile, unit_bytes);
 	char path[64];
 	int fd = named_file_of((size_t)PAGES * PAGE, path);
 	unsigned char byte;
@@ -158,14 +159,23 @@ static void maps_and_unmaps_under_load_leave_nothing_behind(void **state)
 {
 	(void)state;
 	for (int d = 0; d < 2; d++)
-		a_life(deliveries[d], false, count_of(200, 1500, 200000));
+		a_life(deliveries[d], false, 0, count_of(200, 1000, 150000));
 }
 
 static void the_same_when_all_is_evicted_at_every_fault(void **state)
 {
 	(void)state;
 	for (int d = 0; d < 2; d++)
-		a_life(deliveries[d], true, count_of(50, 300, 40000));
+		a_life(deliveries[d], true, 0, count_of(50, 200, 30000));
+}
+
+static void the_same_in_units_of_several_pages(void **state)
+{
+	(void)state;
+	for (int d = 0; d < 2; d++) {
+		a_life(deliveries[d], false, 4 * PAGE, count_of(200, 1000, 100000));
+		a_life(deliveries[d], true, 16 * PAGE, count_of(50, 200, 20000));
+	}
 }
 
 /* ---- many mappings ---- */
@@ -178,7 +188,7 @@ static void as_many_mappings_as_one_likes(void **state)
 	(void)state;
 	assert_non_null(maps);
 	for (int d = 0; d < 2; d++) {
-		struct quire_pool *pool = open_pool(deliveries[d], false);
+		struct quire_pool *pool = open_pool(deliveries[d], false, 0);
 
 		for (long i = 0; i < count; i++) {
 			maps[i] = open_map(pool, NULL, QUIRE_PRIVATE, 1);
@@ -198,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps_and_unmaps_under_load_leave_nothing_behind),
 		cmocka_unit_test(the_same_when_all_is_evicted_at_every_fault),
+		cmocka_unit_test(the_same_in_units_of_several_pages),
 		cmocka_unit_test(as_many_mappings_as_one_likes),
 	};
 

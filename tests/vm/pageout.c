@@ -159,6 +159,66 @@ static void what_fails_again_is_told_again_and_a_failed_sync_for_good(void **sta
 	finish();
 }
 
+static void expect_present(size_t from, size_t to)
+{
+	for (size_t i = 0; i < 64; i++)
+		assert_int_equal(fake_present(&w.fake, va + i * PAGE), i >= from && i < to);
+}
+
+/* One fault shows all of a unit, one eviction takes all of it; what was stored is a matter of each page. */
+static void a_unit_comes_and_goes_together(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 64, .unit_pages = 8 }, 64);
+	assert_int_equal(as_mark(&w.as, va, va + 64 * PAGE, PMAP_RANDOM, 0), 0);
+	assert_int_equal(world_load(&w, va + 16 * PAGE), source_byte(16 * PAGE));
+	expect_present(16, 24);
+	assert_int_equal(world_store(&w, va + 18 * PAGE, 'x'), 0);
+	assert_int_equal(pageout_evict(&w.pool, 1), 8);
+	expect_present(0, 0);
+	assert_int_equal(world_counted(&w, TALLY_PUT), 1);
+	assert_int_equal(file.bytes[18 * PAGE], 'x');
+
+	/* From its middle: what lies before comes apart, and is shown by the next fault of a neighbour. */
+	assert_int_equal(world_load(&w, va + 35 * PAGE), source_byte(35 * PAGE));
+	assert_int_equal(world_load(&w, va + 32 * PAGE), source_byte(32 * PAGE));
+	expect_present(32, 40);
+	assert_int_equal(world_counted(&w, TALLY_FILLS), 16);
+	finish();
+}
+
+static void a_store_into_a_unit_makes_one_page_dirty(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 64, .unit_pages = 8 }, 64);
+	assert_int_equal(as_mark(&w.as, va, va + 64 * PAGE, PMAP_RANDOM, 0), 0);
+	assert_int_equal(world_store(&w, va + 3 * PAGE, 'x'), 0);
+	assert_int_equal(world_load(&w, va), source_byte(0));
+	assert_int_equal(world_store(&w, va + 5 * PAGE, 'y'), 0);
+	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_PUT), 0);
+	assert_int_equal(world_counted(&w, TALLY_PUT), 2);
+	assert_int_equal(file.bytes[3 * PAGE], 'x');
+	assert_int_equal(file.bytes[5 * PAGE], 'y');
+	finish();
+}
+
+static void a_private_copy_in_a_unit_stays_its_own(void **state)
+{
+	uintptr_t mine;
+
+	(void)state;
+	begin(&(struct world_config){ .frames = 64, .unit_pages = 8 }, 64);
+	mine = world_map(&w, 100, 16, &file.object, 0, RW, 0);
+	assert_int_equal(world_store(&w, mine + 2 * PAGE, 'p'), 0);
+	assert_int_equal(world_load(&w, va + PAGE), source_byte(PAGE));
+	assert_int_equal(world_load(&w, mine + 4 * PAGE), source_byte(4 * PAGE));
+	assert_int_equal(world_load(&w, mine + 2 * PAGE), 'p');
+	assert_int_equal(world_load(&w, va + 2 * PAGE), source_byte(2 * PAGE));
+	assert_int_equal(world_store(&w, mine + 4 * PAGE, 'q'), 0);
+	assert_int_equal(world_load(&w, va + 4 * PAGE), source_byte(4 * PAGE));
+	finish();
+}
+
 static void fail_next(unsigned int op, int error)
 {
 	w.fake.fail_at[op] = w.fake.calls[op] + 1;
@@ -249,6 +309,9 @@ int main(void)
 		cmocka_unit_test(one_epoch_is_whole_before_the_next_begins),
 		cmocka_unit_test(a_failed_write_is_sticky_and_loses_nothing),
 		cmocka_unit_test(what_fails_again_is_told_again_and_a_failed_sync_for_good),
+		cmocka_unit_test(a_unit_comes_and_goes_together),
+		cmocka_unit_test(a_store_into_a_unit_makes_one_page_dirty),
+		cmocka_unit_test(a_private_copy_in_a_unit_stays_its_own),
 		cmocka_unit_test(what_could_not_be_hidden_goes_with_its_addresses),
 		cmocka_unit_test(one_page_that_stays_does_not_keep_the_others),
 		cmocka_unit_test(only_what_was_written_is_put),

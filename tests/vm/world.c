@@ -137,6 +137,7 @@ void world_init(struct world *world, const struct world_config *config)
 		.bytes = frames * PAGE,
 		.bytes_max = most * PAGE,
 		.swap_pages = config->swap_pages,
+		.unit_pages = config->unit_pages,
 		.policy = config->policy,
 		.hostile = config->hostile,
 	};

@@ -62,6 +62,7 @@ struct world_config {
 	uint64_t frames_max; /* 0: frames */
 	size_t pages;        /* of addresses; 0: 1024 */
 	uint64_t swap_pages; /* 0: no swap */
+	uint32_t unit_pages; /* 0: 1 */
 	bool no_harvest;
 	bool hostile;
 	enum policy_kind policy;
