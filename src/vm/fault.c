@@ -514,29 +514,30 @@ static void take_unit(struct fault *f, struct unit *unit)
 
 static bool has_unit(const struct fault *f)
 {
-	return f->as->pool->unit_pages > 1 && f->seg.object != NULL && !f->page->own && !f->page->id.again &&
-		(f->as->pmap->can & PMAP_CAN_HARVEST) != 0;
+	return f->as->pool->unit_pages > 1 && f->seg.object != NULL && !f->page->own && !f->page->id.again;
 }
 
-/* A store is noted of the page that was stored into alone, so it goes in by itself. */
+/* A store is noted of the page that was stored into alone, so it goes in by itself where its rights are more. */
 static int enter_unit(const struct fault *f, const struct unit *unit)
 {
 	struct pmap *pmap = f->as->pmap;
 	struct pmap_page *ids[UNIT_PAGES_MAX];
 	unsigned int prot = entry_prot(f);
+	unsigned int beside = prot & ~(unsigned int)PMAP_WRITTEN;
 	int r;
 
+	if ((pmap->can & PMAP_CAN_HARVEST) == 0)
+		beside &= ~(unsigned int)PMAP_WRITE;
 	for (uint32_t i = 0; i < unit->count; i++)
 		ids[i] = &unit->pages[i]->id;
-	if (f->access != PMAP_WRITE)
+	if (beside == prot)
 		return pmap->ops->enter(pmap, unit->va, ids, unit->count, prot);
 	r = pmap->ops->enter(pmap, f->va, ids + unit->asked, 1, prot);
-	prot &= ~(unsigned int)PMAP_WRITTEN;
 	if (r == 0 && unit->asked > 0)
-		(void)pmap->ops->enter(pmap, unit->va, ids, unit->asked, prot);
+		(void)pmap->ops->enter(pmap, unit->va, ids, unit->asked, beside);
 	if (r == 0 && unit->asked + 1 < unit->count)
-		(void)pmap->ops->enter(
-			pmap, f->va + PAGE_BYTES, ids + unit->asked + 1, unit->count - unit->asked - 1, prot);
+		(void)pmap->ops->enter(pmap, f->va + PAGE_BYTES, ids + unit->asked + 1,
+			unit->count - unit->asked - 1, beside);
 	return r;
 }
 

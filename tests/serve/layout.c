@@ -135,11 +135,64 @@ static void private_memory_that_may_be_read_only_goes_to_swap_too(void **state)
 	}
 }
 
+/* Faults of a walk through a file that nothing reads ahead. */
+static uint64_t faults_of_a_walk(uint32_t delivery, uint32_t unit_bytes)
+{
+	struct quire_pool_stats stats = { .size = sizeof(stats) };
+	struct quire_pool *pool;
+	struct quire_map *map;
+	char path[64];
+	int fd = named_file_of((size_t)PAGES * PAGE, path);
+
+	assert_int_equal(quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = 2 * PAGES * PAGE,
+						 .delivery = delivery, .unit_bytes = unit_bytes,
+						 .syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE),
+				 &pool),
+		0);
+	map = open_map(pool, path, QUIRE_SHARED, PAGES);
+	assert_int_equal(quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_RANDOM), 0);
+	for (size_t i = 0; i < PAGES; i++)
+		assert_int_equal(
+			((const volatile unsigned char *)quire_map_address(map))[i * PAGE], 'a' + i % 26);
+	assert_int_equal(quire_pool_stats(pool, &stats), 0);
+	assert_int_equal(quire_unmap(map), 0);
+	assert_int_equal(quire_pool_close(pool), 0);
+	close(fd);
+	unlink(path);
+	return stats.faults;
+}
+
+static void a_unit_is_one_fault(void **state)
+{
+	(void)state;
+	for (int d = 0; d < 2; d++) {
+		/* The kernel may tell of a fault once more while it is answered. */
+		assert_in_range(faults_of_a_walk(deliveries[d], 0), PAGES, PAGES + 4);
+		assert_in_range(faults_of_a_walk(deliveries[d], 4 * PAGE), PAGES / 4, PAGES / 4 + 4);
+		assert_in_range(faults_of_a_walk(deliveries[d], 16 * PAGE), PAGES / 16, PAGES / 16 + 4);
+	}
+}
+
+static void a_unit_is_a_power_of_two_up_to_64_kib(void **state)
+{
+	static const uint32_t wrong[] = { 1, 2048, 12288, 131072 };
+	struct quire_pool *pool;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(
+			quire_pool_open(
+				QUIRE_OPTIONS(pool, .cache_bytes = 1 << 20, .unit_bytes = wrong[i]), &pool),
+			-EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_mapping_that_grows_elsewhere_shows_the_same_bytes),
 		cmocka_unit_test(neighbours_of_private_memory_go_to_swap_together),
+		cmocka_unit_test(a_unit_is_one_fault),
+		cmocka_unit_test(a_unit_is_a_power_of_two_up_to_64_kib),
 		cmocka_unit_test(private_memory_that_may_be_read_only_goes_to_swap_too),
 	};
 
