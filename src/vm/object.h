@@ -65,8 +65,10 @@ struct object {
 	struct readahead ahead;
 	uint32_t epoch; /* number of the write-back that will be next */
 	bool again; /* nobody can write it, and one mapping shows it: its pages are read again rather than kept */
-	atomic_bool epochs;    /* dirty pages leave in a whole epoch only, never by eviction alone (E2) */
-	atomic_int put_error;  /* sticky until object_mend(): the first write that failed, -errno */
+	atomic_bool epochs;   /* dirty pages leave in a whole epoch only, never by eviction alone (E2) */
+	atomic_int put_error; /* sticky until object_mend(): the first write that failed, -errno */
+	_Atomic uint64_t put_failed_at; /* of that one, in bytes; set before put_error */
+	_Atomic uint64_t put_failed_bytes;
 	atomic_int sync_error; /* sticky for good: what was put may be lost */
 };
 

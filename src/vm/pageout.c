@@ -458,10 +458,10 @@ static uint32_t put_run(struct evict *evict, struct object *object, uint32_t i)
 		r = io->error < 0 ? io->error : run_io(evict->pool, io);
 	}
 	put_result(evict, io, r);
-	if (r < 0) {
-		int none = 0;
-
-		(void)atomic_compare_exchange_strong(&object->put_error, &none, r);
+	if (r < 0 && atomic_load(&object->put_error) == 0) { /* one evicts at a time */
+		atomic_store(&object->put_failed_at, first << PAGE_SHIFT);
+		atomic_store(&object->put_failed_bytes, io->length);
+		atomic_store(&object->put_error, r);
 	}
 	spin_take(&evict->pool->lock);
 	pool_give_io(evict->pool, io);

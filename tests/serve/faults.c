@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <quire/quire.h>
@@ -153,6 +154,8 @@ static void a_write_back_that_fails_body(void *user)
 	if (!cell->evict) {
 		EXPECT_IS(stored, last);
 		EXPECT_IS(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE), cell->error);
+		EXPECT(strstr(quire_error_text(), "bytes 0 to 32768 could not be written") !=
+			NULL); /* which range */
 	}
 	for (size_t i = 0; i < stored; i++)
 		EXPECT_IS(bytes[i * PAGE], 200 + i % 50);

@@ -31,7 +31,7 @@ static uint64_t next(uint64_t *state)
 
 static unsigned int turns(unsigned int all)
 {
-	return getenv("QUIRE_HUNT") != NULL ? all * 100 : getenv("QUIRE_TEST_QUICK") != NULL ? all / 20 : all;
+	return getenv("QUIRE_HUNT") != NULL ? all * 130 : getenv("QUIRE_TEST_QUICK") != NULL ? all / 20 : all;
 }
 
 static int scratch_file(char *path)

@@ -123,7 +123,9 @@ static void a_failed_write_is_sticky_and_loses_nothing(void **state)
 		assert_int_equal(world_store(&w, va + i * PAGE, 33), 0);
 	file.fail_at = file.calls + 1;
 	file.fail_for = 100;
-	assert_int_equal(object_flush(&file.object, 0, UINT64_MAX, FLUSH_SYNC), -EIO);
+	assert_int_equal(object_flush(&file.object, 2, UINT64_MAX, FLUSH_SYNC), -EIO);
+	assert_int_equal(file.object.put_failed_at, 2 * PAGE);
+	assert_int_equal(file.object.put_failed_bytes, 6 * PAGE);
 	assert_int_equal(pageout_evict(&w.pool, 16), 0); /* frames stay */
 	for (size_t i = 0; i < 8; i++)
 		assert_int_equal(world_load(&w, va + i * PAGE), 33);
