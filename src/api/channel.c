@@ -251,7 +251,7 @@ static int gather_topic(struct quire_channel *handle, struct listener *listener)
 		return r;
 	c->listener = listener;
 	atomic_store(&c->own_news, 1); /* whoever waits in the backlog already is news */
-	r = segment_populate(&c->own, false);
+	r = segment_populate(&c->own);
 	if (r == 0)
 		r = listener_watch(listener, c->news);
 	if (r < 0) {

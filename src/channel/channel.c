@@ -88,10 +88,10 @@ int channel_join(struct channel *c, const struct link *link)
 {
 	struct segment peer = link->peer;
 	struct link *links;
-	int r = segment_populate(&c->own, false);
+	int r = segment_populate(&c->own);
 
 	if (r == 0)
-		r = segment_populate(&peer, true);
+		r = segment_populate(&peer);
 	if (r < 0)
 		return r;
 	lock_take(&c->lock);

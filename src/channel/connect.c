@@ -150,7 +150,7 @@ int channel_greet(struct as *as, const struct plan *plan, int socket, struct cha
 		channel_close(c);
 		return error_set(r, "cannot greet the listener: %s", strerror(-r));
 	}
-	r = segment_populate(&c->own, false); /* while the listener looks at what it got */
+	r = segment_populate(&c->own); /* while the listener looks at what it got */
 	if (r < 0) {
 		channel_close(c);
 		return r;

@@ -16,7 +16,7 @@
 #include "sys/uapi.h"
 #include "vm/object.h"
 
-enum { HUGE_SHIFT = 21, STRIDE = 64 << 10 };
+enum { HUGE_SHIFT = 21, BEHIND_PARTS = 8, ZEROS_A_CALL = 256 };
 
 /* Nobody can cut it under us, and nobody but who has it mapped for writing already can change a byte. */
 static const unsigned int seals_wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
@@ -84,37 +84,20 @@ static int segment_map(struct segment *s, unsigned int prot)
 }
 
 /*
- * Both sides do this at the same time, and what is allocated has yet to be cleared, page by page, under its lock. So the
- * owner begins at the front and the other one at the back, in strides of what the kernel enters at one fault.
- *
- * For reading, also what is ours: only then does it enter more than one page at a fault, and what it enters into a shared
- * mapping without write notification can be stored to. Measured, attaching with a ring of 1 MiB: 590 us so, 750 us with
- * one after the other and for writing, 970 us with both from the front.
+ * For reading, also what is ours: only then does the kernel enter more than one page at a fault, and what it enters into a
+ * shared mapping without write notification can be stored to. The second view is entered as far as a piece of a stream may
+ * reach beyond the end; what a longer record touches behind that comes sixteen pages at a fault.
  */
-static int populate(uintptr_t from, uintptr_t to, bool backwards)
+int segment_populate(struct segment *s)
 {
-	int r = 0;
-
-	while (r == 0 && from < to) {
-		struct pmap_span span = { .start = from, .end = to };
-
-		if (!backwards)
-			from = to;
-		else
-			span.start = to = to - from <= STRIDE ? from : to - STRIDE;
-		r = kernel_advise(&span, MADV_POPULATE_READ);
-	}
-	return r;
-}
-
-int segment_populate(struct segment *s, bool backwards)
-{
+	uint64_t behind = s->header.capacity - s->header.capacity / BEHIND_PARTS;
+	struct pmap_span span = { .start = s->start, .end = s->end - align_down(behind, s->page_bytes) };
 	int r;
 
 	if (s->populated)
 		return 0;
 	s->populated = true;
-	r = populate(s->start, s->end, backwards);
+	r = kernel_advise(&span, MADV_POPULATE_READ);
 	/* Before Linux 5.14 there is no such advice: the pages are allocated all the same, and come at the first touch. */
 	return r < 0 && r != -EINVAL
 		? error_set(r, "the pages of a channel cannot be entered: %s", strerror(-r))
@@ -149,6 +132,31 @@ static int seal(struct segment *s)
 	return 0;
 }
 
+/*
+ * Full memory is an error now, not a signal later. Written rather than allocated: fallocate leaves each page to be cleared,
+ * under its lock, at the first fault on it. Measured, 1 MiB: 116 us to allocate and 307 us to clear and enter; 242 us to
+ * write and 55 us to enter.
+ */
+static int take_pages(struct segment *s, uint64_t bytes)
+{
+	static unsigned char zeros[PAGE_BYTES]; /* of one page, so that they stay in the near cache */
+	struct iovec parts[ZEROS_A_CALL];
+	uint64_t done = 0;
+
+	for (int i = 0; i < ZEROS_A_CALL; i++)
+		parts[i] = (struct iovec){ .iov_base = zeros, .iov_len = sizeof(zeros) };
+	while (done < bytes) {
+		uint64_t left = (bytes - done) / PAGE_BYTES;
+		ssize_t n = sys_pwritev(
+			segment_fd(s), parts, (unsigned int)min_u64(left, ZEROS_A_CALL), done);
+
+		if (n <= 0)
+			return file_preallocate(s->file, 0, bytes); /* it says why not */
+		done += (uint64_t)n / PAGE_BYTES * PAGE_BYTES;
+	}
+	return 0;
+}
+
 static int open_memory(struct segment *s, bool huge)
 {
 	char name[LAYOUT_TEXT + 16];
@@ -160,7 +168,7 @@ static int open_memory(struct segment *s, bool huge)
 	r = memfd_open(name, bytes, true, huge ? HUGE_SHIFT : 0, &s->file);
 	if (r < 0)
 		return r;
-	r = file_preallocate(s->file, 0, bytes); /* full memory is an error now, not a signal later */
+	r = huge ? file_preallocate(s->file, 0, bytes) : take_pages(s, bytes);
 	if (r == -ENOSPC && huge)
 		r = error_set(-ENOMEM,
 			"the pool has not enough free huge pages for a channel of %" PRIu64

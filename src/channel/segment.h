@@ -38,9 +38,8 @@ int segment_take(struct segment *segment, struct as *as, int fd);
 /* The part of segment_take() that believes nothing: a header of so many bytes of memory. */
 int segment_check(const struct layout_header *header, uint64_t bytes);
 
-/* So that no store or load faults later; from the back where the owner does the same from the front, at the same time.
- * Not part of the above: who waits for the descriptor need not wait for this. */
-int segment_populate(struct segment *segment, bool backwards);
+/* So that no store or load faults later. Not part of the above: who waits for the descriptor need not wait for this. */
+int segment_populate(struct segment *segment);
 
 void segment_drop(struct segment *segment);
 int segment_fd(const struct segment *segment);
