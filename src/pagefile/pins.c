@@ -18,8 +18,13 @@ int pins_open(struct pins *pins, const char *path, bool write, uint32_t mode)
 {
 	int r = disk_open(&pins->disk, path, ".lock", DISK_CREATE | (write ? DISK_WRITE : 0), mode);
 
-	if (r == -EACCES && !write)
+	if (r == -EACCES && !write) {
 		r = disk_open(&pins->disk, path, ".lock", 0, mode);
+		if (r == -ENOENT)
+			return error_set(-EACCES,
+				"%s.lock is missing, and we may not make it: open the region once with permission to write in its folder",
+				path);
+	}
 	return r == -EROFS && !write ? 0 : r;
 }
 

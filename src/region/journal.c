@@ -295,6 +295,8 @@ int journal_scan(struct journal *journal, uint64_t last)
 	return r;
 }
 
+enum { LOOK_BYTES = 64 << 10 }; /* stays in the processor's cache */
+
 /* later: what the part of the ring that should be free tells of records behind the last valid one */
 struct later {
 	uint64_t from;   /* in: the first epoch that proves something */
@@ -339,6 +341,7 @@ int journal_end(const struct journal *journal, void *stage, size_t stage_bytes)
 	struct later later = { .from = tail_epoch_of_last(journal) + 2 };
 	uint64_t end = journal->header.tail_position + journal->ring_bytes;
 
+	stage_bytes = min_u64(stage_bytes, LOOK_BYTES);
 	for (uint64_t at = journal->head; at < end; at += stage_bytes) {
 		size_t n = min_u64(stage_bytes, end - at);
 		int r = ring_read(journal, offset_of(journal, at), stage, n);

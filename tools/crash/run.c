@@ -139,7 +139,7 @@ static void states(struct test *t)
 	}
 	(void)snprintf(line, sizeof(line),
 		"%s: %" PRIu64 " distinct states of %" PRIu64 " in %" PRIu64
-		" rounds, %.0f checks/s, %u violations%s",
+		" rounds (seeds from 1 on), %.0f checks/s, %u violations%s",
 		t->w->name, total.distinct, total.states, t->round + 1, (double)total.checked / total.seconds,
 		total.violation_count, outcome == BROKEN ? ", and the run failed" : "");
 	tap(t, outcome == FINE && total.distinct >= goal, line);

@@ -31,6 +31,11 @@ static struct quire_region_stat stat_of(struct quire_region *region)
 	return stat;
 }
 
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 /* ---- stat ---- */
 
 static void put_stat(json_t *document, const struct quire_region_stat *stat)
@@ -60,8 +65,9 @@ static void say_journal(struct screen *screen, const struct quire_region_stat *s
 	say(screen, INK_PLAIN, "  %s of %s\n", text_bytes(stat->journal_used_bytes).s,
 		text_bytes(stat->journal_bytes).s);
 	say(screen, INK_FAINT,
-		"           %s commits that are not home yet; the file itself holds epoch %s\n",
-		text_count(stat->records).s, text_count(stat->home_epoch).s);
+		"           %s commit%s that %s not home yet; the file itself holds commit %s\n",
+		text_count(stat->records).s, plural(stat->records), stat->records == 1 ? "is" : "are",
+		text_count(stat->home_epoch).s);
 }
 
 static enum status run_stat(struct call *call, struct quire_region *region, json_t *document)
@@ -77,8 +83,8 @@ static enum status run_stat(struct call *call, struct quire_region *region, json
 	say(screen, INK_PLAIN, "\n");
 	say_journal(screen, &stat);
 	if (stat.heap)
-		say(screen, INK_PLAIN, "  heap     %s objects, %s\n", text_count(stat.heap_objects).s,
-			text_bytes(stat.heap_used_bytes).s);
+		say(screen, INK_PLAIN, "  heap     %s object%s, %s\n", text_count(stat.heap_objects).s,
+			plural(stat.heap_objects), text_bytes(stat.heap_used_bytes).s);
 	if (stat.writer > 0)
 		say(screen, INK_PLAIN, "  writer   process %d\n", stat.writer);
 	else
@@ -119,8 +125,9 @@ static enum status run_check(struct call *call, struct quire_region *region, jso
 		return STATUS_FAILURE;
 	}
 	say_item(&call->screen, INK_GOOD, "  sound  ", INK_PLAIN,
-		"%s pages have the checksum they were written with, as of commit %s.",
-		text_count(report.pages_checked).s, text_count(stat_of(region).epoch).s);
+		"%s page%s the checksum written with %s, as of commit %s.",
+		text_count(report.pages_checked).s, report.pages_checked == 1 ? " has" : "s have",
+		report.pages_checked == 1 ? "it" : "them", text_count(stat_of(region).epoch).s);
 	return STATUS_OK;
 }
 
@@ -142,8 +149,9 @@ static enum status run_recover(struct call *call, struct quire_region *region, j
 			text_count(stat.epoch).s);
 	else
 		say_paragraph(&call->screen, INK_STRONG, 0,
-			"Recovered: %s commits with %s pages were read from the journal; the file holds commit %s of %s.",
-			text_count(stat.recovered_commits).s, text_count(stat.recovered_pages).s,
+			"Recovered: %s commit%s with %s page%s read from the journal; the file holds commit %s of %s.",
+			text_count(stat.recovered_commits).s, plural(stat.recovered_commits),
+			text_count(stat.recovered_pages).s, plural(stat.recovered_pages),
 			text_count(stat.home_epoch).s, text_count(stat.epoch).s);
 	return STATUS_OK;
 }
@@ -163,8 +171,8 @@ static void dump_records(struct call *call, struct quire_region *region, json_t 
 		json_put_count(object, "offset", record.offset);
 		json_put_count(object, "bytes", record.bytes);
 		if (!call->json)
-			say(&call->screen, INK_FAINT, "commit %s: %s pages, journal offset %s, %s\n",
-				text_count(record.epoch).s, text_count(record.pages).s,
+			say(&call->screen, INK_FAINT, "commit %s: %s page%s, journal offset %s, %s\n",
+				text_count(record.epoch).s, text_count(record.pages).s, plural(record.pages),
 				text_count(record.offset).s, text_bytes(record.bytes).s);
 	}
 }
