@@ -61,10 +61,11 @@ struct object {
 	struct pool *pool;
 	struct pmap_home home; /* the engine's */
 	struct object *joined; /* the next one of the pool */
-	struct sparse pages;
+	struct sparse pages;   /* dirty ones are marked; a marked one may be clean by now */
 	struct readahead ahead;
 	uint32_t epoch; /* number of the write-back that will be next */
 	bool again; /* nobody can write it, and one mapping shows it: its pages are read again rather than kept */
+	bool wanted;           /* a flush was begun for whoever looks after the pool to finish */
 	atomic_bool epochs;    /* dirty pages leave in a whole epoch only, never by eviction alone (E2) */
 	atomic_int put_error;  /* sticky until object_mend(): the first write that failed, -errno */
 	atomic_int sync_error; /* sticky for good: what was put may be lost */
