@@ -129,7 +129,7 @@ int paged_resident(struct quire_map *map, const struct pmap_span *span, unsigned
 int paged_flush(struct quire_map *map, const struct pmap_span *span, unsigned int how)
 {
 	static const enum flush_how hows[] = {
-		[QUIRE_FLUSH_ASYNC] = FLUSH_PUT,
+		[QUIRE_FLUSH_ASYNC] = FLUSH_START,
 		[QUIRE_FLUSH_SYNC] = FLUSH_PUT,
 		[QUIRE_FLUSH_DURABLE] = FLUSH_SYNC,
 	};

@@ -196,6 +196,23 @@ uint64_t sparse_next(const struct sparse *sparse, uint64_t from, uint64_t end)
 	return UINT64_MAX;
 }
 
+uint64_t sparse_next_marked(const struct sparse *sparse, uint64_t from, uint64_t end)
+{
+	while ((from = sparse_next(sparse, from, end)) != UINT64_MAX) {
+		const struct leaf *leaf = sparse_leaf(sparse, from);
+		uint64_t marks = leaf->marks[from % LEAF_WORDS / 64] >> from % 64;
+
+		if (marks != 0) {
+			from += (uint64_t)__builtin_ctzll(marks);
+			return from < end ? from : UINT64_MAX;
+		}
+		from = align_down(from, 64) + 64;
+		if (from == 0)
+			break; /* that was the last index there is */
+	}
+	return UINT64_MAX;
+}
+
 int sparse_share(struct sparse *to, const struct sparse *from, struct blocks *blocks)
 {
 	uint64_t index = 0;

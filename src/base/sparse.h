@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/sparse.h - a sparse array of 32-bit words, indexed by page number: the pages of an object, the private pages of a
- * segment. Nothing for what is untouched; 4.1 bytes a word where 128 neighbours are used.
+ * segment. Nothing for what is untouched; 4.3 bytes a word where 128 neighbours are used.
  *
  *	levels 0   nothing           levels 1   one leaf            levels 2   root -> 64 leaves -> 8192 words
  *
@@ -54,6 +54,8 @@ struct leaf {
 	uint32_t refs;
 	uint32_t used; /* words that are not WORD_NONE */
 	struct leaf *below;
+	uint64_t marks[LEAF_WORDS /
+		64]; /* a bit each: the owner's, to find some words without a look at all */
 	uint32_t words[LEAF_WORDS];
 };
 
@@ -92,6 +94,19 @@ void leaf_set(struct leaf *leaf, uint64_t index, uint32_t word);
 
 /* The first index >= from, and < end, that has a leaf, or UINT64_MAX. */
 uint64_t sparse_next(const struct sparse *sparse, uint64_t from, uint64_t end);
+
+static inline void leaf_mark(struct leaf *leaf, uint64_t index)
+{
+	leaf->marks[index % LEAF_WORDS / 64] |= (uint64_t)1 << index % 64;
+}
+
+static inline void leaf_unmark(struct leaf *leaf, uint64_t index)
+{
+	leaf->marks[index % LEAF_WORDS / 64] &= ~((uint64_t)1 << index % 64);
+}
+
+/* The first index >= from, and < end, that is marked, or UINT64_MAX. */
+uint64_t sparse_next_marked(const struct sparse *sparse, uint64_t from, uint64_t end);
 
 /* `to` is empty and sees what `from` sees; they share leaves. -ENOMEM. */
 int sparse_share(struct sparse *to, const struct sparse *from, struct blocks *blocks);

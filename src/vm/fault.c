@@ -444,7 +444,7 @@ static void note_use(struct fault *f)
 
 	if (f->access == PMAP_WRITE && (f->as->pmap->can & PMAP_CAN_HARVEST) == 0 &&
 		page->state == PAGE_CLEAN)
-		page->state = PAGE_DIRTY;
+		pool_dirty(page, PAGE_DIRTY);
 	take_mark(f, page);
 	if (page->ahead) {
 		pool_count(pool, page->tally, TALLY_AHEAD_USED, 1);
@@ -709,7 +709,9 @@ static void hide_unpinned(struct fault *f)
 	shown_hide_page(pool, &sections, page);
 	shown_leave(&sections);
 	spin_take(&pool->lock);
-	page->state = before == PAGE_CLEAN && page->dirty ? PAGE_DIRTY : before;
+	page->state = before;
+	if (before == PAGE_CLEAN && page->dirty)
+		pool_dirty(page, PAGE_DIRTY);
 	page->dirty = before == PAGE_FAILED;
 	page->busy = 1;
 }

@@ -61,7 +61,7 @@ struct object {
 	struct pool *pool;
 	struct pmap_home home; /* the engine's */
 	struct object *joined; /* the next one of the pool */
-	struct sparse pages;
+	struct sparse pages;   /* dirty ones are marked; a marked one may be clean by now */
 	struct readahead ahead;
 	uint32_t epoch; /* number of the write-back that will be next */
 	bool again; /* nobody can write it, and one mapping shows it: its pages are read again rather than kept */
@@ -69,6 +69,7 @@ struct object {
 	atomic_int put_error; /* sticky until object_mend(): the first write that failed, -errno */
 	_Atomic uint64_t put_failed_at; /* of that one, in bytes; set before put_error */
 	_Atomic uint64_t put_failed_bytes;
+	bool wanted; /* a flush was begun for whoever looks after the pool to finish */
 	atomic_int sync_error; /* sticky for good: what was put may be lost */
 };
 

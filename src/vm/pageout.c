@@ -102,22 +102,39 @@ static void choose_victims(struct evict *evict)
 	}
 }
 
+/* The first page from `index` on that was written, or, when frames shall go, that is there. */
+static uint64_t next_of_object(const struct evict *evict, uint64_t index)
+{
+	return evict->keep ? sparse_next_marked(&evict->object->pages, index, evict->last)
+			   : sparse_next(&evict->object->pages, index, evict->last);
+}
+
+/* Is it to be put, or to go? A mark that is not true any more is taken away. */
+static bool is_meant(struct evict *evict, struct page *page, struct leaf *leaf, uint64_t index)
+{
+	if (page != NULL && (page->state == PAGE_FILLING || page->state == PAGE_WRITING))
+		return false;
+	if (!evict->keep)
+		return page != NULL && may_go(evict, page);
+	if (page != NULL && (page->state == PAGE_DIRTY || (page->state == PAGE_FAILED && page->dirty)))
+		return true;
+	leaf_unmark(leaf, index);
+	return false;
+}
+
 /* What was written of an object, or all of it when frames shall go: from evict->first on, as many as fit. */
 static void choose_of_object(struct evict *evict)
 {
-	const struct sparse *pages = &evict->object->pages;
 	uint64_t index = evict->first;
 
-	for (; (index = sparse_next(pages, index, evict->last)) != UINT64_MAX; index++) {
-		uint32_t word = sparse_get(pages, index, NULL);
+	for (; (index = next_of_object(evict, index)) != UINT64_MAX; index++) {
+		struct leaf *leaf = sparse_leaf(&evict->object->pages, index);
+		uint32_t word = leaf->words[index % LEAF_WORDS];
 		struct page *page = word_is_frame(word) ? pool_page(evict->pool, word) : NULL;
 
 		if (evict->count == evict->want)
 			break;
-		if (page == NULL || page->state == PAGE_FILLING || page->state == PAGE_WRITING)
-			continue;
-		if (evict->keep ? page->state == PAGE_CLEAN || (page->state == PAGE_FAILED && !page->dirty)
-				: !may_go(evict, page))
+		if (!is_meant(evict, page, leaf, index))
 			continue;
 		if (page->busy > 0) {
 			if (evict->count > 0)
@@ -130,6 +147,7 @@ static void choose_of_object(struct evict *evict)
 		}
 		if (!evict->keep)
 			policy_remove(&evict->pool->policy, page);
+		leaf_unmark(leaf, index);
 		take_page(evict, page);
 	}
 	evict->first = index;
@@ -154,7 +172,9 @@ static void put_back(struct evict *evict, struct page *page)
 	struct pool *pool = evict->pool;
 
 	spin_take(&pool->lock);
-	page->state = !page->dirty ? PAGE_CLEAN : page->error != 0 ? PAGE_FAILED : PAGE_DIRTY;
+	page->state = PAGE_CLEAN;
+	if (page->dirty)
+		pool_dirty(page, page->error != 0 ? PAGE_FAILED : PAGE_DIRTY);
 	if (page->state == PAGE_DIRTY)
 		page->dirty = false;
 	if (page->id.owner == NULL)
@@ -178,33 +198,39 @@ static bool shown_before(const void *x, const void *y)
 	return a->space != b->space ? a->space < b->space : a->va < b->va;
 }
 
+/* A page that more than one address shows. With the lock, which is given up meanwhile. */
+static bool hide_many(struct evict *evict, struct page *page)
+{
+	int r;
+
+	spin_give(&evict->pool->lock);
+	r = shown_hide_page(evict->pool, &evict->sections, page);
+	note_error(evict, r);
+	if (r < 0)
+		put_back(evict, page);
+	spin_take(&evict->pool->lock);
+	return r >= 0;
+}
+
 static void list_shown(struct evict *evict)
 {
 	uint32_t count = 0;
 
 	evict->shown_count = 0;
+	spin_take(&evict->pool->lock);
 	for (uint32_t i = 0; i < evict->count; i++) {
 		struct page *page = evict->pages[i];
-		uint8_t maps;
-		int r = 0;
-
 		/* A pinned page is written where it stands: who pinned it for the kernel or a device answers for its stores. */
-		spin_take(&evict->pool->lock);
-		maps = page->pins > 0 ? MAPPED_NOWHERE : page->maps;
+		uint8_t maps = page->pins > 0 ? MAPPED_NOWHERE : page->maps;
+
 		evict->shown[evict->shown_count] = (struct shown){
 			.va = page->va, .page = page, .space = page->space
 		};
-		spin_give(&evict->pool->lock);
 		evict->shown_count += maps == MAPPED_ONCE;
-		if (maps == MAPPED_MANY)
-			r = shown_hide_page(evict->pool, &evict->sections, page);
-		if (r < 0) {
-			note_error(evict, r);
-			put_back(evict, page);
-			continue;
-		}
-		evict->pages[count++] = page;
+		if (maps != MAPPED_MANY || hide_many(evict, page))
+			evict->pages[count++] = page;
 	}
+	spin_give(&evict->pool->lock);
 	evict->count = count;
 	sort_in_place(evict->shown, evict->shown_count, sizeof(evict->shown[0]), shown_before);
 }
@@ -499,8 +525,21 @@ static void put_in_swap(struct evict *evict, struct page *page)
 	spin_give(&pool->lock);
 }
 
+static bool any_dirty(struct evict *evict)
+{
+	bool any = false;
+
+	spin_take(&evict->pool->lock);
+	for (uint32_t i = 0; i < evict->count && !any; i++)
+		any = evict->pages[i]->dirty;
+	spin_give(&evict->pool->lock);
+	return any;
+}
+
 static void evict_put(struct evict *evict)
 {
+	if (!any_dirty(evict))
+		return;
 	sort_in_place(evict->pages, evict->count, sizeof(struct page *), page_before);
 	for (uint32_t i = 0; i < evict->count;) {
 		struct page *page = evict->pages[i];
@@ -541,7 +580,7 @@ static void keep_page(struct evict *evict, struct page *page)
 	bool unseen = page->pins > 0 && (evict->pool->pmap->can & PMAP_CAN_HARVEST) == 0;
 
 	if (page->dirty || memory || unseen) {
-		page->state = page->error != 0 ? PAGE_FAILED : PAGE_DIRTY;
+		pool_dirty(page, page->error != 0 ? PAGE_FAILED : PAGE_DIRTY);
 	} else {
 		page->state = PAGE_CLEAN;
 		page->epoch = ((const struct object *)page->id.owner)->epoch;
@@ -665,6 +704,37 @@ bool pageout_wait(struct pool *pool)
 	return busy;
 }
 
+/* An object whose flush was only begun; a reference, or NULL. One that is closing is flushed by that. */
+static struct object *take_wanted(struct pool *pool)
+{
+	struct object *object;
+	bool held = false;
+
+	spin_take(&pool->lock);
+	for (object = pool->joined; object != NULL; object = object->joined) {
+		unsigned int refs = atomic_load(&object->refs);
+
+		while (object->wanted && !held && refs > 0)
+			held = atomic_compare_exchange_weak(&object->refs, &refs, refs + 1);
+		if (held)
+			break;
+	}
+	if (held)
+		object->wanted = false;
+	spin_give(&pool->lock);
+	return object;
+}
+
+static void finish_flushes(struct pool *pool)
+{
+	struct object *object;
+
+	while ((object = take_wanted(pool)) != NULL) {
+		(void)object_flush(object, 0, UINT64_MAX, FLUSH_PUT); /* the object keeps its error */
+		object_unref(object);
+	}
+}
+
 uint32_t pageout_balance(struct pool *pool)
 {
 	uint32_t freed = 0;
@@ -675,6 +745,7 @@ uint32_t pageout_balance(struct pool *pool)
 		now = pageout_evict(pool, (uint32_t)min_u64(EVICT_MAX, pool->in_use / 16 + 1));
 		freed += now;
 	}
+	finish_flushes(pool);
 	return freed;
 }
 
@@ -723,6 +794,13 @@ static void sync_object(struct object *object)
 		atomic_store(&object->sync_error, r);
 }
 
+static int sticky_error(struct object *object)
+{
+	int r = atomic_load(&object->sync_error);
+
+	return r < 0 ? r : atomic_load(&object->put_error);
+}
+
 int object_flush(struct object *object, uint64_t first, uint64_t last, enum flush_how how)
 {
 	struct evict *evict;
@@ -736,6 +814,12 @@ int object_flush(struct object *object, uint64_t first, uint64_t last, enum flus
 		how = FLUSH_SYNC;
 	}
 	shown_harvest(object, first, last);
+	if (how == FLUSH_START) {
+		spin_take(&object->pool->lock);
+		object->wanted = true;
+		spin_give(&object->pool->lock);
+		return sticky_error(object);
+	}
 	evict = begin_for(object, first, last, true);
 	do
 		(void)evict_batch(evict);
@@ -745,9 +829,7 @@ int object_flush(struct object *object, uint64_t first, uint64_t last, enum flus
 
 	if (r == 0 && how == FLUSH_SYNC)
 		sync_object(object);
-	if (r == 0)
-		r = atomic_load(&object->sync_error);
-	return r < 0 ? r : atomic_load(&object->put_error);
+	return r < 0 ? r : sticky_error(object);
 }
 
 int object_mend(struct object *object)

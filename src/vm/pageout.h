@@ -41,7 +41,8 @@ bool pageout_wait(struct pool *pool);
 uint32_t pageout_balance(struct pool *pool);
 
 enum flush_how {
-	FLUSH_PUT,  /* all that was written before is put */
+	FLUSH_START, /* find out what was written: pageout_balance() puts it; errors are sticky on the object */
+	FLUSH_PUT,   /* all that was written before is put */
 	FLUSH_SYNC, /* and durable: one epoch */
 };
 

@@ -310,6 +310,14 @@ void pool_give_swap(struct pool *pool, uint32_t place)
 	bits_give(&pool->swap_places, place, 1);
 }
 
+void pool_dirty(struct page *page, enum page_state state)
+{
+	page->state = (uint8_t)state;
+	if (!page->own && page->id.owner != NULL)
+		leaf_mark(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
+			page->id.index);
+}
+
 void pool_drop_word(struct pool *pool, uint32_t word)
 {
 	if (word_is_frame(word))

@@ -53,6 +53,7 @@ struct pool_config {
 
 /* Reader sections in all spaces of a pool: none of them goes, and none of their segments. */
 struct sections {
+	size_t end;                     /* none from here on is entered */
 	struct as *as[POOL_SPACES_MAX]; /* NULL: not entered */
 	unsigned int phase[POOL_SPACES_MAX];
 };
@@ -175,6 +176,9 @@ void pool_give_io(struct pool *pool, struct io *io);
 /* A place in swap; BITS_NONE when there is none. */
 uint32_t pool_take_swap(struct pool *pool);
 void pool_give_swap(struct pool *pool, uint32_t place);
+
+/* The page is DIRTY from now on, or FAILED with bytes to put: a flush of its object finds it. */
+void pool_dirty(struct page *page, enum page_state state);
 
 /* What a word stands for is wanted no more. */
 void pool_drop_word(struct pool *pool, uint32_t word);

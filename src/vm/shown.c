@@ -11,20 +11,23 @@
 
 void shown_enter(struct pool *pool, struct sections *sections)
 {
+	sections->end = 0;
 	spin_take(&pool->lock);
 	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
 		struct as *as = atomic_load(&pool->spaces[i]);
 
 		sections->as[i] = as;
-		if (as != NULL)
-			sections->phase[i] = as_enter(as);
+		if (as == NULL)
+			continue;
+		sections->phase[i] = as_enter(as);
+		sections->end = i + 1;
 	}
 	spin_give(&pool->lock);
 }
 
 void shown_leave(const struct sections *sections)
 {
-	for (size_t i = 0; i < POOL_SPACES_MAX; i++)
+	for (size_t i = 0; i < sections->end; i++)
 		if (sections->as[i] != NULL)
 			as_leave(sections->as[i], sections->phase[i]);
 }
@@ -62,7 +65,7 @@ void shown_written(struct pool *pool, struct page *page)
 		return; /* nobody can: an empty entry of anonymous memory says so of itself */
 	page->dirty = page->dirty || page->state == PAGE_WRITING;
 	if (page->state == PAGE_CLEAN)
-		page->state = PAGE_DIRTY;
+		pool_dirty(page, PAGE_DIRTY);
 	policy_seen(&pool->policy, page);
 }
 
@@ -224,7 +227,7 @@ int shown_hide_page(struct pool *pool, const struct sections *sections, struct p
 {
 	int r = 0;
 
-	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
+	for (size_t i = 0; i < sections->end; i++) {
 		struct as *as = sections->as[i];
 		struct walk walk = { .as = as };
 
@@ -253,7 +256,7 @@ int shown_hide_page(struct pool *pool, const struct sections *sections, struct p
 
 bool shown_locked(const struct sections *sections, const struct page *page)
 {
-	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
+	for (size_t i = 0; i < sections->end; i++) {
 		struct as *as = sections->as[i];
 		struct walk walk = { .as = as };
 
@@ -289,7 +292,7 @@ void shown_each(struct object *object, uint64_t first, uint64_t last, shown_part
 	struct pmap_span part;
 
 	shown_enter(object->pool, &sections);
-	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
+	for (size_t i = 0; i < sections.end; i++) {
 		struct as *as = sections.as[i];
 		struct walk walk = { .as = as };
 

@@ -55,6 +55,24 @@ static void private_memory_larger_than_the_pool_goes_to_swap(void **state)
 	finish();
 }
 
+static void a_flush_that_is_begun_is_finished_by_who_looks_after_the_pool(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 8);
+	assert_int_equal(world_store(&w, va + 3 * PAGE, 77), 0);
+	assert_int_equal(world_store(&w, va + 7 * PAGE, 78), 0);
+	assert_int_equal(object_flush(&file.object, 0, 8, FLUSH_START), 0);
+	assert_int_not_equal(file.bytes[3 * PAGE], 77);
+	assert_int_equal(pageout_balance(&w.pool), 0);
+	assert_int_equal(file.bytes[3 * PAGE], 77);
+	assert_int_equal(file.bytes[7 * PAGE], 78);
+	/* What was put is not put again, and what fails is told. */
+	assert_int_equal(world_counted(&w, TALLY_PUT), 2);
+	assert_int_equal(object_flush(&file.object, 0, 8, FLUSH_PUT), 0);
+	assert_int_equal(world_counted(&w, TALLY_PUT), 2);
+	finish();
+}
+
 static void without_swap_private_memory_is_refused_beyond_the_bound(void **state)
 {
 	uintptr_t mine;
@@ -304,6 +322,7 @@ static void the_same_without_harvest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_flush_that_is_begun_is_finished_by_who_looks_after_the_pool),
 		cmocka_unit_test(a_file_larger_than_the_pool_is_used_within_its_bound),
 		cmocka_unit_test(private_memory_larger_than_the_pool_goes_to_swap),
 		cmocka_unit_test(without_swap_private_memory_is_refused_beyond_the_bound),
