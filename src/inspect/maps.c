@@ -203,7 +203,8 @@ static bool read_usual(struct quire_maps *maps, unsigned int n, struct quire_map
 
 	if (n >= maps->learned_count || !entry->usual ||
 		maps->lines.filled - maps->lines.at <= LINE_COLUMNS ||
-		memcmp(line, entry->name, KEY_COLUMNS) != 0 || memcmp(line + LINE_COLUMNS - 3, " kB\n", 4) != 0)
+		memcmp(line, entry->name, KEY_COLUMNS) != 0 ||
+		memcmp(line + LINE_COLUMNS - 3, " kB\n", 4) != 0)
 		return false;
 	if (entry->key != NULL && memcmp(line + KEY_COLUMNS, zero, sizeof(zero) - 1) != 0)
 		add_figure(mapping, entry->key, line + KEY_COLUMNS);
