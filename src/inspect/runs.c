@@ -66,8 +66,8 @@ struct quire_runs {
 	unsigned int window_pages;
 	unsigned int window_at; /* pages of it that were handed out */
 
-	struct quire_run pending; /* grows while its neighbours are alike */
-	unsigned char state[WINDOW_PAGES];
+	struct quire_run pending;              /* grows while its neighbours are alike */
+	unsigned char state[WINDOW_PAGES + 8]; /* whoever compares eight need not count */
 };
 
 static const struct {
@@ -337,24 +337,20 @@ static int advance(struct quire_runs *runs, struct quire_run *run)
 	return 0;
 }
 
-/* The next stretch of equal pages of the window: short ones page by page, long ones eight at a time. */
+/* The next stretch of equal pages of the window, eight at a time: where its end is guessed page by page, the processor
+ * guesses wrong at every run of a fragmented file. */
 static inline void take_from_window(struct quire_runs *runs, struct quire_run *run)
 {
-	unsigned int from = runs->window_at, at = from + 1, end = runs->window_pages;
+	unsigned int from = runs->window_at, at = from, end = runs->window_pages;
 	unsigned char state = runs->state[from];
-	uint64_t eight, wanted = 0x0101010101010101U * state;
+	uint64_t eight, others;
 
-	while (at < end && at < from + 8 && runs->state[at] == state)
-		at++;
-	if (at == from + 8) {
-		for (; at + 8 <= end; at += 8) {
-			memcpy(&eight, runs->state + at, 8);
-			if (eight != wanted)
-				break;
-		}
-		while (at < end && runs->state[at] == state)
-			at++;
-	}
+	do {
+		memcpy(&eight, runs->state + at, 8); /* the last may reach behind the window */
+		others = eight ^ 0x0101010101010101U * state;
+		at += others == 0 ? 8U : (unsigned int)__builtin_ctzll(others) / 8;
+	} while (others == 0 && at < end);
+	at = at < end ? at : end;
 	runs->window_at = at;
 	run->page = runs->window + from;
 	run->pages = at - from;
@@ -443,8 +439,9 @@ int quire_runs_open(int fd, uint64_t offset, uint64_t length, unsigned int state
 	new = malloc(sizeof(*new));
 	if (new == NULL)
 		return error_set(-ENOMEM, "no memory for the map of a file");
-	/* Everything but the states of the window, which are written before they are read. */
+	/* Everything but the states of the window, which are written before they are read; what lies behind them is not. */
 	memset(new, 0, offsetof(struct quire_runs, state));
+	memset(new->state + WINDOW_PAGES, 0, sizeof(new->state) - WINDOW_PAGES);
 	new->look = look;
 	new->states = states | QUIRE_PAGE_CACHED;
 	/* The first window alone, then the rest as a whole: where the first is fragmented, counting the rest beforehand would

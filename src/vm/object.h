@@ -69,7 +69,7 @@ struct object {
 	atomic_int put_error; /* sticky until object_mend(): the first write that failed, -errno */
 	_Atomic uint64_t put_failed_at; /* of that one, in bytes; set before put_error */
 	_Atomic uint64_t put_failed_bytes;
-	bool wanted; /* a flush was begun for whoever looks after the pool to finish */
+	bool wanted;           /* a flush was begun for whoever looks after the pool to finish */
 	atomic_int sync_error; /* sticky for good: what was put may be lost */
 };
 

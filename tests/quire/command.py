@@ -18,6 +18,12 @@ import jsonschema
 SOURCE = Path(os.environ.get('QUIRE_SOURCE') or Path(__file__).resolve().parents[2])
 COMMAND = os.environ['QUIRE_COMMAND']
 QUICK = os.environ.get('QUIRE_TEST_QUICK') == '1'
+HUNT = os.environ.get('QUIRE_HUNT') is not None
+
+
+def turns(quick, usual, hunt):
+    """How often a case that waits for an unlucky moment tries: the default run must stay short."""
+    return hunt if HUNT else quick if QUICK else usual
 
 
 class Skip(Exception):

@@ -6,6 +6,7 @@
 
 #include "file-view.h"
 #include "maps.h"
+#include "pools-brief.h"
 
 static void put_group(json_t *object, const struct group *g)
 {
@@ -114,7 +115,10 @@ void maps_put(struct call *call, const struct maps_view *view)
 {
 	const struct maps_settings *settings = call->settings;
 
-	json_print(call, document_of(view, settings->all));
+	json_t *document = document_of(view, settings->all);
+
+	pools_put(document, view->process.pid);
+	json_print(call, document);
 }
 
 enum status maps_save(const struct maps_view *view, const char *to)

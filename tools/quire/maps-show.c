@@ -5,6 +5,7 @@
 
 #include "file-view.h"
 #include "maps.h"
+#include "pools-brief.h"
 
 enum {
 	MAP_CELLS = 10,
@@ -324,6 +325,7 @@ void maps_show(struct call *call, struct maps_view *view)
 		text_bytes(view->sum.locked).s);
 	if (!settings->all)
 		show_kinds(screen, view);
+	pools_say(screen, view->process.pid);
 	show_warnings(screen, view);
 	say(screen, INK_PLAIN, "\n");
 	snprintf(command, sizeof(command), QUIRE_PROGRAM " pages %d ADDRESS|FILE", view->process.pid);

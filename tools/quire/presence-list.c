@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "file-view.h"
+#include "pools-brief.h"
 #include "presence.h"
 #include "progress.h"
 
@@ -115,7 +116,9 @@ static void add(struct list *list, const char *path, const struct quire_presence
 	uint64_t cached = figures->cached != QUIRE_UNKNOWN ? figures->cached : figures->ready;
 
 	list->files++;
-	list->size += figures->file_bytes;
+	/* The frames of a pool are addresses, not bytes: what is in memory is all there is. */
+	list->size += strncmp(path, POOL_FRAMES, strlen(POOL_FRAMES)) == 0 ? known_or_zero(cached) * PAGE
+									   : figures->file_bytes;
 	if (figures->cached == QUIRE_UNKNOWN) {
 		list->files_unknown++;
 		list->why = figures->why;
@@ -440,6 +443,8 @@ static void show(struct call *call, const struct list *list)
 	if (list->files != 0)
 		say_paragraph(screen, INK_PLAIN, 2, "Dirty %s, writing %s, evicted %s.",
 			text_pages(list->dirty).s, text_pages(list->writing).s, text_pages(list->evicted).s);
+	if (settings->pid != 0)
+		pools_say(screen, (int)settings->pid);
 	show_gaps(screen, list);
 	if (settings->system)
 		show_costs(screen, list);
@@ -492,6 +497,8 @@ static void put(struct call *call, const struct list *list)
 		json_put_count(sums, "cost_names",
 			growth(list->before.reclaimable_bytes, list->after.reclaimable_bytes));
 	}
+	if (settings->pid != 0)
+		pools_put(document, (int)settings->pid);
 	json_print(call, document);
 }
 

@@ -165,8 +165,8 @@ static const struct verb_exit exits[] = {
 	{ 0, NULL },
 };
 
-static const char *const see_also[] = { "quire-pages(1)", "quire-presence(1)", "quire_maps_open(3)",
-	"quire_process_read(3)", NULL };
+static const char *const see_also[] = { "quire-pages(1)", "quire-pool(1)", "quire-presence(1)",
+	"quire_maps_open(3)", "quire_process_read(3)", NULL };
 
 const struct verb verb_maps = {
 	.name = "maps",

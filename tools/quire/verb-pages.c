@@ -6,6 +6,7 @@
 
 #include "file-view.h"
 #include "pages.h"
+#include "pools-brief.h"
 #include "process.h"
 
 struct pages_settings {
@@ -124,6 +125,7 @@ static enum status show(struct call *call, int pid, const struct chosen *chosen,
 	}
 	say(&call->screen, INK_PLAIN, "\n");
 	pages_legend(&call->screen, sums);
+	pools_say(&call->screen, pid);
 	if (!view->kinds_known && count != 0)
 		say_paragraph(&call->screen, INK_FAINT, 2,
 			"? Huge pages and the page of zeros cannot be told apart from others "
@@ -144,6 +146,7 @@ static enum status put(struct call *call, int pid, const struct chosen *chosen, 
 	bool known = true;
 
 	json_put_count(document, "pid", (uint64_t)pid);
+	pools_put(document, pid);
 	array = json_put_array(document, "mappings");
 	for (size_t i = 0; i < count; i++) {
 		json_t *object = json_add_object(array);
@@ -179,6 +182,7 @@ static enum status run_pages(struct call *call)
 	struct quire_process process = { .size = sizeof(process) };
 	struct chosen chosen = { .count = 0 };
 	enum status status;
+	const char *target = call->operand_count > 1 ? call->operands[1] : NULL;
 	int pid = process_number(call->operands[0]), r;
 	size_t count;
 
@@ -187,7 +191,10 @@ static enum status run_pages(struct call *call)
 	r = quire_process_read(pid, 0, &process);
 	if (r < 0)
 		return fail(status_of(r), "%s", quire_error_text());
-	status = choose_mappings(&chosen, pid, call->operand_count > 1 ? call->operands[1] : NULL);
+	/* What a pool pages has no mapping of its own: it lies in the pool's frames. */
+	if (target != NULL && pools_have(pid, target))
+		target = POOL_FRAMES;
+	status = choose_mappings(&chosen, pid, target);
 	if (status == STATUS_OK) {
 		count = settings->all || chosen.count < settings->top ? chosen.count : (size_t)settings->top;
 		if (!call->json)
@@ -214,6 +221,8 @@ static const char *const description[] = {
 	"Shows the pages of a process's mappings, each as a letter: the file's own page, the process's own copy, part of a "
 	"huge page, swapped, in the cache but not yet faulted in, or absent. With ADDRESS (hexadecimal), the mapping that "
 	"holds it; with FILE, the mappings whose name contains it; with neither, those with the most in memory.",
+	"A file that a pool of Quire's pages has no mapping of its own: its pool's frames are shown, and how much of the file "
+	"they hold, if the pool publishes that.",
 	"The page tables say what the process can reach without a fault; the cache says what a fault would cost. Where this "
 	"user may not know what is cached, the letter is a question mark and the exit status 4.",
 	NULL,
@@ -232,7 +241,8 @@ static const struct verb_exit exits[] = {
 	{ 0, NULL },
 };
 
-static const char *const see_also[] = { "quire-maps(1)", "quire_pages_open(3)", "quire_runs_open(3)", NULL };
+static const char *const see_also[] = { "quire-maps(1)", "quire-pool(1)", "quire_pages_open(3)",
+	"quire_runs_open(3)", NULL };
 
 const struct verb verb_pages = {
 	.name = "pages",
