@@ -670,7 +670,7 @@ static bool end_an_epoch(struct pool *pool)
 static uint32_t evict_some(struct pool *pool, uint32_t want, bool *refused)
 {
 	struct evict *evict;
-	uint32_t freed;
+	uint32_t freed = 0;
 
 	*refused = false;
 	if (!begin(pool, &evict))

@@ -111,8 +111,9 @@ def widest(text):
     return max((len(line) for line in text.splitlines()), default=0)
 
 
-def scratch():
-    return tempfile.TemporaryDirectory(prefix='quire-test-')
+def scratch(on_disk=False):
+    """on_disk: /tmp may be memory, whose files have no cache to forget."""
+    return tempfile.TemporaryDirectory(prefix='quire-test-', dir='/var/tmp' if on_disk else None)
 
 
 def run(*cases):
