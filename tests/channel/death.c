@@ -105,7 +105,7 @@ static void time_of_death(const char *what, uint32_t role, blocked_fn *wait_in)
 			live_until_killed(name, theirs);
 		c = accept_from(l);
 		if (role == QUIRE_CHANNEL_RECEIVE)
-			assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(5000)), 1);
+			assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(20000)), 1);
 		assert_int_equal(pthread_create(&thread, NULL, kill_soon, &k), 0);
 		assert_int_equal(wait_in(c), -EOWNERDEAD);
 		ns[i] = now_ns();
@@ -157,7 +157,7 @@ static void a_child_of_the_dead_hides_nothing(void **state)
 			(void)pause();
 	}
 	c = accept_from(l);
-	assert_int_equal(quire_channel_recv(c, &orphan, sizeof(orphan), in_ms(5000)), sizeof(orphan));
+	assert_int_equal(quire_channel_recv(c, &orphan, sizeof(orphan), in_ms(20000)), sizeof(orphan));
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(10000)), -EOWNERDEAD);
 	(void)wait_for(pid);
@@ -198,7 +198,8 @@ static void a_stranger_sees_who_is_stopped_and_how_far_it_is(void **state)
 	if (s.pid == 0)
 		live_until_killed(name, QUIRE_CHANNEL_SEND);
 	c = accept_from(l);
-	while (quire_channel_find(name, note, &s, NULL) > 0 && s.sight.sent_records == 0)
+	while (quire_channel_find(name, note, &s, NULL) > 0 &&
+		s.sight.sent_bytes == 0) /* the last to be stored */
 		(void)nanosleep(&nap, NULL);
 	assert_int_equal(s.sight.sent_records, 1);
 	assert_int_equal(s.sight.sent_bytes, 1);
@@ -230,7 +231,7 @@ static void whoever_waits_uses_no_processor(void **state)
 	if (pid == 0)
 		live_until_killed(name, QUIRE_CHANNEL_SEND);
 	c = accept_from(l);
-	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(5000)), 1);
+	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(20000)), 1);
 	assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
 	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(500)), -ETIMEDOUT);
 	assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);

@@ -95,7 +95,7 @@ static void a_busy_reader_makes_no_system_call(void **state)
 		(void)close(ready[1]); /* a writer that dies is heard */
 		MUST(quire_channel_listen(
 			     NULL, name, QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE), &l) == 0);
-		MUST(quire_channel_accept(l, in_ms(5000), &c) == 0);
+		MUST(quire_channel_accept(l, in_ms(20000), &c) == 0);
 		MUST(quire_channel_fd(c) >= 0);
 		MUST(read(ready[0], &byte, 1) == 1);
 		read_backlog(c);
@@ -116,7 +116,7 @@ static void write_bursts(const char *name, int told)
 	for (uint64_t i = 0; i < BURSTS * BURST; i++) {
 		if (i % BURST == 0)
 			(void)nanosleep(&nap, NULL);
-		MUST(quire_channel_send(c, &i, sizeof(i), in_ms(5000)) == sizeof(i));
+		MUST(quire_channel_send(c, &i, sizeof(i), in_ms(20000)) == sizeof(i));
 	}
 	MUST(quire_channel_stat(c, &st) == 0);
 	MUST(write(told, &st.bells, sizeof(st.bells)) == sizeof(st.bells));

@@ -203,7 +203,7 @@ static void read_nothing_until_told(const char *name, int go)
 	int64_t r;
 
 	MUST(read(go, &byte, 1) == 1);
-	while ((r = quire_channel_recv(c, &p, sizeof(p), in_ms(5000))) == sizeof(p))
+	while ((r = quire_channel_recv(c, &p, sizeof(p), in_ms(20000))) == sizeof(p))
 		MUST(p.number == n++);
 	MUST(r == -ENOBUFS);
 	MUST(n < EACH);

@@ -19,10 +19,10 @@ static void a_message_arrives_as_it_was_sent(void **state)
 		_exit(0);
 	}
 	c = accept_from(l);
-	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(5000)), 5);
+	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(20000)), 5);
 	assert_memory_equal(text, "hello", 5);
-	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(5000)), 0);
-	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(5000)), -EPIPE);
+	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(20000)), 0);
+	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(20000)), -EPIPE);
 	assert_int_equal(exit_of(pid), 0);
 	quire_channel_close(c);
 	quire_channel_unlisten(l);
