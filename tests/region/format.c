@@ -273,7 +273,7 @@ static void assert_missed(const struct quire_region_record *record, uint64_t bit
 
 static void every_flipped_bit_of_a_committed_record_is_missed(void **state)
 {
-	unsigned int flips = getenv("QUIRE_TEST_QUICK") != NULL ? 5 : 30;
+	unsigned int flips = getenv("QUIRE_TEST_QUICK") != NULL ? 5 : 15;
 	unsigned int step = getenv("QUIRE_HUNT") != NULL ? 1 : 101 / flips;
 	struct quire_region_record records[RECORDS];
 	uint32_t seed = 7;
