@@ -77,6 +77,23 @@ static const char *group_name(const struct quire_mapping *mapping)
 	return (mapping->flags & QUIRE_MAPPING_GROWS_DOWN) != 0 ? "[stacks]" : "[anonymous]";
 }
 
+/* What a group is whose name is ours, not the kernel's. */
+static const char *kind_of_group(const char *name)
+{
+	static const char *const kinds[][2] = {
+		{ "[kernel]", "vdso and vvar: the kernel's code and data for fast calls" },
+		{ "[guard pages]", "nobody may touch them: a stack that grows too large ends here" },
+		{ "[reserved addresses]", "room that is kept free, without memory" },
+		{ "[stacks]", "stacks that grow downwards" },
+		{ "[anonymous]", "its own: large blocks of malloc, stacks of threads, heaps of languages" },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(name, kinds[i][0]) == 0)
+			return kinds[i][1];
+	return "";
+}
+
 static size_t hash_of(const char *name)
 {
 	uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a */
@@ -202,6 +219,8 @@ static void keep(struct maps_view *view, const struct quire_mapping *mapping)
 	if (view->groups[group].count == 0) {
 		view->groups[group].first = view->row_count;
 		view->groups[group].kind = mapping_kind(mapping);
+		if (name != mapping->name)
+			view->groups[group].kind = kind_of_group(name);
 	}
 	view->rows[view->row_count] = (struct row){ .m = *mapping, .group = group };
 	view->rows[view->row_count++].m.name = mapping->name[0] == '\0' ? "" : NULL; /* the group has it */

@@ -9,6 +9,7 @@
 
 enum {
 	MAP_CELLS = 10,
+	KINDS_MAX = 12,   /* explained below the table */
 	SCANNED_MAX = 64, /* groups of more mappings are drawn from their sums, one level a mapping */
 };
 
@@ -208,12 +209,12 @@ static void show_kinds(struct screen *screen, const struct maps_view *view)
 {
 	unsigned int shown = 0;
 
-	for (size_t i = 0; i < view->group_count && shown < 8; i++) {
+	for (size_t i = 0; i < view->group_count && shown < KINDS_MAX; i++) {
 		const struct group *g = &view->groups[i];
 
-		if (g->kind[0] == '\0' || strcmp(g->name, "[kernel]") == 0)
+		if (g->kind[0] == '\0')
 			continue;
-		say(screen, INK_FAINT, "  %s: %s\n", text_name(g->name).s, g->kind);
+		say_paragraph(screen, INK_FAINT, 2, "%s: %s", text_name(g->name).s, g->kind);
 		shown++;
 	}
 	if (view->answered != 0)
