@@ -125,6 +125,16 @@ void object_leave_all(struct pool *pool)
 		object_leave(pool->joined);
 }
 
+bool object_hold(struct object *object)
+{
+	unsigned int refs = atomic_load(&object->refs);
+	bool held = false;
+
+	while (!held && refs > 0)
+		held = atomic_compare_exchange_weak(&object->refs, &refs, refs + 1);
+	return held;
+}
+
 void object_unref(struct object *object)
 {
 	if (object == NULL || atomic_fetch_sub(&object->refs, 1) != 1)

@@ -75,6 +75,8 @@ struct object {
 
 void object_init(struct object *object, const struct object_ops *ops, unsigned int can);
 struct object *object_ref(struct object *object);
+bool object_hold(struct object
+		*object); /* a reference to one that may be closing: false, then. With the pool's lock */
 void object_unref(struct object *object); /* takes NULL */
 
 /* From now on its pages are in this pool. -EBUSY: they are in another. */

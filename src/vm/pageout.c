@@ -653,16 +653,17 @@ static uint32_t evict_batch(struct evict *evict)
 /* Of one object whose pages leave in no other way; false: there is none, or it failed. */
 static bool end_an_epoch(struct pool *pool)
 {
-	struct object *found = NULL;
+	struct object *object;
 	bool ended;
 
 	spin_take(&pool->lock);
-	for (uint32_t i = 0; i < pool->frame_count && found == NULL; i++)
-		if (pageout_waits_for_epoch(&pool->pages[i]))
-			found = object_ref((struct object *)(uintptr_t)pool->pages[i].id.owner);
+	for (object = pool->joined; object != NULL; object = object->joined)
+		if (object->epochs && sparse_next_marked(&object->pages, 0, UINT64_MAX) != UINT64_MAX &&
+			object_hold(object))
+			break;
 	spin_give(&pool->lock);
-	ended = found != NULL && object_flush(found, 0, UINT64_MAX, FLUSH_SYNC) == 0;
-	object_unref(found);
+	ended = object != NULL && object_flush(object, 0, UINT64_MAX, FLUSH_SYNC) == 0;
+	object_unref(object);
 	return ended;
 }
 
@@ -708,18 +709,12 @@ bool pageout_wait(struct pool *pool)
 static struct object *take_wanted(struct pool *pool)
 {
 	struct object *object;
-	bool held = false;
 
 	spin_take(&pool->lock);
-	for (object = pool->joined; object != NULL; object = object->joined) {
-		unsigned int refs = atomic_load(&object->refs);
-
-		while (object->wanted && !held && refs > 0)
-			held = atomic_compare_exchange_weak(&object->refs, &refs, refs + 1);
-		if (held)
+	for (object = pool->joined; object != NULL; object = object->joined)
+		if (object->wanted && object_hold(object))
 			break;
-	}
-	if (held)
+	if (object != NULL)
 		object->wanted = false;
 	spin_give(&pool->lock);
 	return object;
