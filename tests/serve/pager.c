@@ -31,7 +31,13 @@ static uint64_t next(uint64_t *state)
 
 static unsigned int turns(unsigned int all)
 {
-	return getenv("QUIRE_HUNT") != NULL ? all * 130 : getenv("QUIRE_TEST_QUICK") != NULL ? all / 20 : all;
+	return getenv("QUIRE_HUNT") != NULL ? all * 80 : getenv("QUIRE_TEST_QUICK") != NULL ? all / 20 : all;
+}
+
+/* Of each of three threads, under two deliveries: ten million stores in a hunt. */
+static unsigned int hammer_turns(void)
+{
+	return getenv("QUIRE_HUNT") != NULL ? 1700000 : turns(6000);
 }
 
 static int scratch_file(char *path)
@@ -138,7 +144,7 @@ static void a_shared_file_larger_than_its_pool(uint32_t delivery)
 	struct quire_pool *pool = open_pool(delivery, NULL);
 	struct quire_map *map = open_map(pool, path, QUIRE_SHARED);
 
-	assert_int_equal(run_mix(quire_map_address(map), plain, turns(10000)), 0);
+	assert_int_equal(run_mix(quire_map_address(map), plain, turns(6000)), 0);
 	assert_memory_equal(quire_map_address(map), plain, (size_t)FILE_PAGES * PAGE);
 	within_bound(pool);
 	assert_int_equal(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_DURABLE), 0);
@@ -165,7 +171,7 @@ static void a_private_one_goes_to_swap(uint32_t delivery)
 	(void)snprintf(swap, sizeof(swap), "%s.swap", path);
 	pool = open_pool(delivery, swap);
 	map = open_map(pool, path, QUIRE_PRIVATE);
-	assert_int_equal(run_mix(quire_map_address(map), plain, turns(5000)), 0);
+	assert_int_equal(run_mix(quire_map_address(map), plain, turns(3000)), 0);
 	assert_memory_equal(quire_map_address(map), plain, (size_t)FILE_PAGES * PAGE);
 	within_bound(pool);
 	for (int i = 0; i < FILE_PAGES; i++) {
@@ -250,11 +256,11 @@ static void a_file_that_is_only_read(uint32_t delivery)
 		0);
 	for (unsigned int i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){
-			.paged = quire_map_address(map), .number = i, .turns = turns(10000)
+			.paged = quire_map_address(map), .number = i, .turns = turns(6000)
 		};
 		assert_int_equal(pthread_create(&workers[i].thread, NULL, look, &workers[i]), 0);
 	}
-	take_away(map, turns(1000));
+	take_away(map, turns(600));
 	for (unsigned int i = 0; i < THREADS; i++) {
 		pthread_join(workers[i].thread, NULL);
 		assert_int_equal(workers[i].wrong, 0);
@@ -328,7 +334,7 @@ static void no_store_is_lost_between_eviction_and_write_back(void **state)
 		assert_int_equal(pthread_create(&thread, NULL, flush, &flusher), 0);
 		for (unsigned int i = 0; i < THREADS; i++) {
 			workers[i] = (struct worker){
-				.paged = quire_map_address(flusher.map), .number = i, .turns = turns(10000)
+				.paged = quire_map_address(flusher.map), .number = i, .turns = hammer_turns()
 			};
 			assert_int_equal(pthread_create(&workers[i].thread, NULL, hammer, &workers[i]), 0);
 		}
