@@ -494,7 +494,12 @@ void journal_tail(const struct journal *journal, const struct record *last, stru
 
 void journal_trim(struct journal *journal, const struct journal_header *next)
 {
-	journal->header = *next;
+	/* Not all of it: a commit that writes its record meanwhile reads what never changes. */
+	journal->header.sequence = next->sequence;
+	journal->header.tail_position = next->tail_position;
+	journal->header.tail_offset = next->tail_offset;
+	journal->header.tail_epoch = next->tail_epoch;
+	journal->header.sum = next->sum;
 	while (journal->first != NULL && journal->first->epoch <= next->tail_epoch) {
 		struct record *record = journal->first;
 
