@@ -468,16 +468,9 @@ struct unit {
 /* The page of the object that the segment would show at va, when it is there and nowhere to be seen. With the lock. */
 static struct page *neighbour(const struct fault *f, uintptr_t va)
 {
-	const struct seg *seg = &f->seg;
-	uint32_t word = WORD_NONE;
-	struct page *page;
+	struct page *page = shown_at(f->as, &f->seg, va);
 
-	if (seg->amap == NULL || amap_get(seg->amap, seg_slot(seg, va), NULL) == WORD_NONE)
-		word = sparse_get(&seg->object->pages, seg_index(seg, va), NULL);
-	if (!word_is_frame(word))
-		return NULL;
-	page = pool_page(f->as->pool, word);
-	if (page->busy > 0 || page->maps != MAPPED_NOWHERE || page->mark ||
+	if (page == NULL || page->own || page->busy > 0 || page->maps != MAPPED_NOWHERE || page->mark ||
 		(page->state != PAGE_CLEAN && page->state != PAGE_DIRTY))
 		return NULL;
 	return page;

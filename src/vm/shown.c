@@ -47,8 +47,7 @@ void shown_drop(struct page *page, const struct as *as, uintptr_t va)
 		page->maps = MAPPED_NOWHERE;
 }
 
-/* With the pool's lock. */
-static struct page *page_at(struct as *as, const struct seg *seg, uintptr_t va)
+struct page *shown_at(struct as *as, const struct seg *seg, uintptr_t va)
 {
 	uint32_t word = WORD_NONE;
 
@@ -83,7 +82,7 @@ static void written_at(void *user, uintptr_t va)
 	struct page *page;
 
 	spin_take(&pool->lock);
-	page = page_at(within->as, within->seg, va);
+	page = shown_at(within->as, within->seg, va);
 	/* What is entered nowhere was asked when it was unmapped; its empty entry says "written" to every question. */
 	if (page != NULL && page->maps != MAPPED_NOWHERE)
 		shown_written(pool, page);
@@ -191,7 +190,7 @@ static uintptr_t va_in(struct as *as, const struct seg *seg, const struct page *
 	if (page->id.index < first || page->id.index - first >= count)
 		return 0;
 	va = seg->range.start + ((page->id.index - first) << PAGE_SHIFT);
-	return page_at(as, seg, va) == page ? va : 0;
+	return shown_at(as, seg, va) == page ? va : 0;
 }
 
 /* walk: all segments of a space: those in its list, and then those that have just left it and are hidden at this moment */
@@ -327,7 +326,7 @@ bool shown_pinned(struct as *as, uintptr_t va)
 		const struct page *page;
 
 		spin_take(&as->pool->lock);
-		page = page_at(as, seg, va);
+		page = shown_at(as, seg, va);
 		pinned = page != NULL && page->pins > 0;
 		spin_give(&as->pool->lock);
 	}

@@ -25,6 +25,9 @@ void shown_leave(const struct sections *sections);
 /* Remembers that va of a space is about to show the page. With the pool's lock. */
 void shown_add(struct page *page, const struct as *as, uintptr_t va);
 
+/* The page that a segment shows at va, or would show when it is touched; NULL: it is not in memory. With the pool's lock. */
+struct page *shown_at(struct as *as, const struct seg *seg, uintptr_t va);
+
 /* Another page is about to be shown there instead. With the pool's lock. */
 void shown_drop(struct page *page, const struct as *as, uintptr_t va);
 
