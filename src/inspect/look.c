@@ -28,10 +28,22 @@ static const char why_overlay[] = "on overlayfs the kernel counts no pages (cach
 static const char why_dax[] = "DAX: the file is memory itself, no page cache lies between";
 static const char why_access_time[] = "asking would change the file's access time";
 
+/* Another description of the same file, or -errno. */
+static int open_again(int fd)
+{
+	char same[32];
+	int r;
+
+	(void)snprintf(same, sizeof(same), "/proc/self/fd/%d", fd);
+	r = sys_open(same, O_RDONLY | O_NOATIME | O_NONBLOCK, 0);
+	if (r == -EPERM) /* only the owner may ask for O_NOATIME */
+		r = sys_open(same, O_RDONLY | O_NONBLOCK, 0);
+	return r;
+}
+
 /* O_PATH touches nothing, so a FIFO gets no reader and a tape does not rewind while we find out what the name is. */
 int look_open(int directory, const char *path, int *fd)
 {
-	char same[32];
 	struct stat stat;
 	int place = sys_openat(directory, path, O_PATH);
 	int r;
@@ -47,10 +59,7 @@ int look_open(int directory, const char *path, int *fd)
 	if (r < 0)
 		goto close_place;
 
-	(void)snprintf(same, sizeof(same), "/proc/self/fd/%d", place);
-	r = sys_open(same, O_RDONLY | O_NOATIME | O_NONBLOCK, 0);
-	if (r == -EPERM) /* only the owner may ask for O_NOATIME */
-		r = sys_open(same, O_RDONLY | O_NONBLOCK, 0);
+	r = open_again(place);
 	if (r >= 0)
 		*fd = r;
 
@@ -225,14 +234,11 @@ static int64_t ready_of_data(const struct look *look, int own, uint64_t page, ui
 
 int64_t look_ready(const struct look *look, uint64_t page, uint64_t pages)
 {
-	char same[32];
 	int64_t ready;
 	int own = -1;
 
-	if (look->backing == QUIRE_BACKING_TMPFS && pages > BITS_AT_ONCE) {
-		(void)snprintf(same, sizeof(same), "/proc/self/fd/%d", look->fd);
-		own = sys_open(same, O_RDONLY | O_NOATIME | O_NONBLOCK, 0);
-	}
+	if (look->backing == QUIRE_BACKING_TMPFS && pages > BITS_AT_ONCE)
+		own = open_again(look->fd);
 	if (own < 0)
 		return ready_of(look, page, page + pages);
 	ready = ready_of_data(look, own, page, page + pages);
