@@ -135,10 +135,21 @@ int paged_flush(struct quire_map *map, const struct pmap_span *span, unsigned in
 	};
 	uint64_t first = (map->offset - map->skew + (span->start - map->start)) >> PAGE_SHIFT;
 
-	if (map_object(map) == NULL)
+	struct object *object = map_object(map);
+	unsigned long long failed;
+	int r;
+
+	if (object == NULL)
 		return 0;
-	return object_flush(
-		map_object(map), first, first + ((span->end - span->start) >> PAGE_SHIFT), hows[how]);
+	r = object_flush(object, first, first + ((span->end - span->start) >> PAGE_SHIFT), hows[how]);
+	if (r == 0 || atomic_load(&object->put_error) != r)
+		return r;
+	failed = atomic_load(&object->put_failed_at);
+	return error_set(r,
+		"cannot flush %s: bytes %llu to %llu could not be written: %s; they stay in memory, and "
+		"quire_map_repair writes them again when the cause is gone",
+		map->name == NULL ? "the mapping" : map->name, failed,
+		failed + atomic_load(&object->put_failed_bytes), strerror(-r));
 }
 
 /* The bytes that could not be written, once more. */

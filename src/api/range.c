@@ -10,7 +10,6 @@
 #include "object/file.h"
 #include "pmap/kernel.h"
 #include "sys/uapi.h"
-#include "vm/object.h"
 
 /* ---- ranges as addresses ---- */
 
@@ -288,17 +287,8 @@ int quire_map_flush(struct quire_map *map, size_t offset, size_t length, unsigne
 		return r;
 
 	r = map->pool != NULL ? paged_flush(map, &span, how) : flush_native(map, &span, how);
-	if (r < 0 && map->pool != NULL && atomic_load(&map_object(map)->put_error) == r)
-		return error_set(r,
-			"cannot flush %s: bytes %llu to %llu could not be written: %s; they stay in memory, and "
-			"quire_map_repair writes them again when the cause is gone",
-			map->name == NULL ? "the mapping" : map->name,
-			(unsigned long long)atomic_load(&map_object(map)->put_failed_at),
-			(unsigned long long)(atomic_load(&map_object(map)->put_failed_at) +
-				atomic_load(&map_object(map)->put_failed_bytes)),
-			strerror(-r));
 	if (r < 0)
-		return error_set(r, "cannot flush %zu bytes at offset %zu of %s: %s",
+		return error_default(r, "cannot flush %zu bytes at offset %zu of %s: %s",
 			(size_t)(span.end - span.start), offset,
 			map->name == NULL ? "the mapping" : map->name, strerror(-r));
 	return 0;
