@@ -205,11 +205,12 @@ static void unpin_span(struct quire_map *map, uintptr_t start, uintptr_t end)
 /* The error of a page in words, as a guard would say it. */
 static int explain(const struct quire_map *map, uintptr_t va, int error)
 {
+	uint64_t offset = map->offset - map->skew + (va - map->start);
 	int told = error == -ENXIO ? -ENODATA : error;
 
 	return error_set(told, "%s: the page at offset %llu cannot be had: %s",
 		map->name == NULL ? "mapping" : map->name,
-		(unsigned long long)(map->offset - map->skew + (va - map->start)),
+		(unsigned long long)offset,
 		error == -ENOMEM ? "the pool is full of pages that cannot go" : strerror(-told));
 }
 
@@ -225,7 +226,7 @@ int quire_map_pin(struct quire_map *map, size_t offset, size_t length, unsigned 
 		r = map_span(map, offset, length, &span);
 	if (r == 0 && (protection & QUIRE_READ) == 0)
 		r = error_set(-EINVAL, "pinned for what? QUIRE_READ, or QUIRE_READ | QUIRE_WRITE");
-	if (r < 0)
+	if (r != 0)
 		return r;
 	for (uintptr_t va = span.start; va < span.end; va += PAGE_BYTES) {
 		r = fault_handle(map_as(map), va, access, FAULT_PIN | FAULT_ALLOCATE);
