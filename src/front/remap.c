@@ -214,9 +214,10 @@ static int remap_many(const struct remap *whole, uintptr_t *address)
 			return -EFAULT;
 		if (vma.range.start >= end)
 			break;
-		m.start = max_u64(vma.range.start, whole->start);
+		/* What was moved before may have become one with what follows it: its lock is gone. */
+		m.start = max_u64(vma.range.start, va);
 		m.old_length = m.new_length = min_u64(end, vma.range.end) - m.start;
-		m.new_start = target + (first ? 0 : vma.range.start - last_end);
+		m.new_start = target + (first ? 0 : m.start - last_end);
 		last_end = vma.range.end;
 		r = check_vma(&m);
 		if (r == 0)
