@@ -7,9 +7,10 @@ SUITE = mapping
 demo: build
 	$(BUILD)/quire tour
 
+# As it is measured (bench/run): a release, without the asserts of the tests.
 build:
 	tools/setup build
-	test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=false --prefix=$(PREFIX)
+	test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dbuildtype=release -Dtests=false --prefix=$(PREFIX)
 	ninja -C $(BUILD)
 
 test:
