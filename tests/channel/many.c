@@ -69,6 +69,37 @@ static void a_queue_keeps_the_order_of_each_writer(void **state)
 	assert_int_equal(quire_channel_unlisten(l), 0);
 }
 
+static void a_writer_that_went_before_it_was_read_is_let_go_when_it_is(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_RECEIVE, QUIRE_CHANNEL_QUEUE, 0);
+	struct quire_channel *q = NULL;
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	pid_t pid = spawn();
+	uint32_t word;
+
+	(void)state;
+	if (pid == 0) {
+		struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_SEND);
+
+		for (word = 0; word < CLIENTS; word++)
+			MUST(quire_channel_send(c, &word, sizeof(word), in_ms(20000)) == sizeof(word));
+		quire_channel_close(c);
+		_exit(0);
+	}
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &q), 1);
+	assert_int_equal(exit_of(pid), 0);
+	for (uint32_t i = 0; i < CLIENTS; i++) {
+		assert_int_equal(quire_channel_recv(q, &word, sizeof(word), in_ms(20000)), sizeof(word));
+		assert_int_equal(word, i);
+	}
+	assert_int_equal(quire_channel_recv(q, &word, sizeof(word), in_ms(20)), -ETIMEDOUT);
+	assert_int_equal(quire_channel_stat(q, &st), 0);
+	assert_true(st.peers == 0 && st.lost_peers == 0 && st.received_records == CLIENTS);
+	quire_channel_close(q);
+	assert_int_equal(quire_channel_unlisten(l), 0);
+}
+
 /* Exits with the number of parcels it got, in thousandths of all. */
 static void read_parcels(const char *name)
 {
@@ -292,6 +323,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_queue_keeps_the_order_of_each_writer),
+		cmocka_unit_test(a_writer_that_went_before_it_was_read_is_let_go_when_it_is),
 		cmocka_unit_test(a_queue_gives_each_message_to_one_reader),
 		cmocka_unit_test(a_reader_that_dies_while_we_send_is_no_error),
 		cmocka_unit_test(every_reader_of_a_blocking_topic_gets_everything),
