@@ -11,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours", "move-many" };
+const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-neighbours",
+	"unlocked-neighbours", "move-many" };
 
 /* A script takes some milliseconds; under a sanitizer and load, hundreds. */
 enum { PATIENCE_S = 20 };
@@ -137,16 +138,42 @@ static bool moves_one_only(void)
 	return major < 6 || (major == 6 && strtoul(rest + 1, NULL, 10) < 17);
 }
 
-/* Does an operation begin in private memory? */
-static bool over_anonymous_neighbours(const struct op *op, const struct result *before)
+static bool stands_in(const struct seg_entry *seg, uint64_t at)
 {
-	for (unsigned int i = 0; i < before->seg_count; i++) {
-		const struct seg_entry *seg = &before->segs[i];
+	return seg->start * P <= at && at < seg->end * P;
+}
 
-		if (seg->kind == SEG_ANON && seg->start * P <= op->at && op->at < seg->end * P)
+/* Where an operation begins, after neighbours were joined. NULL: in a hole */
+static const struct seg_entry *segment_of(const struct op *op, const struct result *before)
+{
+	for (unsigned int i = 0; i < before->seg_count; i++)
+		if (stands_in(&before->segs[i], op->at))
+			return &before->segs[i];
+	return NULL;
+}
+
+/* Was something moved out of it earlier that left its place behind? */
+static bool left_behind_in(const struct seg_entry *seg, const struct op *ops, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ops[i].kind == OP_MREMAP && (ops[i].flags & MREMAP_DONTUNMAP) != 0 &&
+			kernel_result(i)->error == 0 && stands_in(seg, ops[i].at))
 			return true;
-	}
 	return false;
+}
+
+/* An mremap over two VMAs of the kernel that are one for us: why are they two? */
+static enum named_difference across_neighbours(const struct op *ops, size_t i)
+{
+	const struct seg_entry *seg = segment_of(&ops[i], kernel_result(i - 1));
+
+	if (seg == NULL)
+		return REAL_DIFFERENCE;
+	/* Private memory whose pages have moved keeps the page numbers of its old place. */
+	if (seg->kind == SEG_ANON)
+		return ANON_NEIGHBOURS;
+	/* What lost its lock to a move is not joined with a neighbour that had none. */
+	return left_behind_in(seg, ops, i) ? UNLOCKED_NEIGHBOURS : REAL_DIFFERENCE;
 }
 
 static enum named_difference judge(const struct op *ops, size_t i, enum machine_mode mode)
@@ -159,11 +186,9 @@ static enum named_difference judge(const struct op *ops, size_t i, enum machine_
 	if (ops[i].kind == OP_MREMAP && a->done && b->done && a->error == EFAULT && b->error == 0 &&
 		(ops[i].flags & MREMAP_FIXED) != 0 && moves_one_only())
 		return MOVE_MANY;
-	/* Private memory whose pages have moved keeps page numbers of its old place in the kernel, so neighbours may be two
-	 * VMAs there that are one here: an mremap over both is refused by the kernel only. */
 	if (ops[i].kind == OP_MREMAP && i > 0 && a->done && b->done && a->error == EFAULT &&
-		b->error != EFAULT && over_anonymous_neighbours(&ops[i], kernel_result(i - 1)))
-		return ANON_NEIGHBOURS;
+		b->error != EFAULT)
+		return across_neighbours(ops, i);
 	return REAL_DIFFERENCE;
 }
 

@@ -142,7 +142,7 @@ void print_result(const struct op *op, const struct result *result);
 
 /* Runs a script on the kernel and on ours or native, as the mode says. Returns the index of the first difference, or
  * count. Differences that have a name in docs/differences.md end the comparison there and are counted in named[]. */
-enum named_difference { SAME, REAL_DIFFERENCE, ANON_NEIGHBOURS, MOVE_MANY, NAMED_COUNT };
+enum named_difference { SAME, REAL_DIFFERENCE, ANON_NEIGHBOURS, UNLOCKED_NEIGHBOURS, MOVE_MANY, NAMED_COUNT };
 extern const char *const difference_names[NAMED_COUNT];
 
 size_t compare(const struct op *ops, size_t count, enum machine_mode mode, uint64_t *named);
