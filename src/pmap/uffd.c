@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pmap/uffd.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/align.h"
 #include "base/error.h"
-#include "base/lock.h"
 #include "pmap/frames.h"
-#include "pmap/guard.h"
 #include "pmap/limits.h"
 #include "pmap/shelf.h"
+#include "pmap/view.h"
 #include "sys/file.h"
 #include "sys/memory.h"
 #include "sys/pagemap.h"
@@ -23,7 +19,6 @@
 #include "sys/uapi.h"
 #include "sys/userfaultfd.h"
 #include "trap/table.h"
-#include "trap/trap.h"
 
 /* process_madvise takes IOV_MAX (1,024) ranges a call; at 512 the flush is amortised (0.20 us a page, 17.4 us singly). */
 enum { BATCH_SPANS = 512 };
@@ -38,117 +33,9 @@ _Static_assert(sizeof(struct pmap_span) == sizeof(struct sys_span), "a batch goe
 _Static_assert(
 	offsetof(struct pmap_span, end) == offsetof(struct sys_span, end), "a batch goes down as it is");
 
-struct uffd {
-	struct pmap pmap;
-	struct uffd_options options;
-	int shared;
-	int private;
-	int pagemap;
-	int memory;
-	int self; /* pidfd */
-	struct frames frames;
-};
-
-/* What is AT_VA in a private range: frame number + 1 by page. Shared by the pieces of a range that was cut. */
-struct frames_table {
-	unsigned int refs;
-	uintptr_t start;
-	size_t bytes;
-	_Atomic uint32_t *frames;
-};
-
-/* One attached range. The trap's table finds it by address. */
-struct uffd_range {
-	struct trap_range trap; /* first */
-	struct uffd *uffd;
-	struct shelf *shelf; /* NULL: anonymous */
-	uint64_t offset;     /* of trap.start on the shelf */
-	struct guard *guard;
-	bool shared;
-	struct frames_table *table; /* private ranges */
-};
-
 static struct uffd *of(struct pmap *pmap)
 {
 	return CONTAINER_OF(pmap, struct uffd, pmap);
-}
-
-static int context(const struct uffd_range *range)
-{
-	return range->shared ? range->uffd->shared : range->uffd->private;
-}
-
-/* ---- ranges by address ---- */
-
-/* Zeros where nothing could be read. In a shared range they lie on the shelf, unknown to vm: a later fill
- * overwrites them. */
-static int stand_in(struct uffd_range *range, uintptr_t va)
-{
-	static const char zeros[PAGE_BYTES];
-	int r = sys_uffd_copy(context(range), va, (uintptr_t)zeros, PAGE_BYTES, false);
-
-	if (r == -EEXIST && range->shared && range->shelf != NULL)
-		r = sys_uffd_continue(context(range), va, PAGE_BYTES, false);
-	return r == -EEXIST ? 0 : r;
-}
-
-static enum trap_verdict uffd_fix(struct trap_range *trap, struct trap_fault *fault)
-{
-	struct uffd_range *range = CONTAINER_OF(trap, struct uffd_range, trap);
-	struct pmap *pmap = &range->uffd->pmap;
-	struct pmap_question question = {
-		.kind = PMAP_FILL,
-		.va = align_down(fault->va, PAGE_BYTES),
-		.access = fault->store ? PMAP_WRITE : PMAP_READ,
-	};
-	enum trap_verdict verdict;
-	int r;
-
-	/* With threads a signal means that they have failed and poisoned the page: once more, to learn the error. */
-	if (!range->uffd->options.inline_faults)
-		frames_drop(question.va, PAGE_BYTES);
-	r = pmap->up(pmap->above, &question);
-	if (r == 0)
-		return TRAP_RESUME;
-	fault->error = r;
-	if (range->guard == NULL)
-		return fault->copying ? TRAP_LEAVE : TRAP_REFUSE;
-	verdict = guard_failed(range->guard, fault, r);
-	if (verdict == TRAP_RESUME && stand_in(range, question.va) < 0)
-		verdict = TRAP_REFUSE;
-	return verdict;
-}
-
-static bool uffd_explain(struct trap_range *trap, uintptr_t va, int error)
-{
-	struct uffd_range *range = CONTAINER_OF(trap, struct uffd_range, trap);
-
-	if (range->guard == NULL)
-		return false;
-	guard_explain(range->guard, va, error);
-	return true;
-}
-
-/* The attached range that holds va, or NULL; to be given back with table_release. */
-static struct uffd_range *range_hold(uintptr_t va, unsigned int *slot)
-{
-	struct table_at at = table_top(va);
-	struct trap_range *trap;
-
-	while ((trap = table_find(va, &at)) != NULL) {
-		*slot = at.slot;
-		if (trap->fix == uffd_fix)
-			return CONTAINER_OF(trap, struct uffd_range, trap);
-		table_release(at.slot);
-	}
-	return NULL;
-}
-
-/* ---- bytes of private pages ---- */
-
-static _Atomic uint32_t *frame_slot(const struct uffd_range *range, uintptr_t va)
-{
-	return &range->table->frames[(va - range->table->start) >> PAGE_SHIFT];
 }
 
 /* ---- stage ---- */
@@ -163,20 +50,20 @@ static int uffd_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 static int enter_shown(struct uffd_range *range, uintptr_t va, unsigned int prot)
 {
 	bool protect = (prot & PMAP_WRITTEN) == 0; /* a first store is to be noted, or to be asked for */
-	int r = sys_uffd_continue(context(range), va, PAGE_BYTES, protect);
+	int r = sys_uffd_continue(view_context(range), va, PAGE_BYTES, protect);
 
 	/* It is there already, perhaps with less rights; another thread may have been faster, and woken its own waiter only. */
 	if (r == -EEXIST && !protect)
-		r = sys_uffd_write_protect(context(range), va, PAGE_BYTES, false);
+		r = sys_uffd_write_protect(view_context(range), va, PAGE_BYTES, false);
 	else if (r == -EEXIST)
-		r = sys_uffd_wake(context(range), va, PAGE_BYTES);
+		r = sys_uffd_wake(view_context(range), va, PAGE_BYTES);
 	return r;
 }
 
 static int bring_private(struct uffd_range *range, uintptr_t va, uint32_t frame)
 {
 	struct frames *frames = &range->uffd->frames;
-	_Atomic uint32_t *slot = frame_slot(range, va);
+	_Atomic uint32_t *slot = view_slot(range, va);
 	int r;
 
 	if (*slot == frame + 1 && frames->where[frame] == AT_VA)
@@ -206,11 +93,11 @@ static int bring_again(struct uffd_range *range, uintptr_t va, struct pmap_page 
 	int r;
 
 	if (uffd->frames.where[page->frame] == AT_VA && is_present(uffd, va))
-		return sys_uffd_wake(context(range), va, PAGE_BYTES); /* another thread was faster */
-	r = frames_copy(&uffd->frames, &page, 1, context(range), va, !range->shared);
+		return sys_uffd_wake(view_context(range), va, PAGE_BYTES); /* another thread was faster */
+	r = frames_copy(&uffd->frames, &page, 1, view_context(range), va, !range->shared);
 	if (r == -EEXIST) { /* what stood in for it */
 		frames_drop(va, PAGE_BYTES);
-		r = frames_copy(&uffd->frames, &page, 1, context(range), va, !range->shared);
+		r = frames_copy(&uffd->frames, &page, 1, view_context(range), va, !range->shared);
 	}
 	return r;
 }
@@ -245,10 +132,10 @@ static int enter_run(struct uffd_range *range, uintptr_t va, struct pmap_page *c
 	int r = -EEXIST;
 
 	if (count > 1 && pages[0]->again)
-		r = frames_copy(&range->uffd->frames, pages, count, context(range), va, !range->shared);
+		r = frames_copy(&range->uffd->frames, pages, count, view_context(range), va, !range->shared);
 	else if (count > 1)
 		r = sys_uffd_continue(
-			context(range), va, (size_t)count * PAGE_BYTES, (prot & PMAP_WRITTEN) == 0);
+			view_context(range), va, (size_t)count * PAGE_BYTES, (prot & PMAP_WRITTEN) == 0);
 	if (r != -EEXIST)
 		return r;
 	r = 0;
@@ -266,7 +153,7 @@ static int uffd_enter(
 	/* Neighbours may be in several ranges. */
 	while (r == 0 && count > 0) {
 		unsigned int held;
-		struct uffd_range *range = range_hold(va, &held);
+		struct uffd_range *range = view_hold(va, &held);
 		uint32_t here;
 
 		if (range == NULL)
@@ -309,7 +196,7 @@ static int take_out_span(struct uffd_range *range, uintptr_t start, uintptr_t en
 	int r = 0;
 
 	for (uintptr_t va = start; r == 0 && va < end; va += PAGE_BYTES)
-		r = take_out(range, va, frame_slot(range, va));
+		r = take_out(range, va, view_slot(range, va));
 	return r;
 }
 
@@ -352,7 +239,7 @@ static int remove_span(struct doors *doors, const struct pmap_span *span)
 	int r = 0;
 
 	for (uintptr_t va = span->start; r == 0 && va < span->end;) {
-		struct uffd_range *range = range_hold(va, &held);
+		struct uffd_range *range = view_hold(va, &held);
 		uintptr_t end;
 
 		if (range == NULL)
@@ -417,16 +304,16 @@ static int uffd_harvest(
 static int uffd_poison(struct pmap *pmap, uintptr_t va)
 {
 	unsigned int held;
-	struct uffd_range *range = range_hold(va, &held);
+	struct uffd_range *range = view_hold(va, &held);
 	int r;
 
 	(void)pmap;
 	if (range == NULL)
 		return -ENOENT;
-	r = sys_uffd_poison(context(range), va, PAGE_BYTES);
+	r = sys_uffd_poison(view_context(range), va, PAGE_BYTES);
 	/* A page that was evicted unwritten leaves a write-protect marker behind, which stands in the way. */
-	if (r == -EEXIST && sys_uffd_write_protect(context(range), va, PAGE_BYTES, false) == 0)
-		r = sys_uffd_poison(context(range), va, PAGE_BYTES);
+	if (r == -EEXIST && sys_uffd_write_protect(view_context(range), va, PAGE_BYTES, false) == 0)
+		r = sys_uffd_poison(view_context(range), va, PAGE_BYTES);
 	table_release(held);
 	return r;
 }
@@ -439,231 +326,15 @@ static int uffd_protect(struct pmap *pmap, const struct pmap_range *range)
 	return r < 0 ? limits_explain(r, range) : 0;
 }
 
-/* ---- attach ---- */
-
-static int map_view(
-	const struct uffd_range *range, const struct pmap_range *wanted, enum pmap_how how, uintptr_t *start)
-{
-	/* Without a shelf each page is copied in; shared, it is one that nobody can write. */
-	int flags = (range->shelf != NULL && range->shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE;
-
-	if (range->shelf == NULL)
-		flags |= MAP_ANONYMOUS;
-	if (how == PMAP_EXACT)
-		flags |= MAP_FIXED_NOREPLACE;
-	if (how == PMAP_REPLACE)
-		flags |= MAP_FIXED;
-	return sys_mmap(wanted->start, wanted->end - wanted->start, wanted->prot, flags,
-		range->shelf == NULL ? -1 : range->shelf->fd, range->offset, start);
-}
-
-static int register_view(const struct uffd_range *range)
-{
-	size_t bytes = range->trap.end - range->trap.start;
-	uint64_t mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP;
-
-	/* Neither copies by fork (U2), nor khugepaged's pages, nor their pages in core dumps. */
-	(void)sys_madvise(range->trap.start, bytes, MADV_DONTFORK);
-	(void)sys_madvise(range->trap.start, bytes, MADV_NOHUGEPAGE);
-	if (range->shelf != NULL)
-		mode |= UFFDIO_REGISTER_MODE_MINOR;
-	return sys_uffd_register(context(range), range->trap.start, bytes, mode);
-}
-
-static int table_open(struct uffd_range *range)
-{
-	struct frames_table *table;
-	uintptr_t frames;
-	int r;
-
-	if (range->shared)
-		return 0;
-	table = calloc(1, sizeof(*table));
-	if (table == NULL)
-		return -ENOMEM;
-	table->refs = 1;
-	table->start = range->trap.start;
-	table->bytes = ((range->trap.end - range->trap.start) >> PAGE_SHIFT) * sizeof(uint32_t);
-	r = sys_mmap(0, table->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		0, &frames);
-	if (r < 0) {
-		free(table);
-		return r;
-	}
-	table->frames = (_Atomic uint32_t *)frames;
-	range->table = table;
-	return 0;
-}
-
-static void range_free(struct uffd_range *range)
-{
-	struct frames_table *table = range->table;
-
-	if (table != NULL && --table->refs == 0) {
-		(void)sys_munmap((uintptr_t)table->frames, table->bytes);
-		free(table);
-	}
-	free(range);
-}
-
-static int find_shelf(struct uffd_range *range, const struct pmap_range *wanted)
-{
-	if (wanted->home == NULL)
-		return 0;
-	return shelf_of(
-		wanted->home, wanted->offset, wanted->offset + (wanted->end - wanted->start), &range->shelf);
-}
-
-static int attach_reserved(struct pmap_range *wanted, enum pmap_how how)
-{
-	static const struct uffd_range nothing = { .shared = false };
-	size_t bytes = wanted->end - wanted->start;
-	uintptr_t start;
-	int r = map_view(&nothing, wanted, how, &start);
-
-	if (r < 0)
-		return limits_explain(r, wanted);
-	wanted->start = start;
-	wanted->end = start + bytes;
-	return 0;
-}
-
-static int attach_paged(struct uffd_range *range, struct pmap_range *wanted, enum pmap_how how)
-{
-	size_t bytes = wanted->end - wanted->start;
-	uintptr_t start;
-	int r;
-
-	r = find_shelf(range, wanted);
-	if (r == 0)
-		r = map_view(range, wanted, how, &start);
-	if (r < 0)
-		return limits_explain(r, wanted);
-
-	range->trap.start = start;
-	range->trap.end = start + bytes;
-	r = table_open(range);
-	if (r == 0)
-		r = trap_add(&range->trap);
-	if (r == 0) {
-		r = register_view(range);
-		if (r < 0)
-			trap_remove(&range->trap);
-	}
-	if (r < 0) {
-		(void)sys_munmap(start, bytes);
-		return r;
-	}
-	wanted->start = start;
-	wanted->end = start + bytes;
-	return 0;
-}
-
-static int uffd_attach(struct pmap *pmap, struct pmap_range *wanted, enum pmap_how how)
-{
-	struct uffd_range *range;
-	int r;
-
-	if ((wanted->flags & PMAP_RESERVED) != 0)
-		return attach_reserved(wanted, how);
-	range = calloc(1, sizeof(*range));
-	if (range == NULL)
-		return -ENOMEM;
-	range->trap.fix = uffd_fix;
-	range->trap.explain = uffd_explain;
-	range->uffd = of(pmap);
-	range->offset = wanted->offset;
-	range->shared = (wanted->flags & PMAP_SHARED) != 0;
-	range->guard = wanted->guard;
-	r = attach_paged(range, wanted, how);
-	if (r < 0)
-		range_free(range);
-	return r;
-}
-
-/* ---- detach ---- */
-
-/* A piece of a range that stays, [start, end). */
-static struct uffd_range *piece(const struct uffd_range *range, uintptr_t start, uintptr_t end)
-{
-	struct uffd_range *part = malloc(sizeof(*part));
-
-	if (part == NULL)
-		return NULL;
-	*part = *range;
-	part->trap.start = start;
-	part->trap.end = end;
-	part->offset += start - range->trap.start;
-	return part;
-}
-
-static void keep_piece(struct uffd_range *part)
-{
-	if (part == NULL)
-		return;
-	if (part->table != NULL)
-		part->table->refs++;
-	(void)trap_add(&part->trap); /* takes the slot that was just given up, or one that is there already */
-}
-
-/* Takes [start, end) out of what the range covers; what is left below and above stays. */
-static int carve(struct uffd_range *range, uintptr_t start, uintptr_t end)
-{
-	struct uffd_range *below = NULL;
-	struct uffd_range *above = NULL;
-
-	if (range->trap.start < start)
-		below = piece(range, range->trap.start, start);
-	if (range->trap.end > end)
-		above = piece(range, end, range->trap.end);
-	if ((range->trap.start < start && below == NULL) || (range->trap.end > end && above == NULL)) {
-		free(below);
-		free(above);
-		return -ENOMEM;
-	}
-	trap_remove(&range->trap);
-	keep_piece(below);
-	keep_piece(above);
-	range_free(range);
-	return 0;
-}
-
-static int uffd_detach(struct pmap *pmap, const struct pmap_span *span)
-{
-	const struct pmap_range told = { .start = span->start, .end = span->end };
-	unsigned int held;
-	int r;
-
-	/* The addresses first: while they are given away nobody may fill them; then what we know of them. */
-	(void)pmap;
-	r = sys_munmap(span->start, span->end - span->start);
-	if (r < 0)
-		return limits_explain(r, &told);
-	for (uintptr_t va = span->start; r == 0 && va < span->end;) {
-		struct uffd_range *range = range_hold(va, &held);
-		uintptr_t end;
-
-		if (range == NULL) {
-			va += PAGE_BYTES; /* reserved addresses have no range */
-			continue;
-		}
-		end = range->trap.end;
-		table_release(held);
-		r = carve(range, va, min_u64(end, span->end));
-		va = min_u64(end, span->end);
-	}
-	return r;
-}
-
 static const struct pmap_ops uffd_ops = {
-	.attach = uffd_attach,
+	.attach = view_attach,
 	.stage = uffd_stage,
 	.enter = uffd_enter,
 	.protect = uffd_protect,
 	.remove = uffd_remove,
 	.harvest = uffd_harvest,
 	.poison = uffd_poison,
-	.detach = uffd_detach,
+	.detach = view_detach,
 };
 
 /* ---- open ---- */

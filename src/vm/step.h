@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vm/step.h - what the steps of fault_handle() hand to each other, and what they ask for. Of fault.c and fetch.c only. */
+/* vm/step.h - what the steps of fault_handle() hand to each other, and what they ask for. Of fault.c, fetch.c,
+ * enter.c and between.c only. */
 #ifndef VM_STEP_H
 #define VM_STEP_H
 
@@ -17,6 +18,9 @@ enum step {
 	STEP_STALE,    /* the bytes of f->page are gone and can be had again; it is busy for us */
 	STEP_YIELD,    /* somebody writes the page out, or all transfers are taken */
 };
+
+/* Faults of one page at a time; page->busy counts them in a byte. */
+enum { BUSY_MAX = 250 };
 
 /* fault: one page fault in progress, passed through its steps */
 struct fault {
@@ -61,5 +65,23 @@ int fetch_object(struct fault *f, struct object *object, uint64_t index, const s
 
 /* The stream whose mark f has met goes on: f->apart. Inside the section. */
 void fetch_more(struct fault *f);
+
+/* The page of f becomes reachable, and with it the neighbours of its unit that are there. 0, STEP_STALE or -errno. */
+int enter_page(struct fault *f);
+
+/* What a step asked for, done outside of the reader section. STEP_RESTART, FAULT_UNDERWAY or -errno. */
+int fault_between(struct fault *f, int step);
+
+/* A stream goes on: f->apart begins. Outside of the section. */
+void fault_go_on(struct fault *f);
+
+/* Begins what an object has queued, and takes what has come. NULL: nobody's. */
+void fault_look(struct object *object);
+
+/* The page of f is busy for it no more. */
+void fault_let_go(const struct fault *f);
+
+/* f is the first to touch the page: if that is the mark of a stream, it is noted. With the lock. */
+void fault_take_mark(struct fault *f, struct page *page);
 
 #endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vm/between.c - what happens between two looks of a fault, outside of everything: transfers are begun and waited for, frames
+ * are found, and what is stale is given up. */
+#include <errno.h>
+
+#include "base/align.h"
+#include "vm/fault.h"
+#include "vm/pageout.h"
+#include "vm/pool.h"
+#include "vm/shown.h"
+#include "vm/step.h"
+
+/* Tries to find a frame before it is an error, while all of them stand still: between two looks one may have come and gone. */
+enum { RECLAIM_TRIES = 8, RECLAIM_BATCH = 16 };
+
+/* ---- transfers ---- */
+
+/* Starts the transfer and, unless nobody waits for it, sees it through. STEP_RESTART, FAULT_UNDERWAY. */
+static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
+{
+	struct object *object = io->object;
+	bool finished;
+
+	io->began = pool_now(pool);
+	for (uint32_t i = 0; i < io->count && io->error == 0; i++)
+		io->error = pool_stage(pool, io->pages[i], &io->memory[i]);
+	io->later = ask != NULL;
+	if (object->ops->start == NULL)
+		io->length = 0; /* it is memory: what was never there is zeros */
+	if (io->error < 0 || object->ops->start == NULL)
+		io->done(io);
+	else
+		object->ops->start(object, io);
+
+	spin_take(&pool->lock);
+	finished = io->finished;
+	if (!finished && ask != NULL) {
+		if (ask->as != NULL)
+			io->asks[io->ask_count++] = *ask;
+		io->left = true;
+	}
+	while (!finished && ask == NULL) {
+		spin_give(&pool->lock);
+		if (object->ops->reap == NULL || object->ops->reap(object, 1) <= 0)
+			lock_yield();
+		spin_take(&pool->lock);
+		finished = io->finished;
+	}
+	if (finished)
+		pool_give_io(pool, io);
+	spin_give(&pool->lock);
+	return finished ? STEP_RESTART : FAULT_UNDERWAY;
+}
+
+/* Somebody else fills the page, which is busy for us, so its owner stays too. */
+static void wait_for_fill(struct pool *pool, struct page *page)
+{
+	struct object *source = NULL;
+
+	spin_take(&pool->lock);
+	if (page->state == PAGE_FILLING && page->id.owner != NULL)
+		source = ((struct io *)(uintptr_t)page->va)->object;
+	spin_give(&pool->lock);
+	if (source == NULL || source->ops->reap == NULL || source->ops->reap(source, 1) <= 0)
+		lock_yield();
+	spin_take(&pool->lock);
+	pool_unbusy(pool, page);
+	spin_give(&pool->lock);
+}
+
+/* ---- frames ---- */
+
+/* A page whose bytes can be had again, and are not at hand where they are wanted: it is given up, and fetched anew. */
+static int give_up(struct pool *pool, struct page *page)
+{
+	struct sections sections;
+	bool pinned;
+
+	spin_take(&pool->lock);
+	pinned = page->pins > 0;
+	page->busy--;
+	if (pinned || page->busy > 0 || page->state != PAGE_CLEAN || page->id.owner == NULL) {
+		page->busy++;
+		pool_unbusy(pool, page);
+		spin_give(&pool->lock);
+		lock_yield(); /* somebody else is at it */
+		return pinned ? -EBUSY : STEP_RESTART;
+	}
+	policy_remove(&pool->policy, page);
+	page->state = PAGE_WRITING; /* F3: nobody enters it meanwhile */
+	spin_give(&pool->lock);
+
+	shown_enter(pool, &sections);
+	shown_hide_page(pool, &sections, page);
+	shown_leave(&sections);
+
+	spin_take(&pool->lock);
+	page->state = PAGE_CLEAN;
+	if (page->id.owner != NULL)
+		leaf_set(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
+			page->id.index, WORD_NONE);
+	pool_forget(pool, page);
+	spin_give(&pool->lock);
+	return STEP_RESTART;
+}
+
+/* Waits for a frame that is being filled: it can go when it is. What nobody waits for ends only when somebody collects it.
+ * False: none is being filled. */
+static bool wait_for_any_fill(struct pool *pool)
+{
+	struct page *page = NULL;
+	bool joins;
+
+	spin_take(&pool->lock);
+	for (size_t i = 0; i < POOL_IOS && page == NULL; i++)
+		if (!pool->io_memory[i].finished && pool->io_memory[i].kind == IO_GET)
+			page = pool->io_memory[i].pages[0];
+	joins = page != NULL && page->busy <= BUSY_MAX;
+	if (joins)
+		page->busy++;
+	spin_give(&pool->lock);
+	if (joins)
+		wait_for_fill(pool, page);
+	else if (page != NULL)
+		lock_yield();
+	return page != NULL;
+}
+
+/* Does anybody hold a frame that he gives back by himself? All others are pinned, locked, or have nowhere to go. */
+static bool frames_move(struct pool *pool)
+{
+	bool moves = atomic_load(&pool->evicting);
+
+	spin_take(&pool->lock);
+	for (uint32_t i = 0; i < pool->frame_count && !moves; i++) {
+		const struct page *page = &pool->pages[i];
+
+		moves = page->busy > 0 || page->state == PAGE_FILLING || page->state == PAGE_WRITING ||
+			pageout_waits_for_epoch(page);
+	}
+	spin_give(&pool->lock);
+	return moves;
+}
+
+static int reclaim_frame(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+
+	pool_count(pool, f->seg.range.tally, TALLY_WAITS, 1);
+	if (pageout_evict(pool, RECLAIM_BATCH) > 0)
+		return STEP_RESTART;
+	if ((f->flags & (FAULT_NOWAIT | FAULT_AHEAD)) != 0)
+		return -EAGAIN;
+	if (wait_for_any_fill(pool))
+		return STEP_RESTART;
+	if (!frames_move(pool) && ++f->tries >= RECLAIM_TRIES)
+		return -ENOMEM;
+	lock_yield();
+	return STEP_RESTART;
+}
+
+static int refill(struct pool *pool, unsigned int flags)
+{
+	int r;
+
+	if ((flags & FAULT_ALLOCATE) == 0)
+		return -EAGAIN;
+	r = pool_refill(pool);
+	return r < 0 ? r : STEP_RESTART;
+}
+
+/* ---- transfers that nobody waits for ---- */
+
+static const struct ask nobody = { .as = NULL };
+
+/* What can be had again has no other place to stay than where it is shown: it is entered there when it comes. */
+static void show_when_there(const struct fault *f, struct io *io)
+{
+	const struct seg *seg = &f->seg;
+	uint64_t beyond = io->first - (seg->range.offset >> PAGE_SHIFT);
+
+	if (!io->pages[0]->id.again || f->as->list == NULL ||
+		beyond >= (seg->range.end - seg->range.start) >> PAGE_SHIFT)
+		return;
+	io->as = f->as;
+	io->va = seg->range.start + (beyond << PAGE_SHIFT);
+}
+
+void fault_look(struct object *object)
+{
+	if (object != NULL && object->ops->reap != NULL)
+		(void)object->ops->reap(object, 0);
+}
+
+/* Nobody waits for these. They are begun together, by the look for what has come meanwhile. */
+static void transfer_apart(struct fault *f, struct object *object)
+{
+	for (uint32_t i = 0; i < f->apart_count; i++) {
+		show_when_there(f, f->apart[i]);
+		(void)transfer(f->as->pool, f->apart[i], &nobody);
+	}
+	if (f->apart_count > 0)
+		fault_look(object);
+	f->apart_count = 0;
+}
+
+/* Where frames are few it makes room for the next ones itself, in one batch, while those are on their way:
+ * another thread would have to have its turn first, and two that run have to tell each other of each page that goes. */
+void fault_go_on(struct fault *f)
+{
+	struct pool *pool = f->as->pool;
+
+	transfer_apart(f, f->going_on);
+	object_unref(f->going_on);
+	f->going_on = NULL;
+	if (pool_beyond(pool) > 0)
+		(void)pageout_evict(pool, pool_beyond(pool));
+}
+
+/* ---- all of it ---- */
+
+int fault_between(struct fault *f, int step)
+{
+	struct pool *pool = f->as->pool;
+	bool ahead = (f->flags & FAULT_AHEAD) != 0;
+	const struct ask ask = { f->as, f->va, f->access };
+
+	pool_count(pool, f->seg.range.tally, TALLY_RESTARTS, 1);
+	switch (step) {
+	case STEP_TRANSFER:
+		f->fetched = true;
+		transfer_apart(f, f->io->object);
+		show_when_there(f, f->io);
+		if (ahead)
+			return transfer(pool, f->io, &nobody);
+		return transfer(pool, f->io, (f->flags & FAULT_NOWAIT) == 0 ? NULL : &ask);
+	case STEP_STALE: return give_up(pool, f->page);
+	case STEP_RECLAIM: return reclaim_frame(f);
+	case STEP_REFILL: return refill(pool, f->flags);
+	case STEP_WAIT: wait_for_fill(pool, f->page); return STEP_RESTART;
+	case STEP_YIELD:
+		if ((f->flags & FAULT_NOWAIT) != 0)
+			return -EAGAIN;
+		lock_yield();
+		return STEP_RESTART;
+	default: return step;
+	}
+}
