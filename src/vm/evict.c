@@ -116,17 +116,12 @@ static uint64_t next_of_object(const struct evict *evict, uint64_t index)
 			   : sparse_next(&evict->object->pages, index, evict->last);
 }
 
-/* Is it to be put, or to go? A mark that is not true any more is taken away. */
-static bool is_meant(struct evict *evict, struct page *page, struct leaf *leaf, uint64_t index)
+/* Is it to be put, or to go? What is filled or written out at this moment is neither. */
+static bool is_meant(struct evict *evict, struct page *page)
 {
-	if (page != NULL && (page->state == PAGE_FILLING || page->state == PAGE_WRITING))
-		return false;
 	if (!evict->keep)
-		return page != NULL && may_go(evict, page);
-	if (page != NULL && (page->state == PAGE_DIRTY || (page->state == PAGE_FAILED && page->dirty)))
-		return true;
-	leaf_unmark(leaf, index);
-	return false;
+		return may_go(evict, page);
+	return page->state == PAGE_DIRTY || (page->state == PAGE_FAILED && page->dirty);
 }
 
 /* What was written of an object, or all of it when frames shall go: from evict->first on, as many as fit. */
@@ -141,7 +136,9 @@ static void choose_of_object(struct evict *evict)
 
 		if (evict->count == evict->want)
 			break;
-		if (!is_meant(evict, page, leaf, index))
+		if (page == NULL || page->state == PAGE_CLEAN)
+			leaf_unmark(leaf, index); /* not true any more */
+		if (page == NULL || !is_meant(evict, page))
 			continue;
 		if (page->busy > 0) {
 			if (evict->count > 0)
