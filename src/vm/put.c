@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vm/put.c - the step of an eviction or a flush that brings bytes to their owner, from frames that nobody can reach. */
+#include <errno.h>
+
+#include "base/align.h"
+#include "base/sort.h"
+#include "vm/evict.h"
+#include "vm/object.h"
+#include "vm/pool.h"
+
+static bool page_before(const void *x, const void *y)
+{
+	const struct page *a = *(struct page *const *)x;
+	const struct page *b = *(struct page *const *)y;
+
+	if (a->id.owner != b->id.owner)
+		return (uintptr_t)a->id.owner < (uintptr_t)b->id.owner;
+	return a->id.index < b->id.index;
+}
+
+static void put_done(struct io *io)
+{
+	spin_take(&io->pool->lock);
+	io->finished = true;
+	spin_give(&io->pool->lock);
+}
+
+/* Starts it and waits. */
+static int run_io(struct pool *pool, struct io *io)
+{
+	uint64_t began = pool_now(pool);
+	bool finished = false;
+
+	io->done = put_done;
+	io->object->ops->start(io->object, io);
+	while (!finished) {
+		spin_take(&pool->lock);
+		finished = io->finished;
+		spin_give(&pool->lock);
+		if (!finished && (io->object->ops->reap == NULL || io->object->ops->reap(io->object, 1) <= 0))
+			lock_yield();
+	}
+	if (io->kind == IO_PUT)
+		pool_took(pool, io->pages[0]->tally, TALLY_TIME_PUT, began);
+	return io->error;
+}
+
+static struct io *wait_for_io(struct pool *pool)
+{
+	struct io *io = NULL;
+
+	while (io == NULL) {
+		spin_take(&pool->lock);
+		io = pool_take_io(pool);
+		spin_give(&pool->lock);
+		if (io == NULL)
+			lock_yield();
+	}
+	return io;
+}
+
+/* What the pages of an io have come to. */
+static void put_result(struct evict *evict, struct io *io, int error)
+{
+	spin_take(&evict->pool->lock);
+	for (uint32_t i = 0; i < io->count; i++) {
+		pool_count(evict->pool, io->pages[i]->tally, error < 0 ? TALLY_PUT_ERRORS : TALLY_PUT, 1);
+		io->pages[i]->dirty = error < 0;
+		io->pages[i]->error = (uint8_t)-error;
+	}
+	spin_give(&evict->pool->lock);
+	evict_failed(evict, error);
+}
+
+static void stage_all(struct pool *pool, struct io *io)
+{
+	for (uint32_t i = 0; i < io->count && io->error == 0; i++)
+		io->error = pool_stage(pool, io->pages[i], &io->memory[i]);
+}
+
+/* Whose bytes the page holds that must be put, and are they of memory? NULL: nobody's. Somebody may unmap or cut the page
+ * meanwhile. */
+static struct object *owner_of_dirty(struct pool *pool, const struct page *page, bool *memory)
+{
+	struct object *object;
+
+	spin_take(&pool->lock);
+	object = page->dirty ? (struct object *)(uintptr_t)page->id.owner : NULL;
+	*memory = page->own || (object != NULL && object_is_memory(object));
+	spin_give(&pool->lock);
+	return object;
+}
+
+/* Pages i.. of the batch that are neighbours in one object, in one transfer. Returns the first that is not among them. */
+static uint32_t put_run(struct evict *evict, struct object *object, uint32_t i)
+{
+	uint64_t first = evict->pages[i]->id.index;
+	uint64_t size = 0;
+	struct io *io;
+	bool memory;
+	int r;
+
+	r = object_size(object, &size);
+	io = wait_for_io(evict->pool);
+	io->kind = IO_PUT;
+	io->object = object;
+	io->first = first;
+	while (i < evict->count && io->count < IO_PAGES_MAX &&
+		owner_of_dirty(evict->pool, evict->pages[i], &memory) == object && !memory &&
+		evict->pages[i]->id.index == first + io->count)
+		io->pages[io->count++] = evict->pages[i++];
+
+	/* Beyond the end there is nothing to put: the object was cut. */
+	io->length = first << PAGE_SHIFT >= size
+		? 0
+		: min_u64((uint64_t)io->count << PAGE_SHIFT, size - (first << PAGE_SHIFT));
+	if (r == 0 && io->length > 0) {
+		stage_all(evict->pool, io);
+		r = io->error < 0 ? io->error : run_io(evict->pool, io);
+	}
+	put_result(evict, io, r);
+	if (r < 0 && atomic_load(&object->put_error) == 0) { /* one evicts at a time */
+		atomic_store(&object->put_failed_at, first << PAGE_SHIFT);
+		atomic_store(&object->put_failed_bytes, io->length);
+		atomic_store(&object->put_error, r);
+	}
+	spin_take(&evict->pool->lock);
+	pool_give_io(evict->pool, io);
+	spin_give(&evict->pool->lock);
+	return i;
+}
+
+/* To swap; the place is kept in page->epoch until free. */
+static void put_in_swap(struct evict *evict, struct page *page)
+{
+	struct pool *pool = evict->pool;
+	struct io *io = wait_for_io(pool);
+	uint32_t place;
+	int r = -ENOSPC;
+
+	spin_take(&pool->lock);
+	place = pool_take_swap(pool);
+	spin_give(&pool->lock);
+	io->kind = IO_PUT;
+	io->object = pool->swap;
+	io->first = place;
+	io->length = PAGE_BYTES;
+	io->pages[io->count++] = page;
+	if (place != UINT32_MAX) {
+		stage_all(pool, io);
+		r = io->error < 0 ? io->error : run_io(pool, io);
+	}
+	put_result(evict, io, r);
+	page->epoch = place;
+
+	spin_take(&pool->lock);
+	if (r < 0 && place != UINT32_MAX)
+		pool_give_swap(pool, place);
+	pool_give_io(pool, io);
+	spin_give(&pool->lock);
+}
+
+static bool any_dirty(struct evict *evict)
+{
+	bool any = false;
+
+	spin_take(&evict->pool->lock);
+	for (uint32_t i = 0; i < evict->count && !any; i++)
+		any = evict->pages[i]->dirty;
+	spin_give(&evict->pool->lock);
+	return any;
+}
+
+void evict_put(struct evict *evict)
+{
+	if (!any_dirty(evict))
+		return;
+	sort_in_place(evict->pages, evict->count, sizeof(struct page *), page_before);
+	for (uint32_t i = 0; i < evict->count;) {
+		struct page *page = evict->pages[i];
+		bool memory;
+		struct object *object = owner_of_dirty(evict->pool, page, &memory);
+
+		if (object == NULL) {
+			i++;
+		} else if (memory) {
+			if (!evict->keep)
+				put_in_swap(evict, page);
+			i++;
+		} else if (object->epochs && !evict->keep) {
+			evict->refused = true; /* E2 */
+			i++;
+		} else {
+			i = put_run(evict, object, i);
+		}
+	}
+}
+
+void put_sync(struct object *object)
+{
+	struct io *io = wait_for_io(object->pool);
+	int r;
+
+	io->kind = IO_SYNC;
+	io->object = object;
+	r = run_io(object->pool, io);
+	spin_take(&object->pool->lock);
+	pool_give_io(object->pool, io);
+	object->epoch++;
+	spin_give(&object->pool->lock);
+	if (r < 0)
+		atomic_store(&object->sync_error, r);
+}
