@@ -85,21 +85,29 @@ static void check_io_uring(struct doctor *d)
 static void check_aslr(struct doctor *d)
 {
 	uint64_t mode, bits = 0;
-	bool secure = doctor_is_for(d, FOR_SECURITY);
+	char places[24] = "?";
+	bool told, secure = doctor_is_for(d, FOR_SECURITY);
 	struct finding *f;
 
 	if (!doctor_sysctl(d, "kernel/randomize_va_space", &mode))
 		return;
-	(void)doctor_number(d, "/proc/sys/vm/mmap_rnd_bits", &bits);
+	/* Only root may read how many. */
+	told = doctor_number(d, "/proc/sys/vm/mmap_rnd_bits", &bits);
+	if (told)
+		snprintf(places, sizeof(places), "%llu", (unsigned long long)bits);
 	f = doctor_find(d,
 		mode == 2        ? LEVEL_OK
 			: secure ? LEVEL_FAIL
 				 : LEVEL_WARN,
-		"aslr", "kernel.randomize_va_space = %llu, vm.mmap_rnd_bits = %llu", (unsigned long long)mode,
-		(unsigned long long)bits);
-	doctor_meaning(f,
-		"addresses of mappings are chosen among 2^%llu places; without that an attacker knows them",
-		(unsigned long long)(mode == 0 ? 0 : bits));
+		"aslr", "kernel.randomize_va_space = %llu, vm.mmap_rnd_bits = %s", (unsigned long long)mode,
+		places);
+	if (mode == 0)
+		doctor_meaning(
+			f, "every run has its mappings at the same addresses, and an attacker knows them");
+	else
+		doctor_meaning(f,
+			"addresses of mappings are chosen among 2^%s places%s; without that an attacker knows them",
+			places, told ? "" : " (only root may read how many)");
 	if (mode != 2) {
 		doctor_fix(f, "switch it on again");
 		doctor_setting(f, "kernel.randomize_va_space = 2");

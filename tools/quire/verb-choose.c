@@ -91,6 +91,9 @@ static void step(struct choice *choice, const char *question, const char *answer
 	s->reason = reason;
 }
 
+/* The right noun, of which there is only the plan. */
+#define NO_STORE_YET "planned; until it is there, an index of your own in a region (quire/region.h)"
+
 static void end(struct choice *choice, const char *kind, const char *call, const char *reason)
 {
 	choice->kind = kind;
@@ -116,11 +119,12 @@ static void choose_private(struct choice *choice, const struct data *d)
 	if (d->size > choice->memory) {
 		step(choice, "Does it fit into memory?", "no",
 			"then something must be paged out; swap does it blindly");
-		end(choice, "paged", "the pager over a scratch file",
+		end(choice, "paged",
+			"quire_map(NULL, QUIRE_OPTIONS(map, .path = scratch, .engine = QUIRE_ENGINE_PAGED, .cache_bytes = bound), &map)",
 			"the bound on memory is yours, and so is the order in which pages go");
 		return;
 	}
-	end(choice, "anonymous", "quire_map_anon(NULL, size, NULL, &map)",
+	end(choice, "anonymous", "quire_map_anon(NULL, size, &map)",
 		"zeros on demand, no file, no name, gone with the process");
 }
 
@@ -137,15 +141,17 @@ static void choose_volatile(struct choice *choice, const struct data *d)
 	} else if (d->access == ACCESS_MESSAGES) {
 		step(choice, "How is it accessed?", "as messages",
 			"a ring of messages needs order, wake-ups and a dead peer's end");
-		end(choice, "channel", "quire_channel_* (quire/channel.h)",
+		end(choice, "channel", "quire_channel_listen(), quire_channel_connect() (quire/channel.h)",
 			"sealed shared memory, no copy by the kernel, no daemon");
 	} else if (d->share == SHARE_CHILDREN) {
-		end(choice, "shared anonymous", "quire_map_shared(NULL, size, NULL, &map)",
+		end(choice, "shared anonymous",
+			"quire_map(NULL, QUIRE_OPTIONS(map, .kind = QUIRE_ANON, .sharing = QUIRE_SHARED, .length = size), &map)",
 			"children made by fork inherit it; it needs no name");
 	} else {
 		end(choice, "memfd",
-			"quire_map(NULL, QUIRE_OPTIONS(map, .kind = QUIRE_MEMFD, ...), &map) and quire_map_send()",
-			"has a descriptor to send, can be sealed so that nobody cuts it, and vanishes with its last user");
+			"quire_map(NULL, QUIRE_OPTIONS(map, .kind = QUIRE_MEMFD, .length = size), &map)",
+			"has a descriptor to send (quire_map_send), can be sealed so that nobody cuts it, and vanishes with its "
+			"last user");
 	}
 }
 
@@ -156,7 +162,7 @@ static void choose_written(struct choice *choice, const struct data *d)
 	if (d->access == ACCESS_KEYS) {
 		step(choice, "How is it accessed?", "by key",
 			"a tree that is never half written, read through the map");
-		end(choice, "store", "quire_store_* (quire/store.h)",
+		end(choice, "store", NO_STORE_YET,
 			"ordered keys, transactions, many reading processes, one flush a commit");
 	} else if (d->access == ACCESS_SEQUENTIAL || d->access == ACCESS_ONCE) {
 		step(choice, "How is it accessed?", "written from start to end",
@@ -167,7 +173,7 @@ static void choose_written(struct choice *choice, const struct data *d)
 		step(choice, "How is it accessed?",
 			d->access == ACCESS_RANDOM ? "at random" : "not said: at random",
 			"stores through a pointer, made durable all together");
-		end(choice, "region", "quire_region_* (quire/region.h)",
+		end(choice, "region", "quire_region_open(), quire_region_commit() (quire/region.h)",
 			"all stores since the last commit become durable together or not at all");
 	}
 }
@@ -190,7 +196,7 @@ static void choose_read(struct choice *choice, const struct data *d)
 		return;
 	case ACCESS_KEYS:
 		step(choice, "How is it accessed?", "by key", "looking up is what a tree is for");
-		end(choice, "store", "quire_store_* (quire/store.h)", "zero-copy reads by key");
+		end(choice, "store", NO_STORE_YET, "zero-copy reads by key");
 		return;
 	case ACCESS_SEQUENTIAL:
 	case ACCESS_RANDOM:
@@ -205,11 +211,12 @@ static void choose_read(struct choice *choice, const struct data *d)
 		fits ? "yes" : "not surely: more than half of what is available",
 		"a larger mapping stalls threads at faults nobody sees coming");
 	if (fits)
-		end(choice, "file mapping", "quire_map_file(NULL, path, NULL, &map), guarded",
+		end(choice, "file mapping", "quire_map_file(NULL, path, QUIRE_READ, &map)",
 			"no copy, one page cache for all, loads at "
 			"the speed of memory once it is warm");
 	else
-		end(choice, "paged", "the pager: a hard bound, prefetch and eviction of your own",
+		end(choice, "paged",
+			"quire_map(NULL, QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED, .cache_bytes = bound), &map)",
 			"what the kernel drops, it drops without knowing your program");
 }
 

@@ -178,7 +178,8 @@ static void show(struct call *call, const struct doctor *doctor)
 				show_finding(screen, &doctor->findings[i], settings->all);
 	}
 	if (!settings->all && counts[LEVEL_SKIPPED] != 0)
-		say(screen, INK_FAINT, "  %u checks do not apply here (--all)\n", counts[LEVEL_SKIPPED]);
+		say(screen, INK_FAINT, "  %u %s not apply here (--all)\n", counts[LEVEL_SKIPPED],
+			counts[LEVEL_SKIPPED] == 1 ? "check does" : "checks do");
 	say(screen, INK_PLAIN, "\n");
 	if (counts[LEVEL_FAIL] + counts[LEVEL_WARN] != 0)
 		say_next(screen, QUIRE_PROGRAM " doctor --fix", "print a sysctl.d file; nothing is changed");

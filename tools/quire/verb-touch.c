@@ -45,7 +45,7 @@ static void touch_steps(struct touching *t, int fd, bool missing, uint64_t befor
 	uint64_t step = missing ? STEP_COUNTED : STEP;
 
 	while (t->done < t->bytes && t->error == 0) {
-		uint64_t brought = 0, n = t->bytes - t->done < step ? t->bytes - t->done : step;
+		uint64_t n = t->bytes - t->done < step ? t->bytes - t->done : step;
 
 		/* One count tells whether a large step may be taken as a whole. */
 		if (missing && n > STEP) {
@@ -54,11 +54,9 @@ static void touch_steps(struct touching *t, int fd, bool missing, uint64_t befor
 			if (quire_presence_read(fd, t->done, n, 0, &part) != 0 || part.cached != part.pages)
 				n = STEP;
 		}
-		t->error = quire_presence_touch(fd, t->done, n, missing ? QUIRE_TOUCH_MISSING : 0, &brought);
+		t->error = quire_presence_touch(fd, t->done, n, missing ? QUIRE_TOUCH_MISSING : 0, NULL);
 		if (t->error < 0)
 			snprintf(t->error_text, sizeof(t->error_text), "%s", quire_error_text());
-		t->brought = brought == QUIRE_UNKNOWN || t->brought == QUIRE_UNKNOWN ? QUIRE_UNKNOWN
-										     : t->brought + brought;
 		t->done += t->error == 0 ? n : 0;
 		progress_at(before + t->done);
 	}
@@ -78,6 +76,15 @@ static void look_again(struct touching *t, int fd)
 		t->cached = bytes_of_pages(figures.ready, figures.file_bytes);
 }
 
+/* Where pages cannot be counted, those that are ready are what was there. */
+static uint64_t bytes_missing(const struct quire_presence *figures)
+{
+	uint64_t there = figures->cached != QUIRE_UNKNOWN ? figures->cached : figures->ready;
+
+	return there == QUIRE_UNKNOWN ? QUIRE_UNKNOWN
+				      : figures->file_bytes - bytes_of_pages(there, figures->file_bytes);
+}
+
 static void touch_file(struct touching *t, const char *path, bool missing, uint64_t before)
 {
 	struct quire_presence figures = { .size = sizeof(figures) };
@@ -86,10 +93,12 @@ static void touch_file(struct touching *t, const char *path, bool missing, uint6
 	*t = (struct touching){ .path = path };
 	t->error = quire_presence_open(AT_FDCWD, path, &fd);
 	if (t->error == 0)
-		t->error = quire_presence_read(fd, 0, missing ? QUIRE_UNKNOWN : 0, 0, &figures);
+		t->error = quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures);
 	if (t->error < 0)
 		snprintf(t->error_text, sizeof(t->error_text), "%s", quire_error_text());
 	t->bytes = figures.file_bytes;
+	/* Counted once, before anything is read: the kernel reads ahead beyond each step, and the next would find that there. */
+	t->brought = bytes_missing(&figures);
 	/* One count of the whole file: where nothing is missing, that was all. */
 	if (t->error == 0 && missing && figures.cached == figures.pages) {
 		t->done = t->cached = t->bytes;
@@ -165,6 +174,9 @@ static void show_sum(struct screen *screen, const struct touch_sum *sum, bool mi
 			sum->files == 0           ? "no file"
 				: sum->files == 1 ? "the file is empty"
 						  : "the files are empty");
+	else if (sum->cached >= sum->bytes && sum->unknown == 0 && sum->brought == 0)
+		say_paragraph(screen, INK_STRONG, 0, "All of %s was in memory already%s.",
+			text_bytes(sum->bytes).s, missing ? ", and was not touched" : "");
 	else if (sum->cached >= sum->bytes && sum->unknown == 0)
 		say_paragraph(screen, INK_STRONG, 0,
 			"All of %s is in memory: %s was brought in (%s, %s), %s was there%s.",

@@ -19,8 +19,10 @@ static void show_mapping(struct screen *screen, const struct crash *crash, const
 {
 	const struct why_mapping *m = answer->mapping;
 
-	say(screen, INK_PLAIN, "\n  cause    %s\n  address  %#llx", why_cause_name(answer->cause),
-		(unsigned long long)crash->address);
+	say(screen, INK_PLAIN, "\n  cause    %s\n", why_cause_name(answer->cause));
+	if (answer->cause == WHY_SENT)
+		return;
+	say(screen, INK_PLAIN, "  address  0x%llx", (unsigned long long)crash->address);
 	if (crash->pc != 0)
 		say(screen, INK_FAINT, "   instruction at %#llx", (unsigned long long)crash->pc);
 	say(screen, INK_PLAIN, "\n");
@@ -51,6 +53,8 @@ static void show(struct call *call, const struct crash *crash, const struct why_
 			"The file and the filesystem were looked at now, not when the program died.");
 	if (answer->advice[0] != '\0')
 		say_paragraph(screen, INK_PLAIN, 2, "To do: %s.", answer->advice);
+	if (answer->cause == WHY_SENT)
+		return;
 	say(screen, INK_PLAIN, "\n");
 	say_next(screen, QUIRE_PROGRAM " doctor", "limits and filesystems that lead to such deaths");
 }
@@ -64,8 +68,12 @@ static void put(struct call *call, const struct crash *crash, const struct why_a
 	json_put_text(document, "signal", signal_name(crash->signal));
 	json_put_text(document, "cause", why_cause_name(answer->cause));
 	json_put_text(document, "text", answer->text);
-	put_address(document, "address", crash->address);
-	put_address(document, "instruction", crash->pc);
+	if (answer->cause == WHY_SENT) {
+		json_put_count(document, "sender", (uint64_t)crash->sender);
+	} else {
+		put_address(document, "address", crash->address);
+		put_address(document, "instruction", crash->pc);
+	}
 	if (answer->mapping != NULL) {
 		json_t *mapping = json_put_object(document, "mapping");
 

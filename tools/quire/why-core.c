@@ -103,9 +103,7 @@ static int read_fault(const struct core *core, struct crash *crash)
 	if (note == NULL || bytes < sizeof(info))
 		return -ENOEXEC;
 	memcpy(&info, note, sizeof(info));
-	crash->signal = info.si_signo;
-	crash->code = info.si_code;
-	crash->address = (uint64_t)(uintptr_t)info.si_addr;
+	why_set_signal(crash, &info);
 	note = find_note(core, NT_PRSTATUS, &bytes);
 	if (note != NULL && bytes >= sizeof(status)) {
 		struct user_regs_struct registers;

@@ -135,6 +135,10 @@ static void explain_unmapped(const struct crash *crash, struct why_answer *answe
 {
 	char where[800];
 
+	if (crash->address == 0) {
+		conclude(answer, WHY_NULL, "It used a NULL pointer: nothing is mapped at address 0.");
+		return;
+	}
 	if (crash->address < NULL_PAGES) {
 		conclude(answer, WHY_NULL,
 			"It used a NULL pointer: address %#llx lies in the first 64 KiB, where nothing is mapped; "
@@ -217,6 +221,35 @@ static void explain_segv(const struct crash *crash, const struct why_mapping *m,
 	}
 }
 
+void why_set_signal(struct crash *crash, const siginfo_t *info)
+{
+	bool sent = info->si_code <= 0;
+
+	crash->signal = info->si_signo;
+	crash->code = info->si_code;
+	crash->address = sent ? 0 : (uint64_t)(uintptr_t)info->si_addr;
+	/* Timers and asynchronous I/O use these bytes for something else. */
+	crash->sender = info->si_code == SI_USER || info->si_code == SI_TKILL || info->si_code == SI_QUEUE
+		? info->si_pid
+		: 0;
+}
+
+static void explain_sent(const struct crash *crash, struct why_answer *answer)
+{
+	struct quire_process sender = { .size = sizeof(sender) };
+	char who[100] = "somebody";
+
+	if (crash->sender != 0 && crash->sender == crash->pid)
+		snprintf(who, sizeof(who), "the program itself (raise, abort or kill)");
+	else if (crash->sender != 0 && !crash->from_core &&
+		quire_process_read(crash->sender, 0, &sender) == 0)
+		snprintf(who, sizeof(who), "process %d (%.64s)", crash->sender, text_name(sender.name).s);
+	else if (crash->sender != 0)
+		snprintf(who, sizeof(who), "process %d", crash->sender);
+	answer->mapping = NULL;
+	conclude(answer, WHY_SENT, "The signal was sent by %s; no access of memory caused it.", who);
+}
+
 void why_explain(const struct crash *crash, struct why_answer *answer)
 {
 	const struct why_mapping *m = find(crash, crash->address);
@@ -225,9 +258,7 @@ void why_explain(const struct crash *crash, struct why_answer *answer)
 	if (m != NULL)
 		answer->offset = m->offset + (crash->address - m->start);
 	if (crash->code <= 0) {
-		answer->mapping = NULL;
-		conclude(answer, WHY_SENT,
-			"Somebody sent the signal (kill, raise or abort); no access of memory caused it.");
+		explain_sent(crash, answer);
 	} else if (crash->signal == SIGBUS && crash->code == BUS_ADRALN) {
 		conclude(answer, WHY_ALIGNMENT,
 			"It made an access that must be aligned, at %#llx, which is not.",

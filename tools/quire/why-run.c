@@ -92,9 +92,7 @@ static bool look_at_fault(pid_t thread, int number, struct crash *crash, struct 
 
 	ptrace(PTRACE_GETREGS, thread, NULL, &registers);
 	crash->pid = pid;
-	crash->signal = number;
-	crash->code = info.si_code;
-	crash->address = (uint64_t)(uintptr_t)info.si_addr;
+	why_set_signal(crash, &info);
 	crash->pc = registers.rip;
 	crash->sp = registers.rsp;
 	if (quire_process_read(pid, 0, &process) == 0)

@@ -25,8 +25,9 @@ struct crash {
 	pid_t pid; /* 0: from a core dump */
 	char program[64];
 	int signal;
-	int code; /* si_code */
-	uint64_t address;
+	int code;         /* si_code */
+	uint64_t address; /* none when the signal was sent: the sender's id lies in its place */
+	pid_t sender;     /* of a signal that was sent; 0 when the kernel does not say */
 	uint64_t pc;
 	uint64_t sp;
 	bool from_core;
@@ -60,6 +61,9 @@ struct why_answer {
 	char text[1200];                   /* one paragraph */
 	char advice[400];
 };
+
+/* Takes what the kernel told of the signal. */
+void why_set_signal(struct crash *crash, const siginfo_t *info);
 
 /* Finds the cause by looking at the file, the pool, the filesystem, now. */
 void why_explain(const struct crash *crash, struct why_answer *answer);
