@@ -209,8 +209,7 @@ static int explain(const struct quire_map *map, uintptr_t va, int error)
 	int told = error == -ENXIO ? -ENODATA : error;
 
 	return error_set(told, "%s: the page at offset %llu cannot be had: %s",
-		map->name == NULL ? "mapping" : map->name,
-		(unsigned long long)offset,
+		map->name == NULL ? "mapping" : map->name, (unsigned long long)offset,
 		error == -ENOMEM ? "the pool is full of pages that cannot go" : strerror(-told));
 }
 
