@@ -250,6 +250,10 @@ void *checkpoint_thread(void *region) lock_check_off
 
 	region_lock(rg);
 	while (!rg->stopping) {
+		if (atomic_load(&rg->walk.next) < rg->walk.end) {
+			dirty_help(rg);
+			continue;
+		}
 		if (rg->failed != 0 || rg->sealed == tried || !half_full(rg)) {
 			condition_wait(&rg->work, &rg->lock);
 			continue;

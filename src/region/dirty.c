@@ -2,6 +2,7 @@
 /* region/dirty.c - which pages belong to this epoch: the tracker's finds, narrowed by hints. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "pagefile/sum.h"
@@ -9,6 +10,10 @@
 
 /* A hint of so few pages is believed: to ask the tracker costs as much as to log a page. */
 enum { HINT_BELIEVED_PAGES = 4 };
+
+/* Of a walk over the whole window: what a thread takes at a time, and up to where waking the worker costs more than it helps.
+ * The kernel looks at a page in 2 to 3 ns. */
+enum { WALK_PAGES = (32 << 20) / PAGE_BYTES, WALK_ALONE = (256 << 20) / PAGE_BYTES };
 
 /* Makes room for one more element. */
 static void *with_room(void *array, size_t count, size_t *room, size_t bytes)
@@ -88,12 +93,59 @@ static int collect_run(struct region *rg, struct pages_run run)
 	return pagefile_harvest(&rg->file, run, rg->file.track.exact ? found_written : found_private, rg);
 }
 
+static int walk_on(struct region *rg)
+{
+	uint64_t end = rg->walk.end;
+	uint64_t first;
+	int r = 0;
+
+	while (r == 0 && (first = atomic_fetch_add(&rg->walk.next, WALK_PAGES)) < end)
+		r = collect_run(rg, (struct pages_run){ first, min_u64(WALK_PAGES, end - first) });
+	if (r < 0)
+		atomic_store(&rg->walk.next, end); /* what nobody waits for must not go on */
+	return r;
+}
+
+void dirty_help(struct region *rg)
+{
+	int r;
+
+	rg->walk.helping = true;
+	region_unlock(rg);
+	r = walk_on(rg);
+	region_lock(rg);
+	rg->walk.helping = false;
+	rg->walk.result = r;
+	condition_wake_all(&rg->changed);
+}
+
+static int collect_whole(struct region *rg)
+{
+	int r;
+
+	region_lock(rg);
+	rg->walk.end = rg->file.pages;
+	rg->walk.result = 0;
+	atomic_store(&rg->walk.next, 0);
+	region_unlock(rg);
+	if (rg->file.pages > WALK_ALONE)
+		condition_wake_all(&rg->work);
+	r = walk_on(rg);
+	region_lock(rg);
+	while (rg->walk.helping)
+		region_wait(rg);
+	if (r == 0)
+		r = rg->walk.result;
+	region_unlock(rg);
+	return r < 0 ? error_default(r, "the pages written cannot be found: %s", strerror(-r)) : 0;
+}
+
 static int collect_all(struct region *rg)
 {
 	int r = 0;
 
 	if (!rg->hinted)
-		return collect_run(rg, (struct pages_run){ 0, rg->file.pages });
+		return collect_whole(rg);
 	for (size_t i = 0; r == 0 && i < rg->hint_count; i++)
 		r = collect_run(rg, rg->hints[i]);
 	return r;

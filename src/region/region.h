@@ -91,6 +91,14 @@ struct region_meta {
 	struct heap_meta heap;
 };
 
+/* walk: one search of the whole window for written pages, which the worker helps with: pages below `next` are taken */
+struct walk {
+	_Atomic uint64_t next; /* past the end when there is none */
+	uint64_t end;
+	bool helping; /* the worker still looks at what it took */
+	int result;   /* of the worker */
+};
+
 /* region: a mapping with commit */
 struct region {
 	struct pagefile file;
@@ -110,7 +118,7 @@ struct region {
 
 	struct lock lock;         /* lock_region: everything below */
 	struct condition changed; /* somebody left, or a commit ended */
-	struct condition work;    /* for the worker: there is enough to bring home */
+	struct condition work;    /* for the worker: there is enough to bring home, or a walk to help with */
 	bool stopping;
 	struct pages pages;
 	uint64_t sealed;       /* epoch of the newest commit */
@@ -118,8 +126,8 @@ struct region {
 	uint64_t home;         /* FILE durably holds everything up to this epoch */
 	uint64_t floor;        /* FILE may hold something up to this epoch */
 	int failed;            /* 0, or what made the region FAILED */
+	bool failed_gone;      /* the record that failed cannot be read any more */
 	uint64_t failed_epoch;
-	bool failed_gone; /* its record cannot be read any more */
 
 	/* Who may store, who commits. */
 	unsigned int holders; /* threads between enter and exit */
@@ -135,6 +143,7 @@ struct region {
 	struct pages_run *hints; /* announced ranges, to be narrowed by the tracker */
 	size_t hint_count;
 	size_t hint_room;
+	struct walk walk;
 	bool grown; /* FILE became longer since the last seal (R8) */
 
 	void *stage; /* STAGE_PAGES pages, for the commit or abort that is exclusive */
@@ -189,6 +198,8 @@ int region_fail_commit(struct region *rg, int error, bool gone);
 
 int dirty_add(struct region *rg, struct pages_run run) must_hold(lock_region);
 int dirty_collect(struct region *rg); /* exclusive: everything written since the last commit is on the list */
+void dirty_help(struct region *rg)
+	must_hold(lock_region);       /* for the worker: takes part in the walk that goes on */
 void dirty_forget(struct region *rg); /* exclusive: the list is empty, and nothing is marked */
 int dirty_rearm(struct region *rg, struct pages_run run);
 int region_touch(struct region *rg, uint64_t offset, uint64_t bytes); /* from the start of the window */

@@ -138,7 +138,7 @@ static void *store_without_asking(void *arg)
 
 static void a_store_beside_a_commit_is_not_lost(void **state)
 {
-	unsigned char *bytes = quire_map_address(quire_region_map(region));
+	unsigned char *bytes;
 	pthread_t thread;
 	void *wrong;
 
@@ -156,6 +156,39 @@ static void a_store_beside_a_commit_is_not_lost(void **state)
 	assert_int_equal(pthread_join(thread, &wrong), 0);
 	assert_null(wrong);
 	assert_int_equal(quire_region_commit(region, NULL), 0);
+}
+
+/* The worker helps to search a window this long: each page is found once, by one of the two. */
+static void what_two_search_is_found_once(void **state)
+{
+	enum { LONG = 400 << 20, STEP = 61 * PAGE, COMMITS = 6 };
+	unsigned char *bytes;
+
+	(void)state;
+	assert_int_equal(quire_region_close(region), 0);
+	assert_int_equal(
+		quire_region_open(NULL, scratch_path("long"),
+			QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE, .length = LONG), &region),
+		0);
+	bytes = quire_map_address(quire_region_map(region));
+	for (unsigned int i = 1; i <= COMMITS; i++) {
+		struct quire_region_stat stat = { .size = sizeof(stat) };
+		uint64_t before, pages = 0;
+
+		assert_int_equal(quire_region_stat(region, &stat), 0);
+		before = stat.pages_logged;
+		for (size_t at = i * PAGE; at < LONG; at += STEP, pages++)
+			bytes[at] = (unsigned char)i;
+		assert_int_equal(quire_region_commit(region, NULL), 0);
+		assert_int_equal(quire_region_stat(region, &stat), 0);
+		assert_int_equal(stat.pages_logged - before, pages);
+	}
+	assert_int_equal(quire_region_close(region), 0);
+	assert_int_equal(quire_region_open(NULL, scratch_path("long"), NULL, &region), 0);
+	bytes = quire_map_address(quire_region_map(region));
+	for (unsigned int i = 1; i <= COMMITS; i++)
+		for (size_t at = i * PAGE; at < LONG; at += STEP)
+			assert_int_equal(bytes[at], i);
 }
 
 static void who_is_inside_cannot_commit(void **state)
@@ -192,6 +225,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(commits_of_several_threads_are_merged_and_whole, begin, end),
 		cmocka_unit_test_setup_teardown(a_store_beside_a_commit_is_not_lost, begin, end),
+		cmocka_unit_test_setup_teardown(what_two_search_is_found_once, begin, end),
 		cmocka_unit_test_setup_teardown(who_is_inside_cannot_commit, begin, end),
 		cmocka_unit_test_setup_teardown(a_fork_child_has_no_part, begin, end),
 	};
