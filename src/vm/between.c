@@ -204,17 +204,11 @@ static void transfer_apart(struct fault *f, struct object *object)
 	f->apart_count = 0;
 }
 
-/* Where frames are few it makes room for the next ones itself, in one batch, while those are on their way:
- * another thread would have to have its turn first, and two that run have to tell each other of each page that goes. */
 void fault_go_on(struct fault *f)
 {
-	struct pool *pool = f->as->pool;
-
 	transfer_apart(f, f->going_on);
 	object_unref(f->going_on);
 	f->going_on = NULL;
-	if (pool_beyond(pool) > 0)
-		(void)pageout_evict(pool, pool_beyond(pool));
 }
 
 /* ---- all of it ---- */

@@ -9,9 +9,10 @@
 #include "base/align.h"
 #include "vm/object.h"
 
-/* Leaves for so many faults are kept ready: more than threads can take before pageout runs again. A 64th of the budget is
- * the distance of the marks, at least a frame: 8 MiB of 512 are freed in one go. */
-enum { BLOCKS_READY = 256, MARK_PART = 64 };
+/* Leaves for so many faults are kept ready: more than threads can take before pageout runs again. A 32nd of the budget is
+ * the distance of the marks, at least a frame: what two windows of a stream take (STREAM_PART in fetch.c) while pageout has
+ * yet to have its turn, since a fault evicts nothing while a frame is free. */
+enum { BLOCKS_READY = 256, MARK_PART = 32 };
 
 /* Of a pool that is handed no ledger. */
 enum { TALLIES_DEFAULT = 8 };

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/align.h"
 #include "vm/pageout.h"
 #include "vm/world.h"
 
@@ -95,6 +96,30 @@ static int setup_stream(void **state)
 	return 0;
 }
 
+static struct source files[3];
+
+static int setup_streams(void **state)
+{
+	(void)state;
+	world_init(&w, &(struct world_config){ .frames = 2048, .pages = PAGES });
+	for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+		source_init(&files[i], PAGES * PAGE);
+		files[i].slow = true;
+	}
+	return 0;
+}
+
+static int teardown_streams(void **state)
+{
+	(void)state;
+	for (size_t i = 1; i < ARRAY_COUNT(files); i++) {
+		object_unref(&files[i].object);
+		source_done(&files[i]);
+	}
+	world_end(&w, &files[0]);
+	return 0;
+}
+
 static void who_reads_a_stream_finds_the_next_pages_on_their_way(void **state)
 {
 	uintptr_t va = world_map(&w, 0, PAGES, &file.object, 0, R, PMAP_SHARED);
@@ -133,6 +158,29 @@ static void a_window_is_entered_at_once(void **state)
 	assert_int_equal(read_every(va, 17, 1, 1), 0);
 }
 
+/* Three files, one after the other, through a pool that holds two of them: a stream takes what is free, and only a fault
+ * that finds nothing free evicts. */
+static void a_stream_evicts_nothing_while_frames_are_free(void **state)
+{
+	uint64_t evicted = 0;
+	uint64_t waits = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		uintptr_t va = world_map(&w, 0, PAGES, &files[i].object, 0, R, PMAP_SHARED);
+
+		for (int64_t page = 0; page < PAGES; page++) {
+			assert_int_equal(read_every(va, page, 1, 1), 0);
+			if (world_counted(&w, TALLY_WAITS) == waits)
+				assert_int_equal(world_counted(&w, TALLY_EVICTED), evicted);
+			waits = world_counted(&w, TALLY_WAITS);
+			evicted = world_counted(&w, TALLY_EVICTED);
+		}
+		assert_int_equal(as_unmap(&w.as, va, va + PAGES * PAGE), 0);
+	}
+	assert_true(evicted > 0); /* the third has found them full */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +189,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_stream_that_ends_has_two_windows_too_many, setup_stream, teardown),
 		cmocka_unit_test_setup_teardown(a_window_is_entered_at_once, setup_stream, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_stream_evicts_nothing_while_frames_are_free, setup_streams, teardown_streams),
 		cmocka_unit_test_setup_teardown(a_stride_is_seen_and_its_pages_are_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_pattern_is_no_reason_to_read_ahead, setup, teardown),
 	};
