@@ -846,10 +846,11 @@ QUIRE_API void quire_mappers_close(struct quire_mappers *mappers);
 
 /**
  * enum quire_segment_kind - how a piece of shared memory came to be
- * @QUIRE_SEGMENT_POSIX: a file of /dev/shm: shm_open()
+ * @QUIRE_SEGMENT_POSIX: a file of /dev/shm: shm_open(); one that was unlinked while in use has " (deleted)" behind its name
  * @QUIRE_SEGMENT_MEMFD: memfd_create(): it has no name, and lives as long as a descriptor or a mapping of it
  * @QUIRE_SEGMENT_SYSV: shmget(): it lives until somebody removes it
  * @QUIRE_SEGMENT_HUGETLBFS: a file of huge pages of the pool
+ * @QUIRE_SEGMENT_ANONYMOUS: mmap() of shared memory without a file, which children inherit; all are named "/dev/zero (deleted)"
  *
  * Since: 0.1   See: quire_segments_next(3)
  */
@@ -858,6 +859,7 @@ enum quire_segment_kind {
 	QUIRE_SEGMENT_MEMFD = 1,
 	QUIRE_SEGMENT_SYSV = 2,
 	QUIRE_SEGMENT_HUGETLBFS = 3,
+	QUIRE_SEGMENT_ANONYMOUS = 4,
 };
 
 /**

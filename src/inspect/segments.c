@@ -60,13 +60,24 @@ static bool starts_with(const char *text, const char *start)
 
 static const char deleted[] = " (deleted)";
 
-/* The kernel says of every memfd that it was deleted: it never had a name. */
-static bool is_memfd(const char *name)
+/* Memory that no folder lists, by the name in maps and links; -1 for all else. The kernel says of every memfd, and of shared
+ * memory without a file, that it was deleted: it never had a name. */
+static int unlisted_kind(const char *name)
 {
 	size_t length = strlen(name);
 
-	return starts_with(name, "/memfd:") && length > strlen(deleted) &&
-		strcmp(name + length - strlen(deleted), deleted) == 0;
+	if (length <= strlen(deleted) || strcmp(name + length - strlen(deleted), deleted) != 0)
+		return -1;
+	return starts_with(name, "/memfd:")                ? QUIRE_SEGMENT_MEMFD
+		: strcmp(name, "/dev/zero (deleted)") == 0 ? QUIRE_SEGMENT_ANONYMOUS
+		: starts_with(name, "/dev/shm/")           ? QUIRE_SEGMENT_POSIX
+							   : -1;
+}
+
+/* A memfd goes by the name it was given. */
+static size_t shown_length(const char *name, int kind)
+{
+	return strlen(name) - (kind == QUIRE_SEGMENT_MEMFD ? strlen(deleted) : 0);
 }
 
 /* NULL: no memory. */
@@ -293,13 +304,12 @@ static int add_user(const struct gathering *g, struct found *found, uint64_t map
 	return 0;
 }
 
-/* A memfd is met for the first time; a link of the process leads to it. */
-static struct found *add_memfd(
-	struct gathering *g, const char *name, int directory, const char *link, const struct stat *about)
+/* What no folder lists is met for the first time; a link of the process leads to it. */
+static struct found *add_unlisted(struct gathering *g, const char *name, int kind, int directory,
+	const char *link, const struct stat *about)
 {
 	struct quire_presence presence = { .size = sizeof(presence), .cached = QUIRE_UNKNOWN };
-	struct quire_segment segment = { .kind = QUIRE_SEGMENT_MEMFD };
-	size_t length = strlen(name) - strlen(deleted);
+	struct quire_segment segment = { .kind = (uint32_t)kind };
 	int fd;
 
 	if (look_open(directory, link, &fd) == 0) {
@@ -308,21 +318,21 @@ static struct found *add_memfd(
 	}
 	describe(about, &segment);
 	set_resident(g->to, about, &presence, &segment);
-	return add_segment(g->to, &segment, name, length);
+	return add_segment(g->to, &segment, name, shown_length(name, kind));
 }
 
 /* Mapped and not open. Only root may follow the mapping; to others, what is mapped is what is known of it. */
-static struct found *add_mapped_memfd(struct gathering *g, const struct quire_mapping *m)
+static struct found *add_mapped(struct gathering *g, const struct quire_mapping *m, int kind)
 {
-	struct quire_segment segment = { .kind = QUIRE_SEGMENT_MEMFD };
+	struct quire_segment segment = { .kind = (uint32_t)kind };
 	struct stat about;
 	char link[96];
 
 	(void)snprintf(link, sizeof(link), "/proc/%d/map_files/%llx-%llx", g->pid,
 		(unsigned long long)m->start, (unsigned long long)m->end);
-	if (sys_readlinkat(AT_FDCWD, link, g->target, sizeof(g->target)) > 0 && is_memfd(g->target) &&
-		sys_fstatat(AT_FDCWD, link, &about, 0) == 0)
-		return add_memfd(g, g->target, AT_FDCWD, link, &about);
+	if (sys_readlinkat(AT_FDCWD, link, g->target, sizeof(g->target)) > 0 &&
+		unlisted_kind(g->target) == kind && sys_fstatat(AT_FDCWD, link, &about, 0) == 0)
+		return add_unlisted(g, g->target, kind, AT_FDCWD, link, &about);
 
 	segment.device = makedev(m->device_major, m->device_minor);
 	segment.inode = m->inode;
@@ -330,19 +340,21 @@ static struct found *add_mapped_memfd(struct gathering *g, const struct quire_ma
 	segment.length_bytes = m->offset + (m->end - m->start);
 	segment.resident_bytes = QUIRE_UNKNOWN;
 	segment.why = "it is mapped, but not open any more: only root may look at it";
-	return add_segment(g->to, &segment, m->name, strlen(m->name) - strlen(deleted));
+	return add_segment(g->to, &segment, m->name, shown_length(m->name, kind));
 }
 
 static int look_at_mapping(struct gathering *g, const struct quire_mapping *m)
 {
 	struct found *found;
+	int kind;
 
 	if (m->inode == 0)
 		return 0;
 	found = find(
 		g->to, starts_with(m->name, "/SYSV"), makedev(m->device_major, m->device_minor), m->inode);
-	if (found == NULL && is_memfd(m->name)) {
-		found = add_mapped_memfd(g, m);
+	kind = unlisted_kind(m->name);
+	if (found == NULL && kind >= 0) {
+		found = add_mapped(g, m, kind);
 		if (found == NULL)
 			return -ENOMEM;
 	}
@@ -353,16 +365,16 @@ static int look_at_descriptor(struct gathering *g, int directory, const char *li
 {
 	struct found *found;
 	struct stat about;
-	bool memfd;
+	int kind;
 
 	if (sys_readlinkat(directory, link, g->target, sizeof(g->target)) <= 0)
 		return 0;
-	memfd = is_memfd(g->target);
+	kind = unlisted_kind(g->target);
 	if (g->target[0] != '/' || sys_fstatat(directory, link, &about, 0) < 0 || !S_ISREG(about.st_mode))
 		return 0;
 	found = find(g->to, false, about.st_dev, about.st_ino);
-	if (found == NULL && memfd) {
-		found = add_memfd(g, g->target, directory, link, &about);
+	if (found == NULL && kind >= 0) {
+		found = add_unlisted(g, g->target, kind, directory, link, &about);
 		if (found == NULL)
 			return -ENOMEM;
 	}

@@ -8,6 +8,7 @@
 
 #include "doctor.h"
 #include "process.h"
+#include "room.h"
 
 /* doctor has 50 ms in all; processes with the most mappings are found long before. */
 #define SEARCH_SECONDS 0.015
@@ -186,89 +187,24 @@ static void check_open_files(struct doctor *d)
 		doctor_fix(f, "ulimit -n 65535, or LimitNOFILE= of systemd");
 }
 
-/** Where the memory controller of a process's group is. */
-struct cgroup {
-	char path[4096];
-	bool unified;
-};
-
-/* "0::/user.slice" or "4:memory:/docker/ab12" */
-static bool find_cgroup(const struct doctor *d, struct cgroup *group)
-{
-	char path[400], line[4200];
-	FILE *file;
-	bool found = false;
-
-	if (d->pid == 0)
-		snprintf(path, sizeof(path), "%s/proc/self/cgroup", d->root);
-	else
-		snprintf(path, sizeof(path), "%s/proc/%d/cgroup", d->root, d->pid);
-	file = fopen(path, "re");
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-		const char *colon = strchr(line, ':'),
-			   *second = colon == NULL ? NULL : strchr(colon + 1, ':');
-		bool memory = second != NULL && strncmp(colon, ":memory:", 8) == 0;
-
-		line[strcspn(line, "\n")] = '\0';
-		if (second == NULL || (!memory && (found || second != colon + 1)))
-			continue;
-		group->unified = !memory;
-		snprintf(group->path, sizeof(group->path), "/sys/fs/cgroup%s%.3900s", memory ? "/memory" : "",
-			strcmp(second + 1, "/") == 0 ? "" : second + 1);
-		found = true;
-		if (memory)
-			break;
-	}
-	if (file != NULL)
-		fclose(file);
-	return found;
-}
-
-static uint64_t stat_of(const struct doctor *d, const struct cgroup *group, const char *key)
-{
-	char path[4400], line[200];
-	size_t length = strlen(key);
-	unsigned long long value = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s%s/memory.stat", d->root, group->path);
-	file = fopen(path, "re");
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (strncmp(line, key, length) == 0 && line[length] == ' ')
-			value = strtoull(line + length, NULL, 10);
-	if (file != NULL)
-		fclose(file);
-	return value;
-}
-
-static bool group_number(
-	const struct doctor *d, const struct cgroup *group, const char *v2, const char *v1, uint64_t *number)
-{
-	char path[4400];
-
-	snprintf(path, sizeof(path), "%s/%s", group->path, group->unified ? v2 : v1);
-	return doctor_number(d, path, number);
-}
-
 static void check_cgroup(struct doctor *d)
 {
 	struct cgroup group;
 	uint64_t limit, used, file, inactive, working;
 	struct finding *f;
 
-	if (!find_cgroup(d, &group) ||
-		!group_number(d, &group, "memory.current", "memory.usage_in_bytes", &used)) {
+	if (!cgroup_find(d->root, d->pid, &group) ||
+		!cgroup_number(d->root, &group, "memory.current", "memory.usage_in_bytes", &used)) {
 		doctor_find(d, LEVEL_SKIPPED, "cgroup", "no memory limit of a group is in force here");
 		return;
 	}
-	/* v1 writes "no limit" as the largest number of pages. */
-	if (!group_number(d, &group, "memory.max", "memory.limit_in_bytes", &limit) ||
-		limit > UINT64_C(1) << 60) {
+	if (!cgroup_number(d->root, &group, "memory.max", "memory.limit_in_bytes", &limit) ||
+		limit == QUIRE_UNKNOWN) {
 		doctor_find(d, LEVEL_OK, "cgroup", "the group uses %s and has no limit", text_bytes(used).s);
 		return;
 	}
-	file = stat_of(d, &group, group.unified ? "file" : "total_cache");
-	inactive = stat_of(d, &group, group.unified ? "inactive_file" : "total_inactive_file");
+	file = cgroup_stat(d->root, &group, group.unified ? "file" : "total_cache");
+	inactive = cgroup_stat(d->root, &group, group.unified ? "inactive_file" : "total_inactive_file");
 	working = used > inactive ? used - inactive : 0;
 	f = doctor_find(d, working > limit / 10 * 9 ? LEVEL_WARN : LEVEL_OK, "cgroup",
 		"the group uses %s of %s: working set %s", text_bytes(used).s, text_bytes(limit).s,

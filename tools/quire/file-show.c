@@ -72,13 +72,14 @@ static void show_answer(struct screen *screen, const struct file_view *view)
 	}
 }
 
-/* ASCII and braille rows have eight bins a character. */
+/* ASCII and braille rows have eight bins a character. A dot of braille is half of what is cached, and any of the rest: a
+ * single dirty page must not be missing from the picture. */
 static void draw_row(struct screen *screen, const char *label, enum ink ink, const double *levels,
 	size_t count, bool braille)
 {
 	say(screen, INK_PLAIN, "  %-8s|", label);
 	if (braille)
-		draw_braille(screen, ink, levels, count);
+		draw_braille(screen, ink, levels, count, ink == INK_PRESENT ? 0.5 : 0);
 	else
 		draw_strip(screen, ink, levels, count);
 	say(screen, INK_PLAIN, "|\n");
@@ -126,12 +127,12 @@ static void show_figures(struct screen *screen, const struct file_view *view)
 	say(screen, INK_PLAIN, "\n");
 	show_figure(screen, "cached", of_file(view, figures->cached), INK_PRESENT);
 	show_figure(screen, "ready", of_file(view, figures->ready), INK_PLAIN);
-	show_figure(screen, "in flight", text_pages(in_flight), INK_PLAIN);
-	show_figure(screen, "dirty", text_pages(figures->dirty), INK_DIRTY);
-	show_figure(screen, "writing", text_pages(figures->writing), INK_PLAIN);
+	show_figure(screen, "in flight", of_file(view, in_flight), INK_PLAIN);
+	show_figure(screen, "dirty", of_file(view, figures->dirty), INK_DIRTY);
+	show_figure(screen, "writing", of_file(view, figures->writing), INK_PLAIN);
 	say(screen, INK_PLAIN, "\n");
-	show_figure(screen, "evicted", text_pages(figures->evicted), INK_SWAPPED);
-	show_figure(screen, "of these recently", text_pages(figures->evicted_recently), INK_SWAPPED);
+	show_figure(screen, "evicted", of_file(view, figures->evicted), INK_SWAPPED);
+	show_figure(screen, "of these recently", of_file(view, figures->evicted_recently), INK_SWAPPED);
 	say(screen, INK_PLAIN, "\n");
 	if (view->ready_why[0] != '\0' && figures->ready == QUIRE_UNKNOWN)
 		say_paragraph(screen, INK_FAINT, 2, "? %s.", view->ready_why);
@@ -211,7 +212,7 @@ static void show_meaning(struct screen *screen, const struct file_view *view)
 		say_paragraph(screen, INK_PROBLEM, 2,
 			"! %s were thrown out so recently that reading them again counts as "
 			"thrashing: what is in use does not fit into memory.",
-			text_pages(figures->evicted_recently).s);
+			of_file(view, figures->evicted_recently).s);
 	if (figures->pages == 0)
 		return;
 	say(screen, INK_PLAIN, "\n");

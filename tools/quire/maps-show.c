@@ -109,6 +109,27 @@ static unsigned int *sorted(const struct maps_view *view, enum maps_sort key)
 	return order;
 }
 
+/* With --filter the figures are those of some mappings, not the process's. */
+static void show_answer_of_some(struct screen *screen, const struct maps_view *view, const char *filter)
+{
+	const struct quire_process *p = &view->process;
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < view->group_count; i++)
+		count += view->groups[i].count;
+	if (count == 0)
+		say_paragraph(screen, INK_STRONG, 0, "No mapping of process %d (%s) has '%s' in its name.",
+			p->pid, text_name(p->name).s, text_name(filter).s);
+	else
+		say_paragraph(screen, INK_STRONG, 0,
+			"%s %s of process %d (%s) with '%s' in the name %s %s in memory: %s the process's own, %s of files "
+			"and shared memory. %s of it could be dropped at once.",
+			text_count(count).s, count == 1 ? "mapping" : "mappings", p->pid,
+			text_name(p->name).s, text_name(filter).s, count == 1 ? "has" : "have",
+			text_bytes(view->sum.ram).s, text_bytes(view->sum.anonymous).s,
+			text_bytes(view->sum.ram - view->sum.anonymous).s, text_bytes(view->sum.clean).s);
+}
+
 static void show_answer(struct screen *screen, const struct maps_view *view)
 {
 	const struct quire_process *p = &view->process;
@@ -205,18 +226,20 @@ static void show_table(
 			text_count(view->group_count - rows).s);
 }
 
-static void show_kinds(struct screen *screen, const struct maps_view *view)
+/* In the order of the table. */
+static void show_kinds(struct screen *screen, const struct maps_view *view, enum maps_sort sort)
 {
-	unsigned int shown = 0;
+	unsigned int shown = 0, *order = sorted(view, sort);
 
 	for (size_t i = 0; i < view->group_count && shown < KINDS_MAX; i++) {
-		const struct group *g = &view->groups[i];
+		const struct group *g = &view->groups[order[i]];
 
 		if (g->kind[0] == '\0')
 			continue;
 		say_paragraph(screen, INK_FAINT, 2, "%s: %s", text_name(g->name).s, g->kind);
 		shown++;
 	}
+	free(order);
 	if (view->answered != 0)
 		say_paragraph(screen, INK_FAINT, 2,
 			"%s %s missing pages filled by a program (userfaultfd, as Quire's pools do): what is in memory there is "
@@ -311,7 +334,10 @@ void maps_show(struct call *call, struct maps_view *view)
 	struct screen *screen = &call->screen;
 	char command[64];
 
-	show_answer(screen, view);
+	if (settings->filter != NULL)
+		show_answer_of_some(screen, view, settings->filter);
+	else
+		show_answer(screen, view);
 	show_gauge(screen, view);
 	say(screen, INK_PLAIN, "\n");
 	if (settings->all)
@@ -325,7 +351,7 @@ void maps_show(struct call *call, struct maps_view *view)
 		text_bytes(view->sum.swap).s, text_bytes(view->sum.huge + view->sum.pool).s,
 		text_bytes(view->sum.locked).s);
 	if (!settings->all)
-		show_kinds(screen, view);
+		show_kinds(screen, view, settings->sort);
 	pools_say(screen, view->process.pid);
 	show_warnings(screen, view);
 	say(screen, INK_PLAIN, "\n");

@@ -35,7 +35,9 @@ struct list {
 	uint64_t files;
 	uint64_t files_cached;
 	uint64_t files_unknown;
+	uint64_t files_hidden; /* of these: not even what is ready is known */
 	uint64_t size;
+	uint64_t size_hidden;
 	uint64_t cached;       /* pages, of files where it is known */
 	uint64_t cached_bytes; /* the same, without what the last page of a file has behind its end */
 	uint64_t dirty;
@@ -63,11 +65,17 @@ static uint64_t known_or_zero(uint64_t figure)
 	return figure == QUIRE_UNKNOWN ? 0 : figure;
 }
 
+/* What is in the cache for sure: where pages cannot be counted, those that are ready. */
+static uint64_t sure_pages(const struct quire_presence *figures)
+{
+	return figures->cached != QUIRE_UNKNOWN ? figures->cached : figures->ready;
+}
+
 /* Largest part of the cache first; unknown ones last, by size. */
 static int compare(const void *a, const void *b)
 {
 	const struct line *x = a, *y = b;
-	uint64_t cx = known_or_zero(x->figures.cached), cy = known_or_zero(y->figures.cached);
+	uint64_t cx = known_or_zero(sure_pages(&x->figures)), cy = known_or_zero(sure_pages(&y->figures));
 
 	if (cx != cy)
 		return cx < cy ? 1 : -1;
@@ -95,7 +103,8 @@ static void keep(struct list *list, const char *path, const struct quire_presenc
 
 	list->listed++;
 	if (list->pruned &&
-		known_or_zero(figures->cached) < known_or_zero(list->lines[list->rows - 1].figures.cached))
+		known_or_zero(sure_pages(figures)) <
+			known_or_zero(sure_pages(&list->lines[list->rows - 1].figures)))
 		return;
 	if (list->used == list->room && list->room / 4 >= list->rows && list->rows != 0) {
 		prune(list);
@@ -112,8 +121,7 @@ static void keep(struct list *list, const char *path, const struct quire_presenc
 
 static void add(struct list *list, const char *path, const struct quire_presence *figures)
 {
-	/* Where pages cannot be counted, those that are ready are the best that is known of the cache. */
-	uint64_t cached = figures->cached != QUIRE_UNKNOWN ? figures->cached : figures->ready;
+	uint64_t cached = sure_pages(figures);
 
 	list->files++;
 	/* The frames of a pool are addresses, not bytes: what is in memory is all there is. */
@@ -130,6 +138,9 @@ static void add(struct list *list, const char *path, const struct quire_presence
 	if (cached != QUIRE_UNKNOWN) {
 		list->cached += cached;
 		list->cached_bytes += bytes_of_pages(cached, figures->file_bytes);
+	} else {
+		list->files_hidden++;
+		list->size_hidden += figures->file_bytes;
 	}
 	if (cached != QUIRE_UNKNOWN && cached != 0)
 		list->files_cached++;
@@ -299,7 +310,7 @@ static enum status gather(struct list *list, const struct call *call)
 	enum status status;
 
 	*list = (struct list){ .rows = settings->all ? SIZE_MAX : (size_t)settings->top,
-		.all = settings->all,
+		.all = settings->all || (settings->pid == 0 && !settings->system && !settings->recursive),
 		.why = "",
 		.before = { .size = sizeof(list->before) },
 		.after = { .size = sizeof(list->after) } };
@@ -334,14 +345,25 @@ static double explained(const struct list *list)
 static void show_answer(
 	struct screen *screen, const struct list *list, const struct presence_settings *settings)
 {
-	char whose[600] = "";
+	uint64_t size = list->size - list->size_hidden, files = list->files - list->files_hidden;
+	char whose[600] = "", rest[100] = ".";
 
+	if (list->files != 0 && list->files_hidden == list->files) {
+		say_paragraph(screen, INK_STRONG, 0,
+			"How much of the %s in %s %s is cached is not known to this user.",
+			text_bytes(list->size).s, text_count(list->files).s,
+			list->files == 1 ? "file" : "files");
+		return;
+	}
+	if (list->files_hidden != 0)
+		snprintf(rest, sizeof(rest), "; of %s more this user may not know.",
+			text_count(list->files_hidden).s);
 	if (settings->system) {
 		say_paragraph(screen, INK_STRONG, 0,
-			"%s of the page cache of %s has a name here (%s), in %s of %s files.",
+			"%s of the page cache of %s has a name here (%s), in %s of %s files%s",
 			text_pages(list->cached).s, text_bytes(to_explain(&list->after)).s,
 			text_percent(explained(list) > 1 ? 1 : explained(list)).s,
-			text_count(list->files_cached).s, text_count(list->files).s);
+			text_count(list->files_cached).s, text_count(files).s, rest);
 		return;
 	}
 	if (list->files == 0) {
@@ -352,44 +374,70 @@ static void show_answer(
 	}
 	if (settings->pid != 0)
 		snprintf(whose, sizeof(whose), "process %llu: ", (unsigned long long)settings->pid);
-	say_paragraph(screen, INK_STRONG, 0, "%s%s of %s is cached (%s), in %s of %s files.", whose,
-		text_bytes(list->cached_bytes).s, text_bytes(list->size).s,
-		text_percent(list->size == 0 ? 0 : (double)list->cached_bytes / (double)list->size).s,
-		text_count(list->files_cached).s, text_count(list->files).s);
+	say_paragraph(screen, INK_STRONG, 0, "%s%s of %s is cached (%s), in %s of %s files%s", whose,
+		text_bytes(list->cached_bytes).s, text_bytes(size).s,
+		text_percent(size == 0 ? 0 : (double)list->cached_bytes / (double)size).s,
+		text_count(list->files_cached).s, text_count(files).s, rest);
+}
+
+/** Columns of the table; what would be empty leaves its room to the names. */
+struct wanted {
+	bool dirty;
+	bool evicted;
+};
+
+static void show_line(struct table *table, const struct line *line, struct wanted wanted)
+{
+	const struct quire_presence *f = &line->figures;
+	uint64_t cached = sure_pages(f), dirty = known_or_zero(f->dirty) + known_or_zero(f->writing);
+	bool known = cached != QUIRE_UNKNOWN;
+	char *path = text_path(line->path);
+
+	table_cell(table, known ? INK_PRESENT : INK_PROBLEM, "%s",
+		known ? text_bytes(bytes_of_pages(cached, f->file_bytes)).s : "?");
+	table_cell(table, INK_PLAIN, "%s", text_bytes(f->file_bytes).s);
+	table_cell(table, INK_PLAIN, "%s",
+		!known || f->pages == 0 ? "" : text_percent((double)cached / (double)f->pages).s);
+	if (wanted.dirty)
+		table_cell(table, INK_DIRTY, "%s",
+			dirty == 0 ? "" : text_bytes(bytes_of_pages(dirty, f->file_bytes)).s);
+	if (wanted.evicted)
+		table_cell(table, INK_SWAPPED, "%s",
+			known_or_zero(f->evicted) == 0
+				? ""
+				: text_bytes(bytes_of_pages(f->evicted, f->file_bytes)).s);
+	table_cell(table, INK_PLAIN, "%s", path);
+	free(path);
 }
 
 static void show_table(struct screen *screen, const struct list *list)
 {
-	static const struct column columns[] = {
-		{ "CACHED", COLUMN_RIGHT },
-		{ "OF", COLUMN_RIGHT },
-		{ "SHARE", COLUMN_RIGHT },
-		{ "DIRTY", COLUMN_RIGHT },
-		{ "EVICTED", COLUMN_RIGHT },
-		{ "FILE", COLUMN_WRAP },
-	};
+	struct column columns[6] = { { "CACHED", COLUMN_RIGHT }, { "OF", COLUMN_RIGHT },
+		{ "SHARE", COLUMN_RIGHT } };
+	struct wanted wanted = { .dirty = false };
 	struct table *table;
+	size_t count = 3;
 
 	if (list->used == 0)
 		return;
-	say(screen, INK_PLAIN, "\n");
-	table = table_new(screen, columns, 6);
 	for (size_t i = 0; i < list->used; i++) {
 		const struct quire_presence *f = &list->lines[i].figures;
-		bool known = f->cached != QUIRE_UNKNOWN;
 
-		table_cell(table, known ? INK_PRESENT : INK_PROBLEM, "%s",
-			known ? text_bytes(bytes_of_pages(f->cached, f->file_bytes)).s : "?");
-		table_cell(table, INK_PLAIN, "%s", text_bytes(f->file_bytes).s);
-		table_cell(table, INK_PLAIN, "%s",
-			!known || f->pages == 0 ? "" : text_percent((double)f->cached / (double)f->pages).s);
-		table_cell(table, INK_DIRTY, "%s",
-			known && f->dirty + f->writing != 0 ? text_pages(f->dirty + f->writing).s : "");
-		table_cell(
-			table, INK_SWAPPED, "%s", known && f->evicted != 0 ? text_pages(f->evicted).s : "");
-		table_cell(table, INK_PLAIN, "%s", text_name(list->lines[i].path).s);
+		wanted.dirty = wanted.dirty || known_or_zero(f->dirty) + known_or_zero(f->writing) != 0;
+		wanted.evicted = wanted.evicted || known_or_zero(f->evicted) != 0;
 	}
-	table_print(table);
+	if (wanted.dirty)
+		columns[count++] = (struct column){ "DIRTY", COLUMN_RIGHT };
+	if (wanted.evicted)
+		columns[count++] = (struct column){ "EVICTED", COLUMN_RIGHT };
+	columns[count++] = (struct column){ "FILE", COLUMN_PATH };
+	say(screen, INK_PLAIN, "\n");
+	table = table_new(screen, columns, count);
+	for (size_t i = 0; i < list->used; i++)
+		show_line(table, &list->lines[i], wanted);
+	if (table_print(table))
+		say(screen, INK_FAINT,
+			"  Long names are cut here; in a pipe, and with --json, they are whole.\n");
 }
 
 static uint64_t growth(uint64_t before, uint64_t after)
@@ -416,9 +464,14 @@ static void show_costs(struct screen *screen, const struct list *list)
 
 static void show_gaps(struct screen *screen, const struct list *list)
 {
-	if (list->files_unknown != 0)
-		say_paragraph(screen, INK_PROBLEM, 2, "? %s of the files are not in these sums: %s.",
-			text_count(list->files_unknown).s, list->why);
+	uint64_t ready_only = list->files_unknown - list->files_hidden;
+
+	if (list->files_hidden != 0)
+		say_paragraph(screen, INK_PROBLEM, 2, "? %s of the files %s not in these sums: %s.",
+			text_count(list->files_hidden).s, list->files_hidden == 1 ? "is" : "are", list->why);
+	if (ready_only != 0)
+		say_paragraph(screen, INK_PROBLEM, 2, "? Of %s %s only what is ready is known: %s.",
+			text_count(ready_only).s, ready_only == 1 ? "file" : "files", list->why);
 	if (list->unreadable != 0)
 		say_paragraph(screen, INK_PROBLEM, 2, "? %s %s could not be opened by this user.",
 			text_count(list->unreadable).s,
@@ -461,6 +514,8 @@ static void put_line(json_t *array, const struct line *line)
 	json_put_name(object, "path", line->path);
 	json_put_count(object, "size", line->figures.file_bytes);
 	put_pages(object, "cached", line->figures.cached, line->figures.why);
+	if (line->figures.cached == QUIRE_UNKNOWN && line->figures.ready != QUIRE_UNKNOWN)
+		put_pages(object, "ready", line->figures.ready, "");
 	put_pages(object, "dirty", line->figures.dirty, line->figures.why);
 	put_pages(object, "writing", line->figures.writing, line->figures.why);
 	put_pages(object, "evicted", line->figures.evicted, line->figures.why);

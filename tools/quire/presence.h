@@ -28,7 +28,7 @@ struct presence_settings {
 };
 
 enum status presence_files(struct call *call); /* one screen a file */
-enum status presence_list(struct call *call);  /* -r, --pid, --system */
+enum status presence_list(struct call *call);  /* -r, --pid, --system, many files */
 enum status presence_watch(struct call *call);
 enum status presence_save(struct call *call, const char *to);
 enum status presence_diff(struct call *call, const char *from);

@@ -100,16 +100,6 @@ void say(struct screen *screen, enum ink ink, const char *format, ...)
 	ink_off(screen, ink);
 }
 
-/* Columns of UTF-8 text: its bytes without continuation bytes. Good for what we write ourselves. */
-static size_t columns_of(const char *text, size_t bytes)
-{
-	size_t columns = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		columns += ((unsigned char)text[i] & 0xc0) != 0x80;
-	return columns;
-}
-
 /* Bytes of the next word; a number and its unit ("2.00 MiB", "64 %)") are one word, for a line that ends in between is hard
  * to read. */
 static size_t word_length(const char *text)
@@ -135,7 +125,7 @@ static void put_words(struct screen *screen, unsigned int indent, const char *te
 
 	while (*(text += strspn(text, " \n")) != '\0') {
 		size_t bytes = word_length(text);
-		size_t columns = columns_of(text, bytes);
+		size_t columns = text_columns(text, bytes);
 
 		if (column != indent && column + 1 + columns > screen->width) {
 			fprintf(screen->out, "\n%*s", (int)indent, "");
@@ -181,7 +171,7 @@ void say_item(
 
 	say(screen, mark_ink, "%s", mark);
 	va_start(list, format);
-	put_paragraph(screen, ink, (unsigned int)columns_of(mark, strlen(mark)), format, list);
+	put_paragraph(screen, ink, (unsigned int)text_columns(mark, strlen(mark)), format, list);
 	va_end(list);
 }
 
@@ -191,7 +181,7 @@ void say_next(struct screen *screen, const char *command, const char *what)
 
 	say(screen, INK_FAINT, "  next  ");
 	say(screen, INK_STRONG, "%s", command);
-	if (column + columns_of(what, strlen(what)) <= screen->width)
+	if (column + text_columns(what, strlen(what)) <= screen->width)
 		say(screen, INK_PLAIN, "%*s%s\n", (int)(column - 8 - strlen(command)), "", what);
 	else
 		say(screen, INK_PLAIN, "\n%12s%s\n", "", what);
@@ -265,25 +255,25 @@ static double mean(const double *levels, size_t count)
 }
 
 /* U+2800 and up; the dots of one cell are numbered 1 2 3 7 down the left column and 4 5 6 8 down the right. */
-static void put_braille(FILE *out, const double *levels, size_t count)
+static void put_braille(FILE *out, const double *levels, size_t count, double least)
 {
 	static const unsigned char dots[] = { 0x01, 0x02, 0x04, 0x40, 0x08, 0x10, 0x20, 0x80 };
 	unsigned int cell = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (levels[i] >= 0.5)
+		if (levels[i] > 0 && levels[i] >= least)
 			cell |= dots[i];
 	fprintf(out, "%c%c%c", 0xe2, 0xa0 | (int)(cell >> 6), 0x80 | (int)(cell & 0x3f));
 }
 
-void draw_braille(struct screen *screen, enum ink ink, const double *levels, size_t count)
+void draw_braille(struct screen *screen, enum ink ink, const double *levels, size_t count, double least)
 {
 	ink_on(screen, ink);
 	for (size_t i = 0; i < count; i += 8) {
 		size_t n = count - i < 8 ? count - i : 8;
 
 		if (screen->unicode)
-			put_braille(screen->out, levels + i, n);
+			put_braille(screen->out, levels + i, n, least);
 		else
 			put_level(screen, mean(levels + i, n));
 	}

@@ -58,9 +58,9 @@ void draw_gauge(struct screen *screen, enum ink ink, unsigned int cells, double 
 /* One cell a level (0 to 1): height where there is Unicode, density in ASCII. A level above 0 is never blank. */
 void draw_strip(struct screen *screen, enum ink ink, const double *levels, size_t count);
 
-/* Eight bins a character (two columns of four, read down, then right); a bin is a dot when its level is >= 0.5. ASCII
- * has no such letter and shows the mean of eight. */
-void draw_braille(struct screen *screen, enum ink ink, const double *levels, size_t count);
+/* Eight bins a character (two columns of four, read down, then right); a bin is a dot when its level is above 0 and at
+ * least this. ASCII has no such letter and shows the mean of eight. */
+void draw_braille(struct screen *screen, enum ink ink, const double *levels, size_t count, double least);
 
 /** A short text by value: say(s, INK_PLAIN, "%s", text_bytes(n).s); lives until the end of the full expression. */
 struct text {
@@ -83,13 +83,28 @@ struct shown_name text_name(const char *name);
 /* The same of any length, as a sentence with names from the world in it. */
 void put_safe(FILE *out, const char *text);
 
+/* text_name() of any length; allocated. */
+char *text_path(const char *path);
+
+/* Cuts a path in its middle to so many columns (20 at least); false when it was no longer. */
+bool text_cut(char *text, size_t columns);
+
+/* Columns of UTF-8 text: its bytes without continuation bytes. Good for what we write ourselves. */
+size_t text_columns(const char *text, size_t bytes);
+
 /* Bytes of the character that text begins with; 0 when that is no UTF-8, or the end. */
 size_t utf8_length(const char *text);
 
 /** Rows and columns, laid out at the end. */
 struct table;
 
-enum { COLUMN_LEFT = 0, COLUMN_RIGHT = 1, COLUMN_WRAP = 2 };
+enum {
+	COLUMN_LEFT = 0,
+	COLUMN_RIGHT = 1,
+	COLUMN_WRAP = 2,
+	COLUMN_PATH =
+		4, /* the last one: on a terminal a long name is cut in its middle, into a pipe it goes whole */
+};
 
 struct column {
 	const char *title;
@@ -102,7 +117,7 @@ struct table *table_new(struct screen *screen, const struct column *columns, siz
 void table_cell(struct table *table, enum ink ink, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Prints and frees. */
-void table_print(struct table *table);
+/* Prints and frees; true when names were cut. */
+bool table_print(struct table *table);
 
 #endif

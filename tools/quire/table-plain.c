@@ -5,31 +5,9 @@
 
 #include "table.h"
 
-static size_t columns_of(const char *text)
-{
-	size_t columns = 0;
-
-	for (; *text != '\0'; text++)
-		columns += ((unsigned char)*text & 0xc0) != 0x80;
-	return columns;
-}
-
-static size_t widest(const struct table *table, size_t column)
-{
-	size_t most = columns_of(table->columns[column].title);
-
-	for (size_t i = column; i < table->cell_count; i += table->column_count) {
-		size_t columns = columns_of(table->cells[i].text);
-
-		if (columns > most)
-			most = columns;
-	}
-	return most;
-}
-
 static void put_cell(const struct table *table, size_t column, size_t width, enum ink ink, const char *text)
 {
-	int blanks = (int)(width - columns_of(text));
+	int blanks = (int)(width - text_columns(text, strlen(text)));
 	bool right = (table->columns[column].flags & COLUMN_RIGHT) != 0;
 	bool last = column + 1 == table->column_count;
 
@@ -46,7 +24,7 @@ void table_lay_out(struct table *table)
 	if (widths == NULL)
 		return;
 	for (size_t c = 0; c < table->column_count; c++) {
-		widths[c] = widest(table, c);
+		widths[c] = table_widest(table, c);
 		put_cell(table, c, widths[c], INK_STRONG, table->columns[c].title);
 	}
 	for (size_t i = 0; i < table->cell_count; i++) {

@@ -17,20 +17,11 @@ static const char *const ink_sequences[] = {
 	[INK_SWAPPED] = "\033[38;5;175m",
 };
 
-static size_t columns_of(const char *text, size_t bytes)
-{
-	size_t columns = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		columns += ((unsigned char)text[i] & 0xc0) != 0x80;
-	return columns;
-}
-
 static size_t chunk_columns(const struct libscols_column *column, const char *text, void *nothing)
 {
 	(void)column;
 	(void)nothing;
-	return columns_of(text, strlen(text));
+	return text_columns(text, strlen(text));
 }
 
 /* Cuts text behind the last word that fits into the column, and returns the rest: the library by itself cuts words. */
@@ -40,10 +31,10 @@ static char *chunk_next(const struct libscols_column *column, char *text, void *
 	char *cut = NULL;
 
 	(void)nothing;
-	if (text == NULL || columns_of(text, strlen(text)) <= width)
+	if (text == NULL || text_columns(text, strlen(text)) <= width)
 		return NULL;
 	for (char *space = strchr(text, ' '); space != NULL; space = strchr(space + 1, ' ')) {
-		if (cut != NULL && columns_of(text, (size_t)(space - text)) > width)
+		if (cut != NULL && text_columns(text, (size_t)(space - text)) > width)
 			break;
 		cut = space;
 	}

@@ -43,13 +43,47 @@ void table_cell(struct table *table, enum ink ink, const char *format, ...)
 		cell->text = must(NULL);
 }
 
-void table_print(struct table *table)
+size_t table_widest(const struct table *table, size_t column)
 {
+	size_t most = text_columns(table->columns[column].title, strlen(table->columns[column].title));
+
+	for (size_t i = column; i < table->cell_count; i += table->column_count) {
+		size_t columns = text_columns(table->cells[i].text, strlen(table->cells[i].text));
+
+		if (columns > most)
+			most = columns;
+	}
+	return most;
+}
+
+/* To what the other columns leave of a terminal's line. */
+static bool cut_paths(struct table *table)
+{
+	size_t last = table->column_count - 1, used = 0;
+	bool cut = false;
+
+	if ((table->columns[last].flags & COLUMN_PATH) == 0 || !table->screen->terminal)
+		return false;
+	for (size_t c = 0; c < last; c++)
+		used += table_widest(table, c) + 1;
+	for (size_t i = last; i < table->cell_count; i += table->column_count)
+		cut = text_cut(table->cells[i].text,
+			      table->screen->width > used + 20 ? table->screen->width - used : 20) ||
+			cut;
+	return cut;
+}
+
+bool table_print(struct table *table)
+{
+	bool cut;
+
 	while (table->cell_count % table->column_count != 0)
 		table_cell(table, INK_PLAIN, "%s", "");
+	cut = cut_paths(table);
 	table_lay_out(table);
 	for (size_t i = 0; i < table->cell_count; i++)
 		free(table->cells[i].text);
 	free(table->cells);
 	free(table);
+	return cut;
 }

@@ -20,6 +20,9 @@ struct table {
 	size_t room;
 };
 
+/* Columns that the widest cell or the title of a column takes. */
+size_t table_widest(const struct table *table, size_t column);
+
 /* Prints; one of the two is built. */
 void table_lay_out(struct table *table);
 

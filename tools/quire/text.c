@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* text.c - numbers with units, and names that are safe to show. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "screen.h"
+#include "verbs.h"
 
 struct text text_bytes(uint64_t bytes)
 {
@@ -148,6 +150,58 @@ struct shown_name text_name(const char *name)
 	}
 	memcpy(shown.s + used, *name != '\0' ? "..." : "", *name != '\0' ? 4 : 1);
 	return shown;
+}
+
+size_t text_columns(const char *text, size_t bytes)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return columns;
+}
+
+/* Where the character begins that has so many columns before it. */
+static char *after_columns(char *text, size_t columns)
+{
+	for (; *text != '\0'; text++)
+		if (((unsigned char)*text & 0xc0) != 0x80 && columns-- == 0)
+			break;
+	return text;
+}
+
+/* The name behind the last slash says most, so it stays whole where it leaves room for the beginning of the way to it. */
+bool text_cut(char *text, size_t columns)
+{
+	const char *slash = strrchr(text, '/');
+	size_t all = text_columns(text, strlen(text)), room = columns - 3;
+	size_t tail = slash == NULL ? 0 : text_columns(slash, strlen(slash));
+	char *gap, *rest;
+
+	if (all <= columns)
+		return false;
+	if (tail < room / 2 || tail > room - room / 4)
+		tail = room / 2;
+	gap = after_columns(text, room - tail);
+	rest = after_columns(text, all - tail);
+	memset(gap, '.', 3); /* more than three columns are cut */
+	memmove(gap + 3, rest, strlen(rest) + 1);
+	return true;
+}
+
+char *text_path(const char *path)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (out != NULL) {
+		put_safe(out, path);
+		fclose(out);
+	}
+	if (text == NULL)
+		exit((int)fail(STATUS_SYSTEM, "no memory"));
+	return text;
 }
 
 void put_safe(FILE *out, const char *text)

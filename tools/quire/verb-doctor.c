@@ -9,6 +9,7 @@
 #include "doctor.h"
 #include "file-view.h"
 #include "process.h"
+#include "room.h"
 
 struct doctor_settings {
 	unsigned int profile;
@@ -242,9 +243,7 @@ static enum status run_doctor(struct call *call)
 	unsigned int counts[LEVEL_COUNT];
 	enum status status = STATUS_OK;
 
-	doctor.root = getenv("QUIRE_DOCTOR_ROOT");
-	if (doctor.root == NULL)
-		doctor.root = "";
+	doctor.root = system_root();
 	for (unsigned int i = 0; i < call->operand_count && status == STATUS_OK; i++)
 		status = read_operand(&doctor, call->operands[i]);
 	if (status != STATUS_OK)

@@ -11,6 +11,7 @@
 #include "file-list.h"
 #include "file-view.h"
 #include "progress.h"
+#include "room.h"
 
 /* Locking reads pages in; in such steps progress can be seen. */
 #define STEP (UINT64_C(64) << 20)
@@ -155,11 +156,19 @@ static enum status run_lock(struct call *call)
 	enum status status = file_list_fill(&list, call, settings->recursive);
 	struct held *all = calloc(list.count + 1, sizeof(*all));
 	uint64_t before = 0;
+	struct room room;
 	bool any = false;
 	sigset_t ends;
 
 	if (all == NULL)
 		return fail(STATUS_SYSTEM, "no memory");
+	room_read(&room);
+	/* The kernel would rather kill processes than give locked pages back. */
+	if (list.bytes_all > room.bytes) {
+		status = room_refuse(
+			&room, list.bytes_all, "locked, they would leave none for anybody else. Lock less");
+		goto done;
+	}
 	block_ends(&ends);
 	progress_begin("lock", list.bytes_all, true);
 	for (size_t i = 0; i < list.count; i++) {
@@ -182,6 +191,7 @@ static enum status run_lock(struct call *call)
 	for (size_t i = 0; i < list.count; i++)
 		if (all[i].map != NULL)
 			quire_unmap(all[i].map);
+done:
 	free(all);
 	file_list_done(&list);
 	return status;

@@ -6,6 +6,8 @@
 #include "file-view.h"
 #include "presence.h"
 
+enum { PICTURES_MOST = 4 };
+
 /* Label, bars and margins take 12 columns of the screen. */
 static unsigned int bins_of(const struct screen *screen, const struct presence_settings *settings)
 {
@@ -79,6 +81,15 @@ static bool has_directory(const struct call *call)
 	return false;
 }
 
+/* So many pictures nobody reads; --folios and --map ask for them all the same. */
+static bool wants_table(const struct call *call)
+{
+	const struct presence_settings *settings = call->settings;
+
+	return !call->json && call->operand_count > PICTURES_MOST && !settings->folios &&
+		settings->map != MAP_BRAILLE;
+}
+
 static enum status run_presence(struct call *call)
 {
 	const struct presence_settings *settings = call->settings;
@@ -98,7 +109,7 @@ static enum status run_presence(struct call *call)
 		return presence_save(call, settings->save);
 	if (settings->watch)
 		return presence_watch(call);
-	return presence_files(call);
+	return wants_table(call) ? presence_list(call) : presence_files(call);
 }
 
 static const char *const maps[] = { "blocks", "braille", NULL };
@@ -148,7 +159,7 @@ static const char *const description[] = {
 	"In files above 1 GiB, ready is told with --ready only, for it takes 30 ns a page.",
 	"A *folio* is a piece of several pages that the kernel keeps as one: the larger, the cheaper. Only root is told their "
 	"sizes. For this, what is cached is mapped for a moment; up to 256 MiB that is done unasked.",
-	"With -r, --pid or --system, a table of files, those with the most cached first, and their sums. --system goes "
+	"With -r, --pid or --system, or of more than four files, a table, those with the most cached first, and their sums. --system goes "
 	"through all filesystems on disks and says how much of the page cache it could name, and what the walk itself cost.",
 	NULL,
 };

@@ -30,6 +30,7 @@ static const char *const kinds[] = {
 	[QUIRE_SEGMENT_MEMFD] = "memfd",
 	[QUIRE_SEGMENT_SYSV] = "sysv",
 	[QUIRE_SEGMENT_HUGETLBFS] = "hugetlbfs",
+	[QUIRE_SEGMENT_ANONYMOUS] = "anon",
 };
 
 static struct text owner_of(uid_t uid)
@@ -56,13 +57,29 @@ static int compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* What ipcrm wants; the key stands in the JSON. */
+static const char deleted[] = " (deleted)";
+
+/* A POSIX segment that was unlinked while in use. */
+static bool is_unlinked(const struct quire_segment *s)
+{
+	size_t length = strlen(s->name);
+
+	return s->kind == QUIRE_SEGMENT_POSIX && length > strlen(deleted) &&
+		strcmp(s->name + length - strlen(deleted), deleted) == 0;
+}
+
+/* For System V what ipcrm wants; the key stands in the JSON. */
 static void show_name(struct table *table, const struct quire_segment *s)
 {
+	struct shown_name name = text_name(s->name);
+
+	if (is_unlinked(s) &&
+		strlen(name.s) > strlen(deleted)) /* said among the users, for a cell has little room */
+		name.s[strlen(name.s) - strlen(deleted)] = '\0';
 	if (s->kind == QUIRE_SEGMENT_SYSV)
 		table_cell(table, INK_PLAIN, "shmid:%llu", (unsigned long long)s->inode);
 	else
-		table_cell(table, INK_PLAIN, "%s", text_name(s->name).s);
+		table_cell(table, INK_PLAIN, "%s", s->kind == QUIRE_SEGMENT_ANONYMOUS ? "-" : name.s);
 }
 
 static void show_users(struct table *table, const struct shared *shared)
@@ -78,10 +95,12 @@ static void show_users(struct table *table, const struct shared *shared)
 			shared->users[i].mapped_bytes == 0 ? " (open)" : "");
 	if (s->users > 4 && used < sizeof(text))
 		snprintf(text + used, sizeof(text) - used, " and %s more", text_count(s->users - 4).s);
+	if (is_unlinked(s) && strlen(text) + 12 < sizeof(text))
+		strcat(text, "; unlinked");
 	if (s->users == 0)
 		snprintf(text, sizeof(text), "%s",
 			s->orphan > 0           ? "nobody: orphan"
-				: s->orphan < 0 ? "? (some processes are hidden)"
+				: s->orphan < 0 ? "?"
 						: "a hidden process");
 	table_cell(table, s->orphan > 0 ? INK_PROBLEM : INK_PLAIN, "%s", text);
 }
@@ -145,8 +164,8 @@ static void show(struct call *call, const struct shared_list *list, const struct
 	table_print(table);
 	if (hidden != 0)
 		say_paragraph(screen, INK_FAINT, 2,
-			"? %s %s cannot be looked into by this user: memfds may be missing here, "
-			"and segments that seem unused may be in use.",
+			"? %s %s cannot be looked into by this user: segments without a name may be missing here, "
+			"and those that seem unused may be in use.",
 			text_count(hidden).s, hidden == 1 ? "process" : "processes");
 	say(screen, INK_PLAIN, "\n");
 	if (sum->orphans != 0)
@@ -259,8 +278,8 @@ static const struct verb_option options[] = {
 };
 
 static const char *const description[] = {
-	"Lists the memory that processes can share: POSIX segments (/dev/shm), memfds, System V segments and files of "
-	"hugetlbfs; how large each is and how much of it is in memory, its owner, and which processes map it or hold it "
+	"Lists the memory that processes can share: POSIX segments (/dev/shm), memfds, System V segments, files of "
+	"hugetlbfs, and shared memory without a file (anon); how large each is and how much of it is in memory, its owner, and which processes map it or hold it "
 	"open. What nobody uses any more is an orphan: its memory is gone until somebody removes it.",
 	"Processes of other users are hidden from an ordinary user; then it is not known who is an orphan, and the exit "
 	"status is 4.",

@@ -10,6 +10,7 @@
 #include "file-list.h"
 #include "file-view.h"
 #include "progress.h"
+#include "room.h"
 
 /* Large enough that the calls do not count, small enough that progress moves twice a second on a slow disk. */
 #define STEP (UINT64_C(64) << 20)
@@ -19,6 +20,7 @@
 struct touch_settings {
 	bool missing;
 	bool recursive;
+	bool force;
 };
 
 /** One file that is being touched. */
@@ -212,6 +214,31 @@ static void put_file(json_t *array, const struct touching *t)
 		json_put_count(object, "cached", t->cached);
 }
 
+/* What would not fit is not begun: it would push out everything else, and then itself. */
+static enum status check_room(const struct file_list *list)
+{
+	uint64_t missing = 0;
+	struct room room;
+
+	room_read(&room);
+	if (list->bytes_all <= room.bytes)
+		return STATUS_OK;
+	for (size_t i = 0; i < list->count && missing == 0; i++) {
+		struct quire_presence figures = { .size = sizeof(figures) };
+		int fd;
+
+		if (quire_presence_open(AT_FDCWD, list->paths[i], &fd) < 0)
+			continue;
+		if (quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) == 0)
+			missing += bytes_missing(&figures);
+		close(fd);
+	}
+	return missing == 0
+		? STATUS_OK
+		: room_refuse(&room, list->bytes_all,
+			  "what is read first would be thrown out for what comes last. Touch less, or --force");
+}
+
 static enum status run_touch(struct call *call)
 {
 	const struct touch_settings *settings = call->settings;
@@ -220,8 +247,14 @@ static enum status run_touch(struct call *call)
 	struct touch_sum sum = { .files = 0 };
 	struct file_list list;
 	enum status status = file_list_fill(&list, call, settings->recursive);
+	enum status room = settings->force ? STATUS_OK : check_room(&list);
 	double began = now();
 
+	if (room != STATUS_OK) {
+		json_decref(document);
+		file_list_done(&list);
+		return room;
+	}
 	progress_begin("touch", list.bytes_all, true);
 	for (size_t i = 0; i < list.count; i++) {
 		struct touching t;
@@ -256,6 +289,8 @@ static const struct verb_option options[] = {
 		"leave alone what is cached already: much faster where most is there", NULL },
 	{ "recursive", 'r', OPTION_FLAG, offsetof(struct touch_settings, recursive), NULL,
 		"all files of the trees", NULL },
+	{ "force", 0, OPTION_FLAG, offsetof(struct touch_settings, force), NULL,
+		"bring in even what does not fit into memory", NULL },
 	{ 0 },
 };
 
@@ -264,6 +299,8 @@ static const char *const description[] = {
 	"when all bytes are there, not when reading has been started; a page that cannot be read is an error. With "
 	"--missing, pages that the kernel counts as cached are believed to be ready (one may still be on its way from the "
 	"disk for another reader).",
+	"What does not fit into the memory that can be had, of the machine or under the limit of the control group, is not "
+	"begun: nothing is read, and the message has the figures.",
 	"No file is created, and no time of a file is changed. A user who neither owns a file nor may write it can only ask "
 	"for reading; whether the pages came is not told to him, and the exit status is 4.",
 	NULL,
@@ -276,7 +313,9 @@ static const struct verb_example examples[] = {
 };
 
 static const struct verb_exit exits[] = {
-	{ STATUS_PARTLY, "pages were thrown out as fast as they came, or some could not be read" },
+	{ STATUS_PARTLY,
+		"the files do not fit into memory and nothing was read; or pages were thrown out as fast as they came, or could not be "
+		"read" },
 	{ STATUS_FORBIDDEN, "whether the pages came is not told to this user" },
 	{ STATUS_NOT_FOUND, "no such file" },
 	{ 0, NULL },
