@@ -222,7 +222,7 @@ QUIRE_API int quire_channel_listener_fd(struct quire_listener *listener);
  * Clients that are not on the access list, speak another version or do not fit are refused, told why, and not returned.
  *
  * Threads: one at a time on a listener. Blocks: until a client comes, or the deadline. Memory: two rings at most, and 16
- * KiB. The first channel of a process starts a thread that watches for dead peers; it blocks all signals and ends with
+ * KiB; the listener keeps one more ring ready once a client has come that says nothing. The first channel of a process starts a thread that watches for dead peers; it blocks all signals and ends with
  * the last channel. Signals: none.
  * Returns: 0, or
  *   -EAGAIN    QUIRE_NOW, and nobody is there

@@ -84,10 +84,32 @@ static void watch(struct channel *c, struct link *link)
 		(void)watch_add(link->pidfd, WATCH_READABLE, c->news, &link->watch_pid);
 }
 
+/* Under lock. */
+static int add_link(struct channel *c, const struct link *link, const struct segment *peer)
+{
+	struct link *links = realloc(c->links, (c->link_count + 1) * sizeof(*links));
+	struct link *new;
+
+	if (links == NULL)
+		return error_set(-ENOMEM, "no memory for another reader");
+	c->links = links;
+	new = &links[c->link_count];
+	*new = *link;
+	new->peer = *peer;
+	c->fence |= link->fence;
+	c->barrier |= !link->fence;
+	if ((c->plan.role & ROLE_RECEIVE) != 0)
+		start_reading(c, new);
+	watch(c, new);
+	c->link_count++;
+	if (c->epoll >= 0)
+		channel_descriptors(c, c->epoll);
+	return 0;
+}
+
 int channel_join(struct channel *c, const struct link *link)
 {
 	struct segment peer = link->peer;
-	struct link *links;
 	int r = segment_populate(&c->own);
 
 	if (r == 0)
@@ -95,26 +117,8 @@ int channel_join(struct channel *c, const struct link *link)
 	if (r < 0)
 		return r;
 	lock_take(&c->lock);
-	links = realloc(c->links, (c->link_count + 1) * sizeof(*links));
-	if (links == NULL)
-		r = error_set(-ENOMEM, "no memory for another reader");
-	if (r == 0) {
-		struct link *new = &links[c->link_count];
-
-		*new = *link;
-		new->peer = peer;
-		c->links = links;
-		c->fence |= link->fence;
-		c->barrier |= !link->fence;
-		if ((c->plan.role & ROLE_RECEIVE) != 0)
-			start_reading(c, new);
-		watch(c, new);
-		c->link_count++;
-		if (c->epoll >= 0)
-			channel_descriptors(c, c->epoll);
-	}
+	r = add_link(c, link, &peer);
 	lock_give(&c->lock);
-	/* cppcheck-suppress memleak ; c->links has it */
 	return r;
 }
 

@@ -103,6 +103,7 @@ static void visit_segment(struct search *s, const char *path)
 	if (fd < 0)
 		return;
 	if (!seen_before(s, fd) && look_at(s, fd, &sighting) == 0 && sighting.header.pid == s->pid &&
+		sighting.header.id != LAYOUT_NOBODY &&
 		(s->name == NULL || strcmp(sighting.header.name, s->name) == 0)) {
 		s->found++;
 		s->enough = s->fn(&sighting, s->user);

@@ -52,6 +52,8 @@ enum {
 	RECORD_ALIGN = 8,
 };
 
+#define LAYOUT_NOBODY ((uint64_t)0) /* id of a segment that was made before its peer had come */
+
 #define LAYOUT_CAPACITY_MIN ((uint64_t)4096)
 #define LAYOUT_CAPACITY_MAX ((uint64_t)1 << 40)
 

@@ -177,6 +177,7 @@ void listener_close(struct listener *l)
 		(void)sys_unlink(l->place.address);
 	if (l->socket >= 0)
 		sys_close(l->socket);
+	channel_close(l->spare);
 	free(l->rights);
 	free(l);
 }
@@ -291,6 +292,24 @@ static int check(struct guest *g)
 	return r;
 }
 
+/* Somebody has come and prepares its memory: meanwhile we prepare ours, which is most of what attaching costs. One at most,
+ * however many come. When there is no memory for it the guest will hear why. */
+static void prepare(struct listener *l)
+{
+	if (l->spare == NULL && l->stranger_count > 0)
+		(void)channel_new(l->as, &l->plan, LAYOUT_NOBODY, &l->spare);
+}
+
+static int take_spare(struct listener *l, uint64_t id, struct channel **channel)
+{
+	if (l->spare == NULL)
+		return channel_new(l->as, &l->plan, id, channel);
+	*channel = l->spare;
+	l->spare = NULL;
+	segment_identify(&(*channel)->own, id);
+	return 0;
+}
+
 static int seat(struct guest *g, struct channel *hub, struct link *link)
 {
 	bool fence = !g->barrier || (g->hello.flags & HELLO_BARRIER) == 0;
@@ -298,7 +317,7 @@ static int seat(struct guest *g, struct channel *hub, struct link *link)
 
 	g->channel = hub;
 	if (hub == NULL)
-		r = channel_new(g->listener->as, &g->listener->plan, g->segment.header.id, &g->channel);
+		r = take_spare(g->listener, g->segment.header.id, &g->channel);
 	if (r == 0 && hub == NULL && g->listener->gathered)
 		g->channel->news = g->listener->news; /* a lane: its hub sleeps on one word for all */
 	if (r == 0)
@@ -426,6 +445,7 @@ int listener_accept(struct listener *l, uint64_t deadline_ns, struct channel **c
 			return -EAGAIN;
 		if (deadline_ns != CHANNEL_FOREVER && sys_now_ns() >= deadline_ns)
 			return error_set(-ETIMEDOUT, "nobody connected before the deadline");
+		prepare(l);
 		listener_wait(l, deadline_ns);
 	}
 }

@@ -48,6 +48,7 @@ struct listener {
 	atomic_uint *news; /* counted up when a client comes or speaks; NULL: nobody asked */
 	bool gathered;     /* a hub takes all clients in: nobody else may */
 	uint64_t refused;
+	struct channel *spare; /* for the next client: made while it prepares its own side; NULL: none */
 };
 
 /* what: name, rights, permissions of the socket; fd -1, or a listening socket that was inherited. */

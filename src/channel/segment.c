@@ -16,7 +16,8 @@
 #include "sys/uapi.h"
 #include "vm/object.h"
 
-enum { HUGE_SHIFT = 21, BEHIND_PARTS = 8, ZEROS_A_CALL = 256 };
+/* WINDOW_BYTES: what the kernel enters at a fault unless told otherwise (fault_around_bytes) */
+enum { HUGE_SHIFT = 21, BEHIND_PARTS = 8, ZEROS_A_CALL = 256, WINDOW_BYTES = 65536 };
 
 /* Nobody can cut it under us, and nobody but who has it mapped for writing already can change a byte. */
 static const unsigned int seals_wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
@@ -83,25 +84,45 @@ static int segment_map(struct segment *s, unsigned int prot)
 	return 0;
 }
 
-/*
- * For reading, also what is ours: only then does the kernel enter more than one page at a fault, and what it enters into a
- * shared mapping without write notification can be stored to. The second view is entered as far as a piece of a stream may
- * reach beyond the end; what a longer record touches behind that comes sixteen pages at a fault.
- */
-int segment_populate(struct segment *s)
+/* One load a window: the kernel enters what stands around it, as far as the memory is there and the mapping goes. */
+static void touch(uintptr_t start, uintptr_t end)
 {
-	uint64_t behind = s->header.capacity - s->header.capacity / BEHIND_PARTS;
-	struct pmap_span span = { .start = s->start, .end = s->end - align_down(behind, s->page_bytes) };
-	int r;
+	for (uintptr_t at = start; at < end; at = align_down(at + WINDOW_BYTES, WINDOW_BYTES))
+		(void)*(const volatile unsigned char *)at;
+}
 
-	if (s->populated)
-		return 0;
-	s->populated = true;
-	r = kernel_advise(&span, MADV_POPULATE_READ);
+static int bring_in(uintptr_t start, uintptr_t end)
+{
+	struct pmap_span span = { .start = start, .end = end };
+	int r = kernel_advise(&span, MADV_POPULATE_READ);
+
 	/* Before Linux 5.14 there is no such advice: the pages are allocated all the same, and come at the first touch. */
 	return r < 0 && r != -EINVAL
 		? error_set(r, "the pages of a channel cannot be entered: %s", strerror(-r))
 		: 0;
+}
+
+/*
+ * For reading, also what is ours: only then does the kernel enter more than one page at a fault, and what it enters into a
+ * shared mapping without write notification can be stored to. The second view is entered as far as a piece of a stream may
+ * reach beyond the end; what a longer record touches behind that comes sixteen pages at a fault.
+ *
+ * Ours is entered by loads, for its pages are there: 1 MiB in 33 us; the advice looks at each page once more, 77 us. What
+ * came from others is entered by the advice: should a page be missing nevertheless, that is an error and no signal.
+ */
+int segment_populate(struct segment *s)
+{
+	uintptr_t again = s->end - s->header.capacity;
+	uintptr_t end = again + align_up(s->header.capacity / BEHIND_PARTS, s->page_bytes);
+
+	if (s->populated)
+		return 0;
+	s->populated = true;
+	if (!s->file->window.writable)
+		return bring_in(s->start, end);
+	touch(s->start, again);
+	touch(again, end); /* a mapping of its own: no window reaches over from the first */
+	return 0;
 }
 
 void segment_drop(struct segment *s)
@@ -205,6 +226,13 @@ int segment_make(struct segment *s, struct as *as, const struct layout_header *h
 	if (r < 0)
 		segment_drop(s);
 	return r;
+}
+
+void segment_identify(struct segment *s, uint64_t id)
+{
+	struct layout_header *header = (struct layout_header *)s->start;
+
+	s->header.id = header->id = id;
 }
 
 /* ---- somebody else's ---- */

@@ -31,6 +31,9 @@ struct segment {
 /* Makes our own: allocated, and sealed against everything but our own stores. header says what it shall be. */
 int segment_make(struct segment *segment, struct as *as, const struct layout_header *header, bool huge);
 
+/* Whose conversation it is: for a segment that was made before anybody had come, and that nobody else has seen. */
+void segment_identify(struct segment *segment, uint64_t id);
+
 /* Takes somebody else's, for reading. The descriptor is duplicated. -EPERM seals are missing, -EBADMSG it is no segment,
  * -EPROTONOSUPPORT its layout is of another version. */
 int segment_take(struct segment *segment, struct as *as, int fd);

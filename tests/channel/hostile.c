@@ -82,15 +82,18 @@ static unsigned char *own_memory(size_t *bytes)
 	FILE *maps = fopen("/proc/self/maps", "re");
 	char line[512];
 	unsigned long start = 0, end = 0;
-	char permissions[8];
 
 	MUST(maps != NULL);
-	while (fgets(line, sizeof(line), maps) != NULL)
-		if (strstr(line, "quire-channel:") != NULL &&
-			sscanf(line, "%lx-%lx %7s", &start, &end, permissions) == 3 && permissions[1] == 'w')
-			break;
-		else
+	while (start == 0 && fgets(line, sizeof(line), maps) != NULL) {
+		char *rest; /* START-END PERMISSIONS ... */
+
+		if (strstr(line, "quire-channel:") == NULL)
+			continue;
+		start = strtoul(line, &rest, 16);
+		end = strtoul(rest + 1, &rest, 16);
+		if (rest[2] != 'w')
 			start = 0;
+	}
 	(void)fclose(maps);
 	MUST(start != 0);
 	*bytes = end - start;

@@ -262,6 +262,67 @@ static void a_listener_of_another_version_is_named_in_the_error(void **state)
 	connect_to_old(refusal, "version");
 }
 
+/* ---- made before anybody speaks ---- */
+
+static int segments_open(void)
+{
+	int count = 0;
+
+	for (int fd = 3; fd < 64; fd++) {
+		char path[64], target[128];
+		ssize_t n;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, target, sizeof(target));
+		count += n > 0 && memmem(target, (size_t)n, "quire-channel:", 14) != NULL;
+	}
+	return count;
+}
+
+static int take_id(const struct quire_channel_sight *sight, void *user)
+{
+	uint64_t *id = user;
+
+	if (*id != 0)
+		assert_int_equal(sight->id, *id);
+	*id = sight->id;
+	return 0;
+}
+
+static void while_a_client_prepares_the_listener_does_too(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_BOTH);
+	int silent[2] = { connected(name), connected(name) };
+	struct quire_channel *c;
+	uint64_t id = 0;
+	pid_t pid;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(quire_channel_accept(l, in_ms(1), &c), -ETIMEDOUT);
+		assert_int_equal(
+			segments_open(), 1); /* for whoever speaks first, not for each who is silent */
+	}
+	assert_int_equal(quire_channel_find(name, take_id, &id, NULL), 0); /* nobody's yet */
+	pid = spawn();
+	if (pid == 0) {
+		(void)connect_to(name, QUIRE_CHANNEL_BOTH);
+		(void)pause();
+		_exit(1);
+	}
+	c = accept_from(l);
+	assert_int_equal(segments_open(), 2); /* that one, and the client's */
+	assert_int_equal(quire_channel_find(name, take_id, &id, NULL), 2);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	(void)wait_for(pid);
+	quire_channel_close(c);
+	assert_int_equal(quire_channel_accept(l, in_ms(1), &c), -ETIMEDOUT);
+	quire_channel_unlisten(l); /* with the next one ready: RUN() sees that nothing is left */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(close(silent[i]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +333,7 @@ int main(void)
 		cmocka_unit_test(a_segment_without_memory_is_refused),
 		cmocka_unit_test(a_client_of_another_minor_version_is_served),
 		cmocka_unit_test(a_listener_of_another_version_is_named_in_the_error),
+		cmocka_unit_test(while_a_client_prepares_the_listener_does_too),
 	};
 
 	return RUN(tests);
