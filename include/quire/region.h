@@ -156,7 +156,7 @@ QUIRE_API struct quire_map *quire_region_map(struct quire_region *region);
  *            device refuses even to make the record unreadable, it may be, whole: the error text then says "perhaps")
  *   -EAGAIN  the journal is full and a reader is in the way; the error text names its process; nothing is lost
  *   -EFBIG   more was written than the journal may hold (journal_bytes); nothing is lost
- *   -ENOSPC  no room for a longer journal; nothing is lost
+ *   -ENOSPC  no room for a longer journal, and this commit is too large for it as it is; nothing is lost
  *   -ENOMEM  no memory; nothing is lost
  *   -EROFS   opened read-only
  *   -EPERM   in a child made by fork

@@ -103,6 +103,16 @@ int disk_zero(const struct disk *disk, uint64_t from, uint64_t to)
 	return r;
 }
 
+void disk_cut(const struct disk *disk, uint64_t bytes)
+{
+	(void)sys_truncate(disk->fd, bytes);
+}
+
+bool disk_is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT;
+}
+
 int disk_allocate(const struct disk *disk, uint64_t from, uint64_t to)
 {
 	int r;

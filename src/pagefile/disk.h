@@ -29,6 +29,10 @@ void disk_close(struct disk *disk); /* accepts one that is not open, if it is al
 int disk_read(const struct disk *disk, void *bytes, size_t length, uint64_t offset);
 int disk_write(const struct disk *disk, const void *bytes, size_t length, uint64_t offset);
 
+/* Gives back what lies behind `bytes`, if it can. */
+void disk_cut(const struct disk *disk, uint64_t bytes);
+bool disk_is_full(int error); /* or somebody's share of it */
+
 /* Blocks for [from, to): -ENOSPC is met here and not later. Reads as zeros where nothing was written. */
 int disk_allocate(const struct disk *disk, uint64_t from, uint64_t to);
 

@@ -101,17 +101,25 @@ static int check_head(const struct pagefile *file)
 
 int pagefile_open(struct pagefile *file, const char *path, bool write)
 {
+	uint64_t bytes;
 	int r;
 
 	*file = (struct pagefile){ .writable = write, .track = { .uffd = -1, .pagemap = -1 } };
 	r = disk_open(&file->disk, path, "", write ? DISK_WRITE : 0, 0);
 	if (r < 0)
 		return r;
-	r = disk_read(&file->disk, &file->head, sizeof(file->head), 0);
+	r = disk_size(&file->disk, &bytes);
+	if (r == 0)
+		r = disk_read(&file->disk, &file->head, sizeof(file->head), 0);
 	if (r == -ENODATA)
 		r = error_set(-EBADMSG, "%s is too short to be a region", path);
 	if (r == 0)
 		r = check_head(file);
+	if (r == 0 && bytes < data_at(&file->head, 1))
+		r = error_set(-ENODATA,
+			"%s was truncated: it has %" PRIu64 " bytes, and its first page ends at %" PRIu64
+			"; restore it from a copy",
+			path, bytes, data_at(&file->head, 1));
 	if (r == 0)
 		r = file_from_fd(file->disk.fd, &file->object);
 	if (r < 0)

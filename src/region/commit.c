@@ -206,12 +206,12 @@ static int try_extend(struct region *rg, uint64_t bytes)
 	return broken ? region_fail(rg, r) : r;
 }
 
-/* Room in the ring: by making it longer, or by bringing home what lies in it. */
+/* Room in the ring: by making it longer, or, where it cannot be, by bringing home what lies in it. */
 static int make_room(struct region *rg, uint64_t bytes)
 {
 	int r = try_extend(rg, bytes);
 
-	if (r != -EAGAIN)
+	if (r != -EAGAIN && !disk_is_full(r))
 		return r == -EFBIG ? full(rg, r, bytes) : r;
 	r = checkpoint_run(rg);
 	if (r == 0)

@@ -405,7 +405,10 @@ int journal_extend(struct journal *journal, uint64_t bytes, bool *broken)
 	else if (!unwrapped(journal))
 		return -EAGAIN;
 	r = disk_zero(&journal->disk, JOURNAL_RING_AT + next.ring_bytes, JOURNAL_RING_AT + want);
-	if (r == -ENOSPC || r == -ENOMEM)
+	if (disk_is_full(r))
+		disk_cut(&journal->disk,
+			JOURNAL_RING_AT + next.ring_bytes); /* the last blocks are somebody's need */
+	if (disk_is_full(r) || r == -ENOMEM)
 		return r; /* zeros behind the ring harm nobody */
 	/* A flush of its own: the header may arrive before the length that it speaks of. */
 	if (r == 0 && !MUTANT("extend-header-first"))

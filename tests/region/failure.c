@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <quire/quire.h>
@@ -26,6 +27,8 @@ static struct {
 	size_t part; /* of a write: so many bytes are written all the same */
 } writes, flushes;
 
+static uint64_t full_from; /* not 0: a write there, up to where a region's pages lie, finds the disk full */
+
 static bool due(unsigned int *countdown)
 {
 	return *countdown > 0 && --*countdown == 0;
@@ -38,6 +41,9 @@ int __wrap_sys_fdatasync(int fd);
 
 ssize_t __wrap_sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset)
 {
+	if (full_from != 0 && offset < 1 << 20 && offset + length > full_from)
+		return offset >= full_from ? -ENOSPC
+					   : __real_sys_pwrite(fd, buffer, full_from - offset, offset);
 	if (!due(&writes.countdown))
 		return __real_sys_pwrite(fd, buffer, length, offset);
 	if (writes.part > 0 && length > writes.part)
@@ -52,12 +58,12 @@ int __wrap_sys_fdatasync(int fd)
 	return due(&flushes.countdown) ? flushes.error : r;
 }
 
-static struct quire_region *open_region(void)
+static struct quire_region *open_with(size_t journal_bytes)
 {
 	struct quire_region *region = NULL;
 	int r = quire_region_open(NULL, scratch_path("f"),
 		QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE | QUIRE_REGION_NO_THREAD,
-			.length = PAGES * PAGE, .reserve_bytes = 1 << 20, .journal_bytes = RING,
+			.length = PAGES * PAGE, .reserve_bytes = 1 << 20, .journal_bytes = journal_bytes,
 			.private_bytes = PAGE),
 		&region);
 
@@ -65,6 +71,11 @@ static struct quire_region *open_region(void)
 		print_message("# %s\n", quire_error_text());
 	assert_int_equal(r, 0);
 	return region;
+}
+
+static struct quire_region *open_region(void)
+{
+	return open_with(RING);
 }
 
 static unsigned char *bytes_of(struct quire_region *region)
@@ -148,6 +159,7 @@ static int begin(void **state)
 	(void)state;
 	memset(&writes, 0, sizeof(writes));
 	memset(&flushes, 0, sizeof(flushes));
+	full_from = 0;
 	return scratch_make() == NULL;
 }
 
@@ -200,6 +212,31 @@ static void a_region_whose_file_cannot_be_created_is_not_there(void **state)
 	}
 }
 
+/* A journal that cannot grow is emptied instead, and gives back what it got of the last blocks. */
+static void a_full_disk_costs_no_commit(void **state)
+{
+	enum { JOURNAL_RING_AT = 8192, COMMITS = 40 };
+	struct quire_region *region = open_region();
+	struct quire_region_stat stat = { .size = sizeof(stat) };
+	struct stat journal;
+
+	(void)state;
+	assert_int_equal(quire_region_close(region), 0);
+	region = open_with(4 * RING);
+	full_from = JOURNAL_RING_AT + RING + PAGE;
+	assert_int_equal(work(region, 0, COMMITS), COMMITS);
+	assert_int_equal(quire_region_stat(region, &stat), 0);
+	assert_int_equal(stat.journal_bytes, RING);
+	assert_int_equal(lstat(scratch_path("f.journal"), &journal), 0);
+	assert_int_equal(journal.st_size, JOURNAL_RING_AT + RING);
+	full_from = 0;
+	assert_int_equal(work(region, COMMITS, COMMITS), 2 * COMMITS);
+	assert_int_equal(quire_region_stat(region, &stat), 0);
+	assert_int_equal(stat.journal_bytes, 4 * RING);
+	assert_state(region, 2 * COMMITS);
+	assert_int_equal(quire_region_close(region), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +245,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_flush_may_fail_once_and_then_succeed, begin, end),
 		cmocka_unit_test_setup_teardown(
 			a_region_whose_file_cannot_be_created_is_not_there, begin, end),
+		cmocka_unit_test_setup_teardown(a_full_disk_costs_no_commit, begin, end),
 	};
 
 	return RUN(tests);
