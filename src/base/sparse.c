@@ -22,11 +22,18 @@ struct block {
 	};
 };
 
-/* 31 KiB with its header: under malloc's threshold for mappings, and one allocation for 4,000 dense pages. */
+/* 31 KiB with its header: under malloc's threshold for mappings, and one allocation for 7,500 dense pages. */
 enum { SLAB_BLOCKS = 59, LEAF_SHIFT = 7, INNER_SHIFT = 6, LEVELS_MAX = 9 };
 
 _Static_assert(1 << LEAF_SHIFT == LEAF_WORDS, "index bits of a leaf");
 _Static_assert(1 << INNER_SHIFT == INNER_SLOTS, "index bits of an inner node");
+
+struct slab {
+	struct slab *next; /* of all */
+	struct slab *more; /* of those with blocks that were never used */
+	uint32_t used;
+	struct block blocks[SLAB_BLOCKS];
+};
 
 /* ---- the reserve ---- */
 
@@ -40,14 +47,16 @@ static void put_free(struct blocks *blocks, struct block *block)
 int blocks_refill(struct blocks *blocks, uint32_t want)
 {
 	while (blocks->count < want) {
-		struct block *slab = malloc((SLAB_BLOCKS + 1) * sizeof(*slab));
+		struct slab *slab = malloc(sizeof(*slab));
 
 		if (slab == NULL)
 			return -ENOMEM;
 		slab->next = blocks->slabs;
 		blocks->slabs = slab;
-		for (size_t i = 1; i <= SLAB_BLOCKS; i++)
-			put_free(blocks, &slab[i]);
+		slab->more = blocks->fresh;
+		blocks->fresh = slab;
+		slab->used = 0;
+		blocks->count += SLAB_BLOCKS;
 	}
 	return 0;
 }
@@ -55,7 +64,7 @@ int blocks_refill(struct blocks *blocks, uint32_t want)
 void blocks_done(struct blocks *blocks)
 {
 	while (blocks->slabs != NULL) {
-		struct block *slab = blocks->slabs;
+		struct slab *slab = blocks->slabs;
 
 		blocks->slabs = slab->next;
 		free(slab);
@@ -63,12 +72,26 @@ void blocks_done(struct blocks *blocks)
 	*blocks = (struct blocks){ .free = NULL };
 }
 
+static struct block *take_fresh(struct blocks *blocks)
+{
+	struct slab *slab = blocks->fresh;
+	struct block *block;
+
+	assert(slab != NULL);
+	block = &slab->blocks[slab->used++];
+	if (slab->used == SLAB_BLOCKS)
+		blocks->fresh = slab->more;
+	return block;
+}
+
 static struct block *take(struct blocks *blocks)
 {
 	struct block *block = blocks->free;
 
-	assert(block != NULL);
-	blocks->free = block->next;
+	if (block != NULL)
+		blocks->free = block->next;
+	else
+		block = take_fresh(blocks);
 	blocks->count--;
 	memset(block, 0, sizeof(*block));
 	return block;

@@ -60,11 +60,14 @@ struct leaf {
 };
 
 struct block;
+struct slab;
 
 /* Memory set aside for leaves and inner nodes. */
 struct blocks {
 	struct block *free;
-	struct block *slabs; /* all that was ever allocated */
+	struct slab *slabs; /* all that was ever allocated */
+	struct slab *
+		fresh; /* has blocks that were never used, and take no memory so far: so may those behind it */
 	_Atomic uint32_t count;
 };
 

@@ -49,7 +49,7 @@ static uint16_t first_place(struct frames *frames, const struct pmap_page *page)
 {
 	uint16_t slot = NOWHERE;
 
-	if (page->home != NULL)
+	if (page->at_home)
 		return ON_SHELF;
 	if (page->again)
 		slot = take_slot(frames);
@@ -81,7 +81,8 @@ static int stage_free(struct frames *frames, struct pmap_page *page)
 	int r = 0;
 
 	if (*where == ON_SHELF)
-		r = shelf_free(page->home->engine, page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
+		r = shelf_free(
+			pmap_engine_of(page), page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
 	else if (*where == IN_FILL || *where == IN_OUT || *where >= FIRST_SLOT)
 		leave_places(frames, page->frame, 1);
 	*where = NOWHERE;
@@ -97,7 +98,7 @@ int frames_stage(struct frames *frames, struct pmap_page *page, void **memory)
 	if (*where == NOWHERE)
 		*where = first_place(frames, page);
 	if (*where == ON_SHELF)
-		*memory = shelf_memory(page->home->engine, page->index * PAGE_BYTES);
+		*memory = shelf_memory(pmap_engine_of(page), page->index * PAGE_BYTES);
 	else if (*where == AT_VA || *where == GONE)
 		return page->again ? -ESTALE : -EBUSY; /* programs are looking at it: it has no other place */
 	else

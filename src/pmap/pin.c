@@ -98,24 +98,24 @@ static uint64_t frame_offset(const struct pmap_page *page)
 
 static int pin_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 {
-	uint64_t offset = page->home != NULL ? page->index * PAGE_BYTES : frame_offset(page);
+	uint64_t offset = page->at_home ? page->index * PAGE_BYTES : frame_offset(page);
 
-	if (memory == NULL && page->home != NULL)
-		return shelf_free(page->home->engine, offset, offset + PAGE_BYTES);
+	if (memory == NULL && page->at_home)
+		return shelf_free(pmap_engine_of(page), offset, offset + PAGE_BYTES);
 	if (memory == NULL)
 		return sys_fallocate(
 			of(pmap)->frames, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, PAGE_BYTES);
-	*memory = page->home != NULL ? shelf_memory(page->home->engine, offset)
-				     : (void *)(of(pmap)->memory + offset);
+	*memory = page->at_home ? shelf_memory(pmap_engine_of(page), offset)
+				: (void *)(of(pmap)->memory + offset);
 	return 0;
 }
 
 static int show_page(struct pmap *pmap, uintptr_t va, const struct pmap_page *page, unsigned int prot)
 {
 	prot &= PMAP_READ | PMAP_WRITE | PMAP_EXECUTE;
-	if (page->home == NULL)
+	if (!page->at_home)
 		return show(pmap, va, PAGE_BYTES, prot, of(pmap)->frames, frame_offset(page));
-	return show(pmap, va, PAGE_BYTES, prot, ((struct shelf *)page->home->engine)->fd,
+	return show(pmap, va, PAGE_BYTES, prot, ((struct shelf *)pmap_engine_of(page))->fd,
 		page->index * PAGE_BYTES);
 }
 

@@ -38,12 +38,18 @@ struct pmap_home {
  * above needs no second lookup.
  */
 struct pmap_page {
-	const void *owner;      /* whose page: an opaque name, equal for equal objects */
-	uint64_t index;         /* which page of the owner */
-	struct pmap_home *home; /* of an object's page; NULL: a private page, or one that can be had again */
-	uint32_t frame;         /* number in the pool, from 0; fixed */
-	bool again; /* its bytes can be had again: they are dropped with the entry that shows them */
+	const void *owner; /* whose page: an opaque name, equal for equal objects */
+	uint64_t index;    /* which page of the owner */
+	uint32_t frame;    /* number in the pool, from 0; fixed */
+	bool own;          /* of a segment alone, a private page: the owner is no object */
+	bool again;        /* its bytes can be had again: they are dropped with the entry that shows them */
+	bool at_home;      /* its bytes are with its owner, an object, which begins with its pmap_home */
 };
+
+static inline void *pmap_engine_of(const struct pmap_page *page)
+{
+	return ((const struct pmap_home *)page->owner)->engine;
+}
 
 /* An object as the kernel can map it by itself. Lives as long as the object. */
 struct pmap_window {

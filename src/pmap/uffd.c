@@ -117,7 +117,7 @@ static int enter_alone(struct uffd_range *range, uintptr_t va, struct pmap_page 
 
 static int enter_one(struct uffd_range *range, uintptr_t va, struct pmap_page *page, unsigned int prot)
 {
-	if (page->home != NULL)
+	if (page->at_home)
 		return enter_shown(range, va, prot);
 	if (page->again && (prot & PMAP_WRITTEN) != 0)
 		return -EACCES; /* nobody can write what can be had again: it would be gone with the entry */

@@ -59,7 +59,7 @@ static void wait_for_fill(struct pool *pool, struct page *page)
 
 	spin_take(&pool->lock);
 	if (page->state == PAGE_FILLING && page->id.owner != NULL)
-		source = ((struct io *)(uintptr_t)page->va)->object;
+		source = pool_io_of(pool, page)->object;
 	spin_give(&pool->lock);
 	if (source == NULL || source->ops->reap == NULL || source->ops->reap(source, 1) <= 0)
 		lock_yield();
@@ -112,7 +112,7 @@ static bool wait_for_any_fill(struct pool *pool)
 	bool joins;
 
 	spin_take(&pool->lock);
-	for (size_t i = 0; i < POOL_IOS && page == NULL; i++)
+	for (size_t i = 0; i < pool->io_fresh && page == NULL; i++)
 		if (!pool->io_memory[i].finished && pool->io_memory[i].kind == IO_GET)
 			page = pool->io_memory[i].pages[0];
 	joins = page != NULL && page->busy <= BUSY_MAX;
@@ -132,7 +132,7 @@ static bool frames_move(struct pool *pool)
 	bool moves = atomic_load(&pool->evicting);
 
 	spin_take(&pool->lock);
-	for (uint32_t i = 0; i < pool->frame_count && !moves; i++) {
+	for (uint32_t i = 0; i < pool->fresh && !moves; i++) {
 		const struct page *page = &pool->pages[i];
 
 		moves = page->busy > 0 || page->state == PAGE_FILLING || page->state == PAGE_WRITING ||

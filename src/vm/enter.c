@@ -63,7 +63,7 @@ static struct page *neighbour(const struct fault *f, uintptr_t va)
 {
 	struct page *page = shown_at(f->as, &f->seg, va);
 
-	if (page == NULL || page->own || page->busy > 0 || page->maps != MAPPED_NOWHERE || page->mark ||
+	if (page == NULL || page->id.own || page->busy > 0 || page->maps != MAPPED_NOWHERE || page->mark ||
 		(page->state != PAGE_CLEAN && page->state != PAGE_DIRTY))
 		return NULL;
 	return page;
@@ -100,7 +100,7 @@ static void take_unit(struct fault *f, struct unit *unit)
 
 static bool has_unit(const struct fault *f)
 {
-	return f->as->pool->unit_pages > 1 && f->seg.object != NULL && !f->page->own && !f->page->id.again;
+	return f->as->pool->unit_pages > 1 && f->seg.object != NULL && !f->page->id.own && !f->page->id.again;
 }
 
 /* A store is noted of the page that was stored into alone, so it goes in by itself where its rights are more. */

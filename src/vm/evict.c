@@ -46,14 +46,14 @@ void evict_failed(struct evict *evict, int error)
 
 bool pageout_waits_for_epoch(const struct page *page)
 {
-	return page->state == PAGE_DIRTY && !page->own && page->id.owner != NULL &&
+	return page->state == PAGE_DIRTY && !page->id.own && page->id.owner != NULL &&
 		((const struct object *)page->id.owner)->epochs;
 }
 
 /* Its bytes are nowhere else, and there is no swap to take them. */
 static bool homeless(const struct pool *pool, const struct page *page)
 {
-	return pool->swap == NULL && (page->own || object_is_memory(page->id.owner));
+	return pool->swap == NULL && (page->id.own || object_is_memory(page->id.owner));
 }
 
 static bool may_go(void *user, struct page *page)
@@ -84,7 +84,7 @@ static void take_unit(struct evict *evict, const struct page *page)
 	struct pool *pool = evict->pool;
 	uint64_t first = align_down(page->id.index, pool->unit_pages);
 
-	if (pool->unit_pages == 1 || page->own)
+	if (pool->unit_pages == 1 || page->id.own)
 		return;
 	for (uint64_t i = first; i < first + pool->unit_pages && evict->count < EVICT_MAX; i++) {
 		uint32_t word = sparse_get(&((const struct object *)page->id.owner)->pages, i, NULL);
@@ -219,10 +219,10 @@ static void list_shown(struct evict *evict)
 	for (uint32_t i = 0; i < evict->count; i++) {
 		struct page *page = evict->pages[i];
 		/* A pinned page is written where it stands: who pinned it for the kernel or a device answers for its stores. */
-		uint8_t maps = page->pins > 0 ? MAPPED_NOWHERE : page->maps;
+		enum page_maps maps = page->pins > 0 ? MAPPED_NOWHERE : (enum page_maps)page->maps;
 
 		evict->shown[evict->shown_count] = (struct shown){
-			.va = page->va, .page = page, .space = page->space
+			.va = page_va(page), .page = page, .space = page->space
 		};
 		evict->shown_count += maps == MAPPED_ONCE;
 		if (maps != MAPPED_MANY || hide_many(evict, page))
@@ -334,7 +334,7 @@ static bool can_be_written(const struct page *page)
 {
 	if (page->id.owner == NULL)
 		return false;
-	return page->own || (((const struct object *)page->id.owner)->can & CAN_WRITE) != 0;
+	return page->id.own || (((const struct object *)page->id.owner)->can & CAN_WRITE) != 0;
 }
 
 static void evict_ask(struct evict *evict)
@@ -375,7 +375,7 @@ static void set_word(struct page *page, uint32_t word)
 {
 	struct leaf *leaf = (struct leaf *)(uintptr_t)page->id.owner;
 
-	if (!page->own)
+	if (!page->id.own)
 		leaf = sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index);
 	leaf_set(leaf, page->id.index, word);
 }
@@ -383,7 +383,7 @@ static void set_word(struct page *page, uint32_t word)
 /* Back to where it was, with what we know now. */
 static void keep_page(struct evict *evict, struct page *page)
 {
-	bool memory = page->own || object_is_memory(page->id.owner);
+	bool memory = page->id.own || object_is_memory(page->id.owner);
 	/* Stores to a pinned page go on, and no engine that cannot harvest would tell. */
 	bool unseen = page->pins > 0 && (evict->pool->pmap->can & PMAP_CAN_HARVEST) == 0;
 
@@ -391,7 +391,6 @@ static void keep_page(struct evict *evict, struct page *page)
 		pool_dirty(page, page->error != 0 ? PAGE_FAILED : PAGE_DIRTY);
 	} else {
 		page->state = PAGE_CLEAN;
-		page->epoch = ((const struct object *)page->id.owner)->epoch;
 	}
 	if (page->state != PAGE_FAILED)
 		page->dirty = false;
@@ -402,14 +401,14 @@ static void keep_page(struct evict *evict, struct page *page)
 static void free_page(struct evict *evict, struct page *page)
 {
 	struct pool *pool = evict->pool;
-	bool swapped = page->own || object_is_memory(page->id.owner);
+	bool swapped = page->id.own || object_is_memory(page->id.owner);
 
 	if (page->ahead) {
 		pool_count(pool, page->tally, TALLY_AHEAD_WASTED, 1);
 		readahead_wasted(&((struct object *)(uintptr_t)page->id.owner)->ahead);
 	}
 	/* A page of memory that was never stored into is dirty too: it was made so. */
-	set_word(page, swapped ? WORD_SWAP | page->epoch : WORD_NONE);
+	set_word(page, swapped ? WORD_SWAP | page->next : WORD_NONE);
 	policy_gone(&pool->policy, page);
 	page->state = PAGE_CLEAN;
 	page->dirty = false;

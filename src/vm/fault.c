@@ -36,7 +36,7 @@ static int take_failure(struct pool *pool, struct page *page, struct leaf *leaf)
 	int error = -(int)page->error;
 
 	assert(error < 0);
-	leaf_set(leaf, page->id.index, page->swapped ? WORD_SWAP | page->epoch : WORD_NONE);
+	leaf_set(leaf, page->id.index, page->swapped ? WORD_SWAP | page->next : WORD_NONE);
 	page->swapped = false; /* the place stays taken */
 	pool_forget(pool, page);
 	return error;
@@ -51,7 +51,7 @@ void fault_take_mark(struct fault *f, struct page *page)
 /* Somebody fills the page already: be told when it is there, or wait. With the lock. */
 static int join_fill(struct fault *f, struct page *page)
 {
-	struct io *io = (struct io *)(uintptr_t)page->va;
+	struct io *io = pool_io_of(f->as->pool, page);
 
 	if ((f->flags & FAULT_AHEAD) != 0)
 		return FAULT_UNDERWAY;
@@ -122,7 +122,7 @@ static int install_copy(struct fault *f, struct page *copy)
 		if (leaf->words[slot % LEAF_WORDS] != WORD_GONE)
 			return STEP_RESTART;
 	give_identity(copy, leaf, leaf, slot);
-	copy->own = true;
+	copy->id.own = true;
 	copy->state = PAGE_DIRTY;
 	policy_insert(&pool->policy, copy);
 	return 0;

@@ -28,7 +28,7 @@ static void fill_failed(struct pool *pool, struct page *page, int error, bool wa
 	}
 	leaf_set(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
 		page->id.index, WORD_NONE);
-	page->id.owner = NULL;
+	pool_disown(pool, page);
 }
 
 static void answer_ask(const struct ask *ask)
@@ -101,8 +101,8 @@ static void filled(struct pool *pool, struct page *page)
 {
 	/* The place in swap is given up when the page comes in: this is its only copy, as a page of memory always is. */
 	if (page->swapped)
-		pool_give_swap(pool, page->epoch);
-	if (page->own || object_is_memory(page->id.owner))
+		pool_give_swap(pool, page->next);
+	if (page->id.own || object_is_memory(page->id.owner))
 		page->state = PAGE_DIRTY;
 	page->swapped = false;
 	policy_insert(&pool->policy, page);
@@ -129,8 +129,6 @@ static void fill_done(struct io *io)
 
 		if (page->state == PAGE_WRITING)
 			page->busy++; /* shown by us */
-		else
-			page->va = 0;
 		page->state = PAGE_CLEAN;
 		if (io->error < 0)
 			fill_failed(pool, page, io->error, i == 0);
@@ -159,7 +157,7 @@ void give_identity(struct page *page, const void *owner, struct leaf *leaf, uint
 		struct object *object = (struct object *)(uintptr_t)owner;
 
 		page->id.again = object->again;
-		page->id.home = object->again ? NULL : &object->home;
+		page->id.at_home = !object->again;
 	}
 	leaf_set(leaf, index, word_of_frame(page->id.frame));
 }
@@ -167,7 +165,7 @@ void give_identity(struct page *page, const void *owner, struct leaf *leaf, uint
 static void add_to_io(struct io *io, struct page *page)
 {
 	page->state = PAGE_FILLING;
-	page->va = (uintptr_t)io;
+	page->prev = (uint32_t)(io - io->pool->io_memory);
 	io->pages[io->count++] = page;
 }
 
@@ -255,7 +253,7 @@ static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot, uint1
 	/* Somebody else may have been faster. */
 	if (leaf != NULL && amap_get(amap, slot, NULL) == WORD_NONE) {
 		give_identity(page, leaf, leaf, slot);
-		page->own = true;
+		page->id.own = true;
 		page->state = PAGE_DIRTY;
 		policy_insert(&pool->policy, page);
 		pool_count(pool, tally, TALLY_ZEROS, 1);
@@ -290,13 +288,13 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 		return (word & WORD_SWAP) != 0 ? STEP_RECLAIM : STEP_RESTART;
 	}
 	give_identity(page, object != NULL ? (const void *)object : (const void *)leaf, leaf, index);
-	page->own = object == NULL;
+	page->id.own = object == NULL;
 	page->swapped = true;
-	page->epoch = word & ~WORD_SWAP;
+	page->next = word & ~WORD_SWAP;
 	add_to_io(io, page);
 	io->kind = IO_GET;
 	io->object = pool->swap;
-	io->first = page->epoch;
+	io->first = page->next;
 	io->length = PAGE_BYTES;
 	io->done = fill_done;
 	spin_give(&pool->lock);

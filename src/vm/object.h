@@ -52,6 +52,7 @@ struct object_ops {
 
 /* object: a sequence of pages that knows where its bytes come from and go to */
 struct object {
+	struct pmap_home home; /* the engine's; first, so that a page's owner leads to it */
 	const struct object_ops *ops;
 	unsigned int can;
 	atomic_uint refs;
@@ -59,7 +60,6 @@ struct object {
 
 	/* Of a paged object; under the pool's lock. Pages are in one pool only, so that all who map it see the same ones. */
 	struct pool *pool;
-	struct pmap_home home; /* the engine's */
 	struct object *joined; /* the next one of the pool */
 	struct sparse pages;   /* dirty ones are marked; a marked one may be clean by now */
 	struct readahead ahead;
@@ -72,6 +72,8 @@ struct object {
 	bool wanted;           /* a flush was begun for whoever looks after the pool to finish */
 	atomic_int sync_error; /* sticky for good: what was put may be lost */
 };
+
+_Static_assert(offsetof(struct object, home) == 0, "pmap_engine_of() counts on it");
 
 void object_init(struct object *object, const struct object_ops *ops, unsigned int can);
 struct object *object_ref(struct object *object);

@@ -35,6 +35,9 @@ enum page_state {
 
 enum page_maps { MAPPED_NOWHERE = 0, MAPPED_ONCE = 1, MAPPED_MANY = 2 };
 
+/* 2^60 bytes of addresses: more than any processor gives a program. */
+#define VA_PAGE_MAX (((uint64_t)1 << 48) - 1)
+
 /* End of a list of frames. */
 #define NO_FRAME UINT32_MAX
 
@@ -42,26 +45,30 @@ enum page_maps { MAPPED_NOWHERE = 0, MAPPED_ONCE = 1, MAPPED_MANY = 2 };
 struct page {
 	struct pmap_page
 		id; /* owner: an object, or a leaf of an amap; NULL: forgotten while in use, freed by the last user */
-	uint64_t va;   /* where it is entered, when that is once */
-	uint32_t next; /* policy queue, or free list */
-	uint32_t prev;
-	uint32_t epoch;   /* of its owner, when it was last put */
-	uint16_t pins;    /* asked for: neither unmapped nor evicted */
-	uint16_t tally;   /* whom it is charged to: an index of the pool's ledger */
-	uint8_t space;    /* of va: an index of pool->spaces */
-	uint8_t maps;     /* enum page_maps */
-	uint8_t state;    /* enum page_state */
-	uint8_t busy;     /* faults that are between locate and enter */
-	uint8_t queue;    /* of the policy */
-	uint8_t hits;     /* seen by the policy */
-	uint8_t error;    /* errno of FAILED */
-	bool own : 1;     /* the owner is a leaf, not an object */
-	bool dirty : 1;   /* in WRITING and FAILED: there are bytes to put */
-	bool ahead : 1;   /* nobody has touched it yet */
-	bool mark : 1;    /* who touches it first wants more read ahead */
-	bool swapped : 1; /* FILLING, FAILED: from swap, from the place in `epoch` */
+	uint64_t va_page : 48; /* where it is entered, when that is once: page_va() */
+	uint64_t space : 8;    /* of that: an index of pool->spaces */
+	uint64_t maps : 8;     /* enum page_maps */
+	uint32_t next;         /* policy queue, or free list; of a page in neither: its place in swap */
+	uint32_t prev;         /* policy queue; FILLING: pool_io_of() */
+	uint16_t pins;         /* asked for: neither unmapped nor evicted */
+	uint16_t tally;        /* whom it is charged to: an index of the pool's ledger */
+	uint8_t state;         /* enum page_state */
+	uint8_t busy;          /* faults that are between locate and enter */
+	uint8_t error;         /* errno of FAILED */
+	/* Of one byte: all under the pool's lock. */
+	uint8_t queue : 2;   /* of the policy */
+	uint8_t hits : 2;    /* seen by the policy */
+	uint8_t dirty : 1;   /* in WRITING and FAILED: there are bytes to put */
+	uint8_t ahead : 1;   /* nobody has touched it yet */
+	uint8_t mark : 1;    /* who touches it first wants more read ahead */
+	uint8_t swapped : 1; /* FILLING, FAILED: from swap, from the place in `next` */
 };
 
-_Static_assert(sizeof(struct page) == 64, "one cache line a frame: the bookkeeping we promise");
+_Static_assert(sizeof(struct page) == 48, "the most of what a frame costs: we promise 64 bytes in all");
+
+static inline uintptr_t page_va(const struct page *page)
+{
+	return (uintptr_t)page->va_page << 12;
+}
 
 #endif

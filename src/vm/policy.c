@@ -19,7 +19,7 @@ static void push(struct policy *policy, struct page *page, enum policy_queue whi
 	uint32_t frame = page->id.frame;
 
 	assert(page->queue == QUEUE_NONE); /* Q1 */
-	page->queue = (uint8_t)which;
+	page->queue = which & 3;
 	page->prev = NO_FRAME;
 	page->next = queue->head;
 	if (queue->head != NO_FRAME)

@@ -65,18 +65,6 @@ void pool_give_tally(struct pool *pool, uint16_t tally)
 	spin_give(&pool->lock);
 }
 
-static void make_free_lists(struct pool *pool)
-{
-	pool->free = NO_FRAME;
-	for (uint32_t frame = pool->frame_count; frame-- > 0;) {
-		pool->pages[frame].id.frame = frame;
-		pool->pages[frame].next = pool->free;
-		pool->free = frame;
-	}
-	for (size_t i = 0; i < POOL_IOS; i++)
-		pool_give_io(pool, &pool->io_memory[i]);
-}
-
 int pool_init(struct pool *pool, const struct pool_config *config)
 {
 	int r;
@@ -91,10 +79,12 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	pool->unit_pages = config->unit_pages == 0 ? 1 : config->unit_pages;
 	pool->budget = (uint32_t)(config->bytes >> PAGE_SHIFT);
 	pool->frame_count = (uint32_t)(max_u64(config->bytes, config->bytes_max) >> PAGE_SHIFT);
+	pool->free = NO_FRAME;
 	atomic_store(&pool->evicting, false);
 	r = open_ledger(pool, config);
-	pool->pages = calloc(pool->frame_count, sizeof(struct page));
-	pool->io_memory = calloc(POOL_IOS, sizeof(struct io));
+	/* Not cleared: what is never used shall take no memory (pool->fresh, io_fresh). */
+	pool->pages = malloc((size_t)pool->frame_count * sizeof(struct page));
+	pool->io_memory = malloc(POOL_IOS * sizeof(struct io));
 	pool->swap_places.count = (uint32_t)config->swap_pages;
 	pool->swap_places.words = calloc((size_t)bits_words(pool->swap_places.count) + 1, sizeof(uint64_t));
 	if (r == 0)
@@ -105,7 +95,6 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 		pool_done(pool);
 		return -ENOMEM;
 	}
-	make_free_lists(pool);
 	if (config->swap != NULL)
 		pool->swap = object_ref(config->swap);
 	return 0;
@@ -206,15 +195,19 @@ void pool_leave(struct pool *pool, uint8_t space)
 
 struct page *pool_take(struct pool *pool, uint16_t tally)
 {
+	uint32_t frame = pool->free;
 	struct page *page;
 
-	if (pool->free == NO_FRAME || pool->in_use >= pool->budget)
+	if (pool->in_use >= pool->budget || (frame == NO_FRAME && pool->fresh == pool->frame_count))
 		return NULL;
-	page = &pool->pages[pool->free];
-	pool->free = page->next;
+	if (frame == NO_FRAME)
+		frame = pool->fresh++;
+	else
+		pool->free = pool->pages[frame].next;
+	page = &pool->pages[frame];
 	pool->in_use++;
 	*page = (struct page){
-		.id.frame = page->id.frame, .next = NO_FRAME, .prev = NO_FRAME, .tally = tally, .busy = 1
+		.id.frame = frame, .next = NO_FRAME, .prev = NO_FRAME, .tally = tally, .busy = 1
 	};
 	pool_count(pool, tally, TALLY_RESIDENT, 1);
 	return page;
@@ -235,17 +228,22 @@ static void free_when_unused(struct pool *pool, struct page *page)
 	ledger_uncharge(pool->ledger, page->tally);
 }
 
+void pool_disown(struct pool *pool, struct page *page)
+{
+	/* Its place in the object may be another page's a moment later: the bytes go now, whoever is busy with it. */
+	if (page->id.at_home)
+		(void)pool->pmap->ops->stage(pool->pmap, &page->id, NULL);
+	page->id.at_home = false;
+	page->id.owner = NULL;
+}
+
 void pool_forget(struct pool *pool, struct page *page)
 {
 	policy_remove(&pool->policy, page);
-	page->id.owner = NULL;
 	if (page->swapped)
-		pool_give_swap(pool, page->epoch);
+		pool_give_swap(pool, page->next);
 	page->swapped = false;
-	/* Its place in the object may be another page's a moment later: the bytes go now, whoever is busy with it. */
-	if (page->id.home != NULL)
-		(void)pool->pmap->ops->stage(pool->pmap, &page->id, NULL);
-	page->id.home = NULL;
+	pool_disown(pool, page);
 	free_when_unused(pool, page);
 }
 
@@ -274,9 +272,12 @@ struct io *pool_take_io(struct pool *pool)
 {
 	struct io *io = pool->ios;
 
+	if (io == NULL && pool->io_fresh < POOL_IOS)
+		io = &pool->io_memory[pool->io_fresh++];
+	else if (io != NULL)
+		pool->ios = io->next;
 	if (io == NULL)
 		return NULL;
-	pool->ios = io->next;
 	io->next = NULL;
 	io->pool = pool;
 	io->kind = IO_SYNC; /* of no page yet */
@@ -314,7 +315,7 @@ void pool_give_swap(struct pool *pool, uint32_t place)
 void pool_dirty(struct page *page, enum page_state state)
 {
 	page->state = (uint8_t)state;
-	if (!page->own && page->id.owner != NULL)
+	if (!page->id.own && page->id.owner != NULL)
 		leaf_mark(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
 			page->id.index);
 }
@@ -335,7 +336,7 @@ void pool_check(struct pool *pool)
 	uint32_t free_count = 0;
 
 	spin_take(&pool->lock);
-	for (uint32_t frame = 0; frame < pool->frame_count; frame++) {
+	for (uint32_t frame = 0; frame < pool->fresh; frame++) {
 		const struct page *page = &pool->pages[frame];
 
 		assert(page->id.frame == frame);
@@ -348,7 +349,7 @@ void pool_check(struct pool *pool)
 	for (uint32_t frame = pool->free; frame != NO_FRAME; frame = pool->pages[frame].next)
 		free_count++;
 	assert(used == pool->in_use); /* F2 */
-	assert(free_count == pool->frame_count - pool->in_use);
+	assert(free_count == pool->fresh - pool->in_use);
 	policy_check(&pool->policy);
 	spin_give(&pool->lock);
 }

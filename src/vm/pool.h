@@ -94,12 +94,14 @@ struct pool {
 	_Atomic uint32_t budget; /* frames */
 	_Atomic uint32_t in_use; /* like budget, changed under the lock and read by anyone */
 	uint32_t free;           /* list */
+	uint32_t fresh;          /* frames from here on were never used: their pages take no memory */
 	uint32_t unit_pages;     /* of an object come, are shown and go together */
 	bool hostile;
 	struct policy policy;
 	struct blocks blocks;
 	struct io *ios; /* free ones */
 	struct io *io_memory;
+	size_t io_fresh; /* from here on never used */
 	_Atomic(struct as *) spaces[POOL_SPACES_MAX];
 	struct object *joined; /* objects whose pages are here */
 	struct object *swap;
@@ -167,11 +169,20 @@ struct page *pool_take(struct pool *pool, uint16_t tally);
 
 /* Takes a page out of its queue and gives it no owner; free as soon as nobody uses it. The caller has cleared the word. */
 void pool_forget(struct pool *pool, struct page *page);
+
+/* It is nobody's from now on; the caller has cleared the word, or does. */
+void pool_disown(struct pool *pool, struct page *page);
 void pool_unbusy(struct pool *pool, struct page *page);
 void pool_unpin(struct pool *pool, struct page *page);
 
 struct io *pool_take_io(struct pool *pool); /* NULL: all are in flight */
 void pool_give_io(struct pool *pool, struct io *io);
+
+/* What a FILLING page is filled by. */
+static inline struct io *pool_io_of(const struct pool *pool, const struct page *page)
+{
+	return &pool->io_memory[page->prev];
+}
 
 /* A place in swap; BITS_NONE when there is none. */
 uint32_t pool_take_swap(struct pool *pool);

@@ -86,7 +86,7 @@ static struct object *owner_of_dirty(struct pool *pool, const struct page *page,
 
 	spin_take(&pool->lock);
 	object = page->dirty ? (struct object *)(uintptr_t)page->id.owner : NULL;
-	*memory = page->own || (object != NULL && object_is_memory(object));
+	*memory = page->id.own || (object != NULL && object_is_memory(object));
 	spin_give(&pool->lock);
 	return object;
 }
@@ -130,7 +130,7 @@ static uint32_t put_run(struct evict *evict, struct object *object, uint32_t i)
 	return i;
 }
 
-/* To swap; the place is kept in page->epoch until free. */
+/* To swap; the place is kept in page->next until free. */
 static void put_in_swap(struct evict *evict, struct page *page)
 {
 	struct pool *pool = evict->pool;
@@ -151,7 +151,7 @@ static void put_in_swap(struct evict *evict, struct page *page)
 		r = io->error < 0 ? io->error : run_io(pool, io);
 	}
 	put_result(evict, io, r);
-	page->epoch = place;
+	page->next = place;
 
 	spin_take(&pool->lock);
 	if (r < 0 && place != UINT32_MAX)

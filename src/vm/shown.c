@@ -34,16 +34,16 @@ void shown_leave(const struct sections *sections)
 
 void shown_add(struct page *page, const struct as *as, uintptr_t va)
 {
-	if (page->maps == MAPPED_ONCE && page->va == va && page->space == as->space)
+	if (page->maps == MAPPED_ONCE && page_va(page) == va && page->space == as->space)
 		return;
 	page->maps = page->maps == MAPPED_NOWHERE ? MAPPED_ONCE : MAPPED_MANY;
-	page->va = va;
+	page->va_page = (va >> PAGE_SHIFT) & VA_PAGE_MAX;
 	page->space = as->space;
 }
 
 void shown_drop(struct page *page, const struct as *as, uintptr_t va)
 {
-	if (page->maps == MAPPED_ONCE && page->va == va && page->space == as->space)
+	if (page->maps == MAPPED_ONCE && page_va(page) == va && page->space == as->space)
 		page->maps = MAPPED_NOWHERE;
 }
 
@@ -182,10 +182,10 @@ int shown_drop_private(struct as *as, const struct seg *seg, uintptr_t start, ui
 static uintptr_t va_in(struct as *as, const struct seg *seg, const struct page *page)
 {
 	uint64_t count = (seg->range.end - seg->range.start) >> PAGE_SHIFT;
-	uint64_t first = page->own ? seg->amap_first : seg->range.offset >> PAGE_SHIFT;
+	uint64_t first = page->id.own ? seg->amap_first : seg->range.offset >> PAGE_SHIFT;
 	uintptr_t va;
 
-	if (page->own ? seg->amap == NULL : seg->object != page->id.owner)
+	if (page->id.own ? seg->amap == NULL : seg->object != page->id.owner)
 		return 0;
 	if (page->id.index < first || page->id.index - first >= count)
 		return 0;

@@ -253,7 +253,7 @@ static void what_could_not_be_hidden_goes_with_its_addresses(void **state)
 		assert_int_equal(world_store(&w, va + i * PAGE, 'x'), 0);
 	fail_next(FAKE_REMOVE, -EFAULT);
 	assert_int_equal(as_unmap(&w.as, va, va + 8 * PAGE), 0);
-	for (uint32_t i = 0; i < w.pool.frame_count; i++)
+	for (uint32_t i = 0; i < w.pool.fresh; i++)
 		assert_int_equal(w.pool.pages[i].maps, MAPPED_NOWHERE);
 	assert_int_equal(pageout_evict(&w.pool, 8), 8);
 	assert_int_equal(file.bytes[7 * PAGE], 'x');
