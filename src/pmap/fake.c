@@ -153,29 +153,35 @@ static int fake_remove(struct pmap *pmap, const struct pmap_span *spans, size_t 
 	return r;
 }
 
-static bool was_written(struct fake *fake, uintptr_t va)
+static bool was_written(struct fake *fake, uintptr_t va, bool anew)
 {
-	const struct fake_entry *e;
+	struct fake_entry *e;
 	bool written;
 
 	spin_take(&fake->memory->lock);
 	e = entry(fake, va);
 	written = e != NULL && e->written;
+	assert(!anew || e == NULL || e->frame_plus_1 == 0); /* out of reach */
+	if (written && anew)
+		e->written = false;
 	spin_give(&fake->memory->lock);
 	return written;
 }
 
 /* vm's answer takes locks of its own, so it is called without ours. */
 static int fake_harvest(
-	struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t), void *user)
+	struct pmap *pmap, const struct pmap_span *span, bool anew, pmap_written_fn *written, void *user)
 {
 	struct fake *fake = of(pmap);
 	int r = begin_call(fake, FAKE_HARVEST);
 
 	end_call(fake);
-	for (uintptr_t va = span->start; r == 0 && va < span->end; va += PAGE_BYTES)
-		if (was_written(fake, va))
-			written(user, va);
+	for (uintptr_t va = span->start; r == 0 && va < span->end; va += PAGE_BYTES) {
+		const struct pmap_span page = { va, va + PAGE_BYTES };
+
+		if (was_written(fake, va, anew))
+			written(user, &page);
+	}
 	return r;
 }
 

@@ -137,6 +137,8 @@ struct pmap_question {
  * returns. */
 typedef int pmap_up_fn(void *above, struct pmap_question *question);
 
+typedef void pmap_written_fn(void *user, const struct pmap_span *pages);
+
 enum pmap_can {
 	PMAP_CAN_PLACE = 1 << 0,   /* chooses addresses; otherwise vm does */
 	PMAP_CAN_WINDOW = 1 << 1,  /* the kernel fills windows by itself */
@@ -164,8 +166,9 @@ struct pmap_ops {
 	/* Make the pages of these ranges unreachable; ranges stay attached, and what was written is still known to harvest.
 	 * Sorted. An error: some are out, some are not. NULL: the kernel holds the pages. */
 	int (*remove)(struct pmap *pmap, const struct pmap_span *spans, size_t span_count);
-	/* Call back for every page written since it was entered; may begin anew with that. NULL: cannot tell. */
-	int (*harvest)(struct pmap *pmap, const struct pmap_span *span, void (*written)(void *, uintptr_t),
+	/* Call back for what was written since it was entered, neighbours together. Anew: they count as unwritten from then on;
+	 * only of pages that are out of reach. Others may be asked about by several threads at once. NULL: cannot tell. */
+	int (*harvest)(struct pmap *pmap, const struct pmap_span *span, bool anew, pmap_written_fn *written,
 		void *user);
 	/* From now on touching va is an error. NULL: cannot. */
 	int (*poison)(struct pmap *pmap, uintptr_t va);

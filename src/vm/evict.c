@@ -290,11 +290,12 @@ struct asking {
 	uint8_t space;
 };
 
-static void written_at(void *user, uintptr_t va)
+/* Neighbours are neighbours in evict->shown, too. */
+static void written_in(void *user, const struct pmap_span *pages)
 {
 	const struct asking *asking = user;
 	struct evict *evict = asking->evict;
-	const struct shown key = { .va = va, .space = asking->space };
+	const struct shown key = { .va = pages->start, .space = asking->space };
 	uint32_t low = 0;
 	uint32_t high = evict->shown_count;
 
@@ -306,11 +307,13 @@ static void written_at(void *user, uintptr_t va)
 		else
 			high = middle;
 	}
-	assert(low < evict->shown_count);
-	assert(evict->shown[low].va == va);
 	/* The bit shares a byte with others, and a flush that asks at the same time sets it too. */
 	spin_take(&evict->pool->lock);
-	evict->shown[low].page->dirty = true;
+	for (uintptr_t va = pages->start; va < pages->end; va += PAGE_BYTES, low++) {
+		assert(low < evict->shown_count);
+		assert(evict->shown[low].va == va);
+		evict->shown[low].page->dirty = true;
+	}
 	spin_give(&evict->pool->lock);
 }
 
@@ -337,6 +340,8 @@ static bool can_be_written(const struct page *page)
 	return page->id.own || (((const struct object *)page->id.owner)->can & CAN_WRITE) != 0;
 }
 
+/* A page that is only written back stays: its empty entry, a written one to the kernel, is not to be told of again by every
+ * flush until it is touched. */
 static void evict_ask(struct evict *evict)
 {
 	size_t span_count;
@@ -352,7 +357,8 @@ static void evict_ask(struct evict *evict)
 		if (as == NULL || again || (as->pmap->can & PMAP_CAN_HARVEST) == 0)
 			continue; /* what can be had again nobody has written */
 		for (size_t s = 0; r == 0 && s < span_count; s++)
-			r = as->pmap->ops->harvest(as->pmap, &evict->spans[s], written_at, &asking);
+			r = as->pmap->ops->harvest(
+				as->pmap, &evict->spans[s], evict->keep, written_in, &asking);
 		/* No answer is no permission to drop anything. */
 		spin_take(&evict->pool->lock);
 		for (; r < 0 && first < i; first++)

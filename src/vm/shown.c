@@ -75,18 +75,39 @@ struct within {
 	const struct seg *seg;
 };
 
-static void written_at(void *user, uintptr_t va)
+/* The first address from va on that could show a page: where neither amap nor object has a leaf none does. */
+static uintptr_t next_leaf(const struct seg *seg, uintptr_t va, uintptr_t end)
+{
+	uint64_t first = seg_index(seg, va);
+	uint64_t next;
+
+	if (seg->amap != NULL || seg->object == NULL)
+		return va;
+	next = sparse_next(&seg->object->pages, first, first + ((end - va) >> PAGE_SHIFT));
+	return next == UINT64_MAX ? end : va + ((next - first) << PAGE_SHIFT);
+}
+
+static void written_in(void *user, const struct pmap_span *pages)
 {
 	const struct within *within = user;
 	struct pool *pool = within->as->pool;
-	struct page *page;
 
-	spin_take(&pool->lock);
-	page = shown_at(within->as, within->seg, va);
-	/* What is entered nowhere was asked when it was unmapped; its empty entry says "written" to every question. */
-	if (page != NULL && page->maps != MAPPED_NOWHERE)
-		shown_written(pool, page);
-	spin_give(&pool->lock);
+	/* A leaf at a time: a fault may wait for the lock. */
+	for (uintptr_t va = pages->start; va < pages->end;) {
+		uintptr_t end;
+
+		spin_take(&pool->lock);
+		va = next_leaf(within->seg, va, pages->end);
+		end = min_u64(pages->end, va + LEAF_WORDS * PAGE_BYTES);
+		for (; va < end; va += PAGE_BYTES) {
+			struct page *page = shown_at(within->as, within->seg, va);
+
+			/* What is entered nowhere was asked when it was unmapped. */
+			if (page != NULL && page->maps != MAPPED_NOWHERE)
+				shown_written(pool, page);
+		}
+		spin_give(&pool->lock);
+	}
 }
 
 /* The engine does not say: whatever is in memory of the object and could have been written was. */
@@ -113,7 +134,7 @@ static void ask_written(struct as *as, const struct seg *seg, uintptr_t start, u
 	struct within within = { .as = as, .seg = seg };
 
 	if ((as->pmap->can & PMAP_CAN_HARVEST) != 0 &&
-		as->pmap->ops->harvest(as->pmap, &span, written_at, &within) < 0)
+		as->pmap->ops->harvest(as->pmap, &span, false, written_in, &within) < 0)
 		assume_written(as, seg, start, end);
 }
 
