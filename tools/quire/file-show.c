@@ -140,15 +140,31 @@ static void show_figures(struct screen *screen, const struct file_view *view)
 		say_paragraph(screen, INK_FAINT, 2, "? %s.", figures->why);
 }
 
-/* "2 MiB 41 %", largest first. */
+/* "2 MiB 41 %, 4 KiB 59 %", largest first. */
 static void show_folios(struct screen *screen, const struct quire_folios *folios)
 {
-	say(screen, INK_FAINT, "  folios");
+	char text[40 * QUIRE_FOLIO_ORDERS] = "";
+	size_t used = 0;
+
 	for (int i = QUIRE_FOLIO_ORDERS - 1; i >= 0; i--)
 		if (folios->folio_pages[i] != 0)
-			say(screen, INK_PLAIN, "  %u %s %s", i < 8 ? 4U << i : 1U << (i - 8),
-				i < 8 ? "KiB" : "MiB",
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u %s %s",
+				used == 0 ? "" : ", ", i < 8 ? 4U << i : 1U << (i - 8), i < 8 ? "KiB" : "MiB",
 				text_percent((double)folios->folio_pages[i] / (double)folios->pages).s);
+	say_item(screen, INK_FAINT, "  folios  ", INK_PLAIN, "%s", text);
+}
+
+static void show_nodes(struct screen *screen, const struct quire_folios *folios)
+{
+	char text[40 * QUIRE_FOLIO_NODES] = "";
+	size_t used = 0;
+
+	for (int i = 0; i < QUIRE_FOLIO_NODES; i++)
+		if (folios->node_pages[i] != 0)
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%snode%d %s",
+				used == 0 ? "" : ", ", i,
+				text_percent((double)folios->node_pages[i] / (double)folios->pages).s);
+	say_item(screen, INK_FAINT, "  memory  ", INK_PLAIN, "%s", text);
 }
 
 static void show_memory(struct screen *screen, const struct file_view *view)
@@ -157,21 +173,12 @@ static void show_memory(struct screen *screen, const struct file_view *view)
 
 	if (!view->placed || folios->pages == 0 || (folios->pages == QUIRE_UNKNOWN && !view->folios_asked))
 		return;
-	if (folios->folios_why[0] == '\0') {
+	if (folios->folios_why[0] == '\0')
 		show_folios(screen, folios);
-	} else if (view->folios_asked) {
-		say(screen, INK_FAINT, "  folios ");
-		say(screen, INK_PROBLEM, "?");
-	}
+	else if (view->folios_asked)
+		say_item(screen, INK_FAINT, "  folios  ", INK_PROBLEM, "? %s.", folios->folios_why);
 	if (folios->nodes_why[0] == '\0')
-		say(screen, INK_FAINT, "  memory");
-	for (int i = 0; folios->nodes_why[0] == '\0' && i < QUIRE_FOLIO_NODES; i++)
-		if (folios->node_pages[i] != 0)
-			say(screen, INK_PLAIN, "  node%d %s", i,
-				text_percent((double)folios->node_pages[i] / (double)folios->pages).s);
-	say(screen, INK_PLAIN, "\n");
-	if (view->folios_asked && folios->folios_why[0] != '\0')
-		say_paragraph(screen, INK_FAINT, 2, "? %s.", folios->folios_why);
+		show_nodes(screen, folios);
 }
 
 static void show_mappers(struct screen *screen, const struct file_view *view)

@@ -225,8 +225,8 @@ static bool seen_before(struct seen_files *seen, const struct stat *file)
 	return false;
 }
 
-/* A descriptor or a mapping of a process; what is no regular file is passed over. */
-static void add_link(struct list *list, struct seen_files *seen, const char *link, const char *name)
+/* A descriptor or a mapping of a process; what is no regular file is passed over. -ENOENT: it leads nowhere. */
+static int add_link(struct list *list, struct seen_files *seen, const char *link, const char *name)
 {
 	struct quire_presence figures = { .size = sizeof(figures) };
 	struct stat about;
@@ -234,13 +234,14 @@ static void add_link(struct list *list, struct seen_files *seen, const char *lin
 
 	if (r < 0) {
 		list->unreadable += r == -EACCES || r == -EPERM;
-		return;
+		return r;
 	}
 	if (fstat(fd, &about) == 0 && !seen_before(seen, &about) &&
 		quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) == 0 &&
 		figures.backing != QUIRE_BACKING_PSEUDO)
 		add(list, name, &figures);
 	close(fd);
+	return 0;
 }
 
 static void add_descriptors(struct list *list, struct seen_files *seen, uint64_t pid)
@@ -263,12 +264,13 @@ static void add_descriptors(struct list *list, struct seen_files *seen, uint64_t
 		if (n < 0)
 			continue;
 		name[n] = '\0';
-		add_link(list, seen, link, name);
+		(void)add_link(list, seen, link, name);
 	}
 	closedir(dir);
 }
 
-/* The file itself where the kernel allows (deleted ones, too), else what has its name in the process's root. */
+/* The file itself where the kernel allows (deleted ones, too), else what has its name in the process's root. Of what was
+ * deleted, only root can follow the mapping. */
 static void add_mapping(
 	struct list *list, struct seen_files *seen, uint64_t pid, const struct quire_mapping *mapping)
 {
@@ -278,7 +280,7 @@ static void add_mapping(
 		(unsigned long long)mapping->start, (unsigned long long)mapping->end);
 	if (access(link, F_OK) != 0)
 		snprintf(link, sizeof(link), "/proc/%llu/root%s", (unsigned long long)pid, mapping->name);
-	add_link(list, seen, link, mapping->name);
+	list->unreadable += add_link(list, seen, link, mapping->name) == -ENOENT;
 }
 
 static enum status add_process(struct list *list, uint64_t pid)

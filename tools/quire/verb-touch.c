@@ -87,7 +87,31 @@ static uint64_t bytes_missing(const struct quire_presence *figures)
 				      : figures->file_bytes - bytes_of_pages(there, figures->file_bytes);
 }
 
-static void touch_file(struct touching *t, const char *path, bool missing, uint64_t before)
+/** Whether there is room for all files: asked when the first page is missing, for all of it may be there. */
+struct room_check {
+	uint64_t bytes;
+	bool passed;
+	bool refused;
+};
+
+/* What would not fit is not begun: it would push out everything else, and then itself. */
+static bool may_begin(struct room_check *check)
+{
+	struct room room;
+
+	if (check->passed)
+		return true;
+	room_read(&room);
+	check->passed = check->bytes <= room.bytes;
+	check->refused = !check->passed;
+	if (check->refused)
+		(void)room_refuse(&room, check->bytes,
+			"what is read first would be thrown out for what comes last. Touch less, or --force");
+	return check->passed;
+}
+
+static void touch_file(
+	struct touching *t, const char *path, bool missing, uint64_t before, struct room_check *check)
 {
 	struct quire_presence figures = { .size = sizeof(figures) };
 	int fd = -1;
@@ -104,7 +128,7 @@ static void touch_file(struct touching *t, const char *path, bool missing, uint6
 	/* One count of the whole file: where nothing is missing, that was all. */
 	if (t->error == 0 && missing && figures.cached == figures.pages) {
 		t->done = t->cached = t->bytes;
-	} else if (t->error == 0) {
+	} else if (t->error == 0 && (t->brought == 0 || may_begin(check))) {
 		touch_steps(t, fd, missing, before);
 		look_again(t, fd);
 	}
@@ -214,31 +238,6 @@ static void put_file(json_t *array, const struct touching *t)
 		json_put_count(object, "cached", t->cached);
 }
 
-/* What would not fit is not begun: it would push out everything else, and then itself. */
-static enum status check_room(const struct file_list *list)
-{
-	uint64_t missing = 0;
-	struct room room;
-
-	room_read(&room);
-	if (list->bytes_all <= room.bytes)
-		return STATUS_OK;
-	for (size_t i = 0; i < list->count && missing == 0; i++) {
-		struct quire_presence figures = { .size = sizeof(figures) };
-		int fd;
-
-		if (quire_presence_open(AT_FDCWD, list->paths[i], &fd) < 0)
-			continue;
-		if (quire_presence_read(fd, 0, QUIRE_UNKNOWN, 0, &figures) == 0)
-			missing += bytes_missing(&figures);
-		close(fd);
-	}
-	return missing == 0
-		? STATUS_OK
-		: room_refuse(&room, list->bytes_all,
-			  "what is read first would be thrown out for what comes last. Touch less, or --force");
-}
-
 static enum status run_touch(struct call *call)
 {
 	const struct touch_settings *settings = call->settings;
@@ -247,19 +246,18 @@ static enum status run_touch(struct call *call)
 	struct touch_sum sum = { .files = 0 };
 	struct file_list list;
 	enum status status = file_list_fill(&list, call, settings->recursive);
-	enum status room = settings->force ? STATUS_OK : check_room(&list);
+	struct room_check check = { .bytes = list.bytes_all, .passed = settings->force };
 	double began = now();
 
-	if (room != STATUS_OK) {
-		json_decref(document);
-		file_list_done(&list);
-		return room;
-	}
 	progress_begin("touch", list.bytes_all, true);
 	for (size_t i = 0; i < list.count; i++) {
 		struct touching t;
 
-		touch_file(&t, list.paths[i], settings->missing, sum.bytes);
+		touch_file(&t, list.paths[i], settings->missing, sum.bytes, &check);
+		if (check.refused) {
+			status = STATUS_PARTLY;
+			break;
+		}
 		if (settings->recursive && t.error == -ENOENT)
 			continue; /* it vanished meanwhile */
 		add(&sum, &t);
@@ -269,7 +267,9 @@ static enum status run_touch(struct call *call)
 	}
 	progress_end();
 	sum.seconds = now() - began;
-	if (call->json) {
+	if (check.refused) {
+		json_decref(document);
+	} else if (call->json) {
 		json_put_real(document, "seconds", sum.seconds);
 		json_print(call, document);
 	} else {
