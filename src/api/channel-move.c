@@ -3,11 +3,7 @@
 #include <errno.h>
 
 #include "api/channel.h"
-#include "base/align.h"
 #include "base/error.h"
-
-/* A batch is looked at in pieces of this many: it bounds the stack. */
-enum { BATCH_MAX = 256 };
 
 static int refuse(const struct quire_channel *channel, uint32_t role)
 {
@@ -177,7 +173,7 @@ int64_t quire_channel_send(
 
 static int64_t peek_in_turn(struct quire_channel *channel, uint64_t deadline_ns, const void **out)
 {
-	struct record record;
+	struct iovec record;
 	int64_t n = channel_may(channel, ROLE_RECEIVE);
 
 	if (n < 0)
@@ -187,8 +183,8 @@ static int64_t peek_in_turn(struct quire_channel *channel, uint64_t deadline_ns,
 	n = hub_peek_batch(channel->hub, &record, 1, deadline_ns);
 	if (n < 0)
 		return n;
-	*out = record.bytes;
-	return (int64_t)record.length;
+	*out = record.iov_base;
+	return (int64_t)record.iov_len;
 }
 
 int64_t quire_channel_peek(struct quire_channel *channel, uint64_t deadline_ns, const void **out)
@@ -208,21 +204,14 @@ int64_t quire_channel_peek(struct quire_channel *channel, uint64_t deadline_ns, 
 int64_t quire_channel_peek_batch(
 	struct quire_channel *channel, struct iovec *out, size_t count, uint64_t deadline_ns)
 {
-	struct record records[BATCH_MAX];
-	size_t want = min_u64(count, BATCH_MAX);
-	int64_t n;
 	int r = channel_may(channel, ROLE_RECEIVE);
 
 	if (r < 0)
 		return r;
 	if (out == NULL || count == 0)
 		return error_set(-EINVAL, "quire_channel_peek_batch: no room for addresses");
-	n = channel->hub == NULL ? channel_peek_batch(channel->one, records, want, deadline_ns)
-				 : hub_peek_batch(channel->hub, records, want, deadline_ns);
-	for (int64_t i = 0; i < n; i++)
-		out[i] = (struct iovec){ .iov_base = (void *)(uintptr_t)records[i].bytes,
-			.iov_len = records[i].length };
-	return n;
+	return channel->hub == NULL ? channel_peek_batch(channel->one, out, count, deadline_ns)
+				    : hub_peek_batch(channel->hub, out, count, deadline_ns);
 }
 
 static int release_in_turn(struct quire_channel *channel, size_t count)

@@ -235,7 +235,7 @@ static inline int channel_peek(struct channel *c, struct record *record, uint64_
 	return channel_peek_slow(c, record, deadline_ns);
 }
 
-int64_t channel_peek_batch(struct channel *c, struct record *records, size_t count, uint64_t deadline_ns);
+int64_t channel_peek_batch(struct channel *c, struct iovec *records, size_t count, uint64_t deadline_ns);
 
 /* -ESTALE: lossy, and overtaken meanwhile */
 static inline int channel_release(struct channel *c, uint64_t count)

@@ -301,7 +301,7 @@ int64_t hub_sendv(struct hub *hub, const struct iovec *parts, size_t count, uint
 	return n;
 }
 
-int64_t hub_peek_batch(struct hub *hub, struct record *records, size_t count, uint64_t deadline_ns)
+int64_t hub_peek_batch(struct hub *hub, struct iovec *records, size_t count, uint64_t deadline_ns)
 {
 	struct channel *lane = hub->held;
 	int64_t n;

@@ -47,7 +47,7 @@ void hub_tend(struct hub *hub);
 /* As the functions of a channel, but that a lane whose other end dies or lies is let go, and the next one's turn comes.
  * The first two remember the lane in hub->held. */
 int hub_reserve(struct hub *hub, uint64_t bytes, uint64_t count, uint64_t deadline_ns, unsigned char **at);
-int64_t hub_peek_batch(struct hub *hub, struct record *records, size_t count, uint64_t deadline_ns);
+int64_t hub_peek_batch(struct hub *hub, struct iovec *records, size_t count, uint64_t deadline_ns);
 int64_t hub_sendv(struct hub *hub, const struct iovec *parts, size_t count, uint64_t deadline_ns);
 int64_t hub_receive(struct hub *hub, void *bytes, size_t room, uint64_t deadline_ns);
 

@@ -52,22 +52,42 @@ int channel_peek_slow(struct channel *c, struct record *record, uint64_t deadlin
 	return r;
 }
 
-int64_t channel_peek_batch(struct channel *c, struct record *records, size_t count, uint64_t deadline_ns)
+static struct iovec part_of(const struct record *record)
 {
-	int64_t n = 1;
-	int r = channel_peek(c, &records[0], deadline_ns);
+	return (struct iovec){ .iov_base = (void *)(uintptr_t)record->bytes, .iov_len = record->length };
+}
 
-	if (r < 0)
-		return r;
-	while ((size_t)n < count) {
-		r = look(c, &records[n]);
-		if (r < 0)
-			return r;
-		if (r == 0)
-			break;
-		n++;
+/* After the first. */
+static int64_t peek_more(struct channel *c, struct iovec *records, size_t count)
+{
+	struct record record;
+	size_t n = 0;
+	int r = 1;
+
+	if (!c->in.checks) {
+		int64_t more = ring_peek_batch(&c->in, records, count);
+
+		return more < 0 ? channel_broken(c, &c->links[0]) : more;
 	}
-	return n;
+	for (; n < count; n++) {
+		r = look(c, &record);
+		if (r <= 0)
+			break;
+		records[n] = part_of(&record);
+	}
+	return r < 0 ? r : (int64_t)n;
+}
+
+int64_t channel_peek_batch(struct channel *c, struct iovec *records, size_t count, uint64_t deadline_ns)
+{
+	struct record first;
+	int64_t more = channel_peek(c, &first, deadline_ns);
+
+	if (more < 0)
+		return more;
+	records[0] = part_of(&first);
+	more = peek_more(c, records + 1, count - 1);
+	return more < 0 ? more : 1 + more;
 }
 
 int channel_release_slow(struct channel *c, uint64_t count)

@@ -40,23 +40,26 @@ int ring_writer_tail(struct ring_writer *w, uint64_t tail)
  */
 void ring_publish_batch(struct ring_writer *w, uint64_t count)
 {
+	unsigned char *data =
+		w->data; /* copies: our stores might change the originals, for all the compiler knows */
+	uint64_t capacity = w->capacity;
+	uint64_t header = w->reserved + 1;
+	uint64_t first = w->head;
 	uint64_t step = record_step(w->reserved);
-	uint64_t next = w->head + step * count;
+	uint64_t next = first + step * count;
 
 	assert(count <= w->reserved_count);
 	w->reserved_count = 0;
 	if (count == 0)
 		return;
 	STEP();
-	atomic_store_explicit(ring_header(w->data, w->capacity, next), 0, memory_order_relaxed);
-	for (uint64_t at = next - step; at != w->head; at -= step) {
+	atomic_store_explicit(ring_header(data, capacity, next), 0, memory_order_relaxed);
+	for (uint64_t at = next - step; at != first; at -= step) {
 		STEP();
-		atomic_store_explicit(
-			ring_header(w->data, w->capacity, at), w->reserved + 1, memory_order_relaxed);
+		atomic_store_explicit(ring_header(data, capacity, at), header, memory_order_relaxed);
 	}
 	STEP();
-	atomic_store_explicit(
-		ring_header(w->data, w->capacity, w->head), w->reserved + 1, memory_order_release);
+	atomic_store_explicit(ring_header(data, capacity, first), header, memory_order_release);
 	w->head = next;
 	w->records += count;
 	w->bytes += w->reserved * count;
@@ -68,6 +71,45 @@ void ring_publish_batch(struct ring_writer *w, uint64_t count)
 	atomic_store_explicit(&w->control->bytes, w->bytes, memory_order_relaxed);
 	if (w->lossy)
 		ring_mark(w);
+}
+
+/*
+ * Where a record stands is only known when the header before it has been loaded. Most are as long as the one before: then
+ * the processor guesses the branch and goes on to the next header meanwhile (8 B, from process to process: 4.0 ns a record,
+ * 4.6 without, 9.9 with cursors that are loaded and stored for each).
+ */
+int64_t ring_peek_batch(struct ring_reader *r, struct iovec *records, size_t count)
+{
+	uint64_t room = r->capacity - (r->next - r->tail);
+	uint64_t next = r->next;
+	uint64_t bytes = 0;
+	uint64_t known = 0; /* a header, of step bytes */
+	uint64_t step = 0;
+	size_t n = 0;
+
+	for (; n < count; n++) {
+		uint64_t word = ring_header_load(r->data, r->capacity, next);
+
+		if (word == 0)
+			break;
+		if (word != known) {
+			if (word - 1 > record_max(r->capacity))
+				return -EPROTO;
+			known = word;
+			step = record_step(word - 1);
+		}
+		if (step > room)
+			return -EPROTO;
+		records[n].iov_base = (void *)(uintptr_t)(r->data + (next & (r->capacity - 1)) + RECORD_HEAD);
+		records[n].iov_len = known - 1;
+		room -= step;
+		next += step;
+		bytes += known - 1;
+	}
+	r->next = next;
+	r->held += n;
+	r->bytes += bytes;
+	return (int64_t)n;
 }
 
 int ring_release(struct ring_reader *r, uint64_t count)

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/uio.h>
 
 #include "base/align.h"
 #include "channel/layout.h"
@@ -153,6 +154,9 @@ static inline int ring_peek(struct ring_reader *r, struct record *record)
 	r->bytes += length;
 	return 1;
 }
+
+/* As many as are there, at most count: how many, or -EPROTO. Not for who may be overtaken. */
+int64_t ring_peek_batch(struct ring_reader *r, struct iovec *records, size_t count);
 
 /* Is there something to look at? */
 static inline bool ring_has_data(const struct ring_reader *r)
