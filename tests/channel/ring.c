@@ -42,8 +42,8 @@ static void a_batch_is_what_one_after_the_other_is(void **state)
 		for (size_t most = 1; most < 16; most++) {
 			size_t count = fill(from);
 			struct ring_reader one = reader_of(from), many = reader_of(from);
-			struct iovec records[16];
-			struct record record;
+			struct iovec records[16] = { { .iov_base = NULL } };
+			struct record record = { .bytes = NULL };
 			int64_t n = ring_peek_batch(&many, records, most);
 
 			assert_int_equal(n, most < count ? most : count);
