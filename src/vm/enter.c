@@ -29,10 +29,11 @@ static enum tally_figure door_of(const struct fault *f)
 	return (f->flags & (FAULT_ALLOCATE | FAULT_NOWAIT)) != 0 ? TALLY_BY_THREAD : TALLY_BY_SIGNAL;
 }
 
+/* With the lock, which is what makes its counting cheap: these figures are counted here alone. */
 static void note_use(struct fault *f)
 {
-	uint16_t tally = f->seg.range.tally;
 	struct pool *pool = f->as->pool;
+	struct tally *tally = ledger_tally(pool->ledger, f->seg.range.tally);
 	struct page *page = f->page;
 
 	if (f->access == PMAP_WRITE && (f->as->pmap->can & PMAP_CAN_HARVEST) == 0 &&
@@ -40,14 +41,14 @@ static void note_use(struct fault *f)
 		pool_dirty(page, PAGE_DIRTY);
 	fault_take_mark(f, page);
 	if (page->ahead) {
-		pool_count(pool, page->tally, TALLY_AHEAD_USED, 1);
+		tally_add_alone(ledger_tally(pool->ledger, page->tally), TALLY_AHEAD_USED, 1);
 	} else if (!f->fetched) {
 		policy_seen(&pool->policy, page);
-		pool_count(pool, tally, TALLY_MINOR, 1);
+		tally_add_alone(tally, TALLY_MINOR, 1);
 	}
 	page->ahead = false;
-	pool_count(pool, tally, TALLY_FAULTS, 1);
-	pool_count(pool, tally, door_of(f), 1);
+	tally_add_alone(tally, TALLY_FAULTS, 1);
+	tally_add_alone(tally, door_of(f), 1);
 }
 
 /* unit: the page that was asked for, and its neighbours that are shown with it */
@@ -58,44 +59,58 @@ struct unit {
 	struct page *pages[UNIT_PAGES_MAX];
 };
 
-/* The page of the object that the segment would show at va, when it is there and nowhere to be seen. With the lock. */
-static struct page *neighbour(const struct fault *f, uintptr_t va)
+/* The page that the segment would show at va, when it is there and nowhere to be seen. The pages of a unit are in one leaf:
+ * `leaf` is that of the object when nothing private can be in front of it. With the lock. */
+static struct page *neighbour(const struct fault *f, uintptr_t va, const struct leaf *leaf)
 {
-	struct page *page = shown_at(f->as, &f->seg, va);
+	struct page *page = NULL;
 
+	if (leaf == NULL)
+		page = shown_at(f->as, &f->seg, va);
+	else if (word_is_frame(leaf->words[seg_index(&f->seg, va) % LEAF_WORDS]))
+		page = pool_page(f->as->pool, leaf->words[seg_index(&f->seg, va) % LEAF_WORDS]);
 	if (page == NULL || page->id.own || page->busy > 0 || page->maps != MAPPED_NOWHERE || page->mark ||
 		(page->state != PAGE_CLEAN && page->state != PAGE_DIRTY))
 		return NULL;
 	return page;
 }
 
+/* A neighbour is shown with the page that was asked for. With the lock. */
+static void take_neighbour(const struct fault *f, struct page *page, uintptr_t va)
+{
+	page->busy++;
+	page->ahead = false; /* whether somebody will touch it cannot be seen any more */
+	shown_add(page, f->as, va);
+}
+
 /* Without a gap, around the page that was asked for. Its neighbours are busy. With the lock. */
-static void take_unit(struct fault *f, struct unit *unit)
+static void take_unit(const struct fault *f, struct unit *unit)
 {
 	const struct seg *seg = &f->seg;
 	uint64_t pages = f->as->pool->unit_pages;
 	uintptr_t low = f->va - (uintptr_t)((seg_index(seg, f->va) & (pages - 1)) << PAGE_SHIFT);
 	uintptr_t high = min_u64(seg->range.end, low + (uintptr_t)(pages << PAGE_SHIFT));
+	const struct leaf *leaf = seg->amap == NULL ? sparse_leaf(&seg->object->pages, seg_index(seg, f->va))
+						    : NULL;
 
-	*unit = (struct unit){ .va = max_u64(seg->range.start, low) };
+	unit->va = max_u64(seg->range.start, low);
+	unit->count = 0;
 	for (uintptr_t va = unit->va; va < high; va += PAGE_BYTES) {
-		struct page *page = va == f->va ? f->page : neighbour(f, va);
+		struct page *page = va == f->va ? f->page : neighbour(f, va, leaf);
 
 		if (page == NULL && va > f->va)
 			break;
-		if (page == NULL)
-			*unit = (struct unit){ .va = va + PAGE_BYTES };
-		else
-			unit->pages[unit->count++] = page;
+		if (page == NULL) {
+			unit->va = va + PAGE_BYTES;
+			unit->count = 0;
+			continue;
+		}
+		unit->pages[unit->count++] = page;
 	}
 	unit->asked = (uint32_t)((f->va - unit->va) >> PAGE_SHIFT);
 	for (uint32_t i = 0; i < unit->count; i++)
-		if (i != unit->asked) {
-			unit->pages[i]->busy++;
-			unit->pages[i]->ahead =
-				false; /* whether somebody will touch it cannot be seen any more */
-			shown_add(unit->pages[i], f->as, unit->va + ((uintptr_t)i << PAGE_SHIFT));
-		}
+		if (i != unit->asked)
+			take_neighbour(f, unit->pages[i], unit->va + ((uintptr_t)i << PAGE_SHIFT));
 }
 
 static bool has_unit(const struct fault *f)
@@ -127,12 +142,35 @@ static int enter_unit(const struct fault *f, const struct unit *unit)
 	return r;
 }
 
+/* Where nothing faults a page is reachable while it is pinned, and was only to be brought in by anybody else. */
+static bool enters_nothing(const struct fault *f)
+{
+	return (f->flags & FAULT_AHEAD) != 0 ||
+		((f->as->pmap->can & PMAP_PINS_ONLY) != 0 && (f->flags & FAULT_PIN) == 0);
+}
+
+/* Remembered first: nobody may think that the page is hidden while it is being entered. With the lock. */
+static void make_ready(struct fault *f, struct unit *unit)
+{
+	shown_add(f->page, f->as, f->va);
+	if (has_unit(f))
+		take_unit(f, unit);
+	note_use(f);
+	f->ready = true;
+}
+
+void enter_soon(struct fault *f)
+{
+	if ((f->flags & FAULT_BORROW) == 0 && !enters_nothing(f) && !has_unit(f))
+		make_ready(f, NULL);
+}
+
 int enter_page(struct fault *f)
 {
 	struct pool *pool = f->as->pool;
 	struct page *page = f->page;
-	struct unit unit = { .va = f->va, .count = 1, .pages = { page } };
-	int r = 0;
+	struct unit unit; /* not cleared: 128 bytes a fault, of which one page uses eight */
+	int r;
 
 	if ((f->flags & FAULT_BORROW) != 0) {
 		spin_take(&pool->lock);
@@ -140,20 +178,19 @@ int enter_page(struct fault *f)
 		spin_give(&pool->lock);
 		return 0;
 	}
-	/* Where nothing faults a page is reachable while it is pinned, and was only to be brought in by anybody else. */
-	if ((f->flags & FAULT_AHEAD) != 0 ||
-		((f->as->pmap->can & PMAP_PINS_ONLY) != 0 && (f->flags & FAULT_PIN) == 0)) {
+	if (enters_nothing(f)) {
 		fault_let_go(f);
 		return 0;
 	}
-	/* Remembered first: nobody may think that the page is hidden while it is being entered. */
-	spin_take(&pool->lock);
-	shown_add(page, f->as, f->va);
-	if (has_unit(f))
-		take_unit(f, &unit);
-	note_use(f);
-	spin_give(&pool->lock);
-
+	unit.va = f->va;
+	unit.count = 1;
+	unit.asked = 0;
+	unit.pages[0] = page;
+	if (!f->ready) {
+		spin_take(&pool->lock);
+		make_ready(f, &unit);
+		spin_give(&pool->lock);
+	}
 	r = enter_unit(f, &unit);
 	if (r == -ESTALE)
 		return STEP_STALE;

@@ -83,7 +83,13 @@ static int claim_page(struct fault *f, uint32_t word, struct leaf *leaf)
 	return 0;
 }
 
-static int locate(struct fault *f)
+static bool is_to_be_copied(const struct fault *f)
+{
+	return f->access == PMAP_WRITE && (f->seg.range.flags & PMAP_SHARED) == 0 && !f->own;
+}
+
+/* enters: what is found is about to be entered. */
+static int locate(struct fault *f, bool enters)
 {
 	const struct seg *seg = &f->seg;
 	uint32_t word = WORD_NONE;
@@ -92,6 +98,7 @@ static int locate(struct fault *f)
 
 	spin_take(&f->as->pool->lock);
 	f->own = false;
+	f->ready = false;
 	if (seg->amap != NULL)
 		word = amap_get(seg->amap, seg_slot(seg, f->va), &leaf);
 	if (word != WORD_NONE)
@@ -102,6 +109,8 @@ static int locate(struct fault *f)
 	f->place = word;
 	if (word_is_frame(word))
 		r = claim_page(f, word, leaf);
+	if (r == 0 && enters && !is_to_be_copied(f))
+		enter_soon(f);
 	spin_give(&f->as->pool->lock);
 	return r;
 }
@@ -177,7 +186,7 @@ static int promote(struct fault *f)
 {
 	int r = 0;
 
-	if (f->access == PMAP_WRITE && (f->seg.range.flags & PMAP_SHARED) == 0 && !f->own)
+	if (is_to_be_copied(f))
 		r = copy_page(f);
 	if (r != 0 && r != STEP_STALE)
 		fault_let_go(f);
@@ -191,7 +200,7 @@ static int fault_once(struct fault *f)
 
 	r = lookup(f);
 	if (r == 0)
-		r = locate(f);
+		r = locate(f, true);
 	if (r == STEP_FETCH)
 		r = fetch_page(f);
 	if (r == 0)
@@ -325,7 +334,7 @@ void fault_unpin(struct as *as, uintptr_t va)
 	struct fault f = { .as = as, .va = align_down(va, PAGE_BYTES), .access = PMAP_READ };
 	unsigned int phase = as_enter(as);
 
-	if (lookup(&f) == 0 && locate(&f) == 0) {
+	if (lookup(&f) == 0 && locate(&f, false) == 0) {
 		spin_take(&as->pool->lock);
 		find_pinned(&f);
 		pool_unpin(as->pool, f.page);

@@ -40,6 +40,7 @@ struct fault {
 	uint32_t apart_count;
 	bool marked;             /* set by enter: the page was the mark of a stream */
 	struct object *going_on; /* set by fetch_more: a reference; apart is of it */
+	bool ready;              /* set by locate: enter has been made ready */
 	bool fetched;            /* set by fetch: this fault brought the page in */
 	unsigned int tries;      /* of reclaiming */
 };
@@ -68,6 +69,10 @@ void fetch_more(struct fault *f);
 
 /* The page of f becomes reachable, and with it the neighbours of its unit that are there. 0, STEP_STALE or -errno. */
 int enter_page(struct fault *f);
+
+/* What enter_page() does under the lock, done while it is held: the page is the one that will be entered, as far as can be
+ * seen. */
+void enter_soon(struct fault *f);
 
 /* What a step asked for, done outside of the reader section. STEP_RESTART, FAULT_UNDERWAY or -errno. */
 int fault_between(struct fault *f, int step);
