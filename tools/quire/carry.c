@@ -155,8 +155,16 @@ enum status carry_open(struct carry *c, struct call *call, bool sends)
 			text_name(c->name).s);
 	r = meet(c);
 	if (r == -ETIMEDOUT)
-		return fail(STATUS_NOT_FOUND, "nobody came to channel '%s' within %llu s", c->name,
-			(unsigned long long)settings->wait);
+		return fail(STATUS_NOT_FOUND,
+			"nobody came to channel '%s' within %llu s: start '" QUIRE_PROGRAM
+			" %s %s' as the same user, with the same $XDG_RUNTIME_DIR",
+			text_name(c->name).s, (unsigned long long)settings->wait, sends ? "recv" : "send",
+			text_name(c->name).s);
+	if (r == -EPROTOTYPE)
+		return fail(STATUS_USAGE,
+			"channel '%s': the other end is no '" QUIRE_PROGRAM
+			" %s' with the same of --lines and --records",
+			text_name(c->name).s, sends ? "recv" : "send");
 	if (r < 0)
 		return fail(r == -EINVAL ? STATUS_USAGE : status_of(r), "%s", quire_error_text());
 	c->began_ns = c->shown_ns = now_ns();
@@ -249,6 +257,8 @@ static enum status verdict(const struct carry *c, uint64_t lost, const char *why
 			text_name(c->name).s, (unsigned long long)lost);
 	if (c->end == 0)
 		return STATUS_OK;
+	if (c->told)
+		return status_of(c->end);
 	return fail(c->end == -EOWNERDEAD || c->end == -EPIPE ? STATUS_PEER_DIED : status_of(c->end),
 		"channel '%s' ended after %s: %s", c->name, text_bytes(c->bytes).s, why);
 }

@@ -45,6 +45,7 @@ struct carry {
 	uint64_t shown_bytes;
 	bool sends;
 	bool many; /* the name is a queue's */
+	bool told; /* why it ended was said where it happened */
 	int end;   /* 0, or the error that ended it */
 };
 

@@ -261,7 +261,8 @@ static enum status run_channel(struct call *call)
 		say(&call->screen, INK_PLAIN, "No process uses a channel.\n");
 		return STATUS_OK;
 	}
-	return fail(STATUS_NOT_FOUND, "no process uses a channel '%s'", name);
+	return fail(STATUS_NOT_FOUND,
+		"no process uses a channel '%s': '" QUIRE_PROGRAM " channel ls' shows those in use", name);
 }
 
 static const char *const description[] = {

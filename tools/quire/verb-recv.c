@@ -56,7 +56,7 @@ static int take(struct carry *c, const struct iovec *records, int64_t count)
 		if (r < 0)
 			return r;
 		c->bytes += records[i].iov_len;
-		c->records++;
+		c->records += c->unit != CARRY_BYTES;
 	}
 	return quire_channel_release(c->channel, (size_t)count);
 }
@@ -122,6 +122,7 @@ static enum status end_of_output(struct carry *c, int error)
 {
 	if (error != -EPIPE) {
 		complain("cannot write the output: %s", strerror(-error));
+		c->told = true;
 		return carry_close(c, -EIO);
 	}
 	quire_channel_close(c->channel);

@@ -22,8 +22,9 @@ static ssize_t read_some(void *to, size_t room)
 	return n < 0 ? -errno : n;
 }
 
-static int input_failed(ssize_t error)
+static int input_failed(struct carry *c, ssize_t error)
 {
+	c->told = true;
 	complain("cannot read standard input: %s", strerror((int)-error));
 	return -EIO;
 }
@@ -47,7 +48,7 @@ static int send_bytes(struct carry *c)
 			return r;
 		n = read_some(record, piece);
 		if (n <= 0)
-			return n < 0 ? input_failed(n) : 0;
+			return n < 0 ? input_failed(c, n) : 0;
 		quire_channel_publish(c->channel, (size_t)n);
 		c->bytes += (uint64_t)n;
 		carry_show(c);
@@ -79,7 +80,7 @@ static int send_lines(struct carry *c)
 		r = send_message(c, line, (size_t)n);
 	}
 	free(line);
-	return r == 0 && ferror(stdin) ? input_failed(-EIO) : r;
+	return r == 0 && ferror(stdin) ? input_failed(c, -EIO) : r;
 }
 
 /* 1 a record, 0 the end, or an error. */
@@ -115,8 +116,12 @@ static int send_records(struct carry *c)
 
 	do {
 		r = read_record(&bytes, &room, &length);
-		if (r == -EBADMSG)
-			complain("standard input ends within a record, or is not made of records");
+		if (r < 0) {
+			c->told = true;
+			complain(r == -ENOMEM
+					? "no memory for a record of this length: is standard input made of records?"
+					: "standard input ends within a record, or is not made of records");
+		}
 		if (r <= 0)
 			break;
 		r = send_message(c, bytes, length);
