@@ -14,6 +14,9 @@
 #include "json.h"
 #include "progress.h"
 
+#define RING_MIN ((uint64_t)4 << 10)
+#define RING_MAX ((uint64_t)1 << 40)
+
 enum { NS_A_SECOND = 1000000000, SHOW_EVERY_NS = 100000000, PIPE_BYTES = 256 << 10 };
 
 const struct verb_option carry_options[] = {
@@ -131,6 +134,12 @@ static void widen(int fd)
 		(void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
 }
 
+/* As the library says as well, but it does not know what the option is called. */
+static bool is_capacity(uint64_t bytes)
+{
+	return bytes >= RING_MIN && bytes <= RING_MAX && (bytes & (bytes - 1)) == 0;
+}
+
 enum status carry_open(struct carry *c, struct call *call, bool sends)
 {
 	const struct carry_settings *settings = call->settings;
@@ -147,6 +156,8 @@ enum status carry_open(struct carry *c, struct call *call, bool sends)
 	};
 	if (settings->lines && settings->records)
 		return fail(STATUS_USAGE, "--lines and --records exclude each other");
+	if (settings->ring != 0 && !is_capacity(settings->ring))
+		return fail(STATUS_USAGE, "--ring must be a power of two from 4K to 1T");
 	c->many = c->name[0] != '\0' && c->name[strlen(c->name) - 1] == '/';
 	if (c->many && c->unit == CARRY_BYTES)
 		return fail(STATUS_USAGE,
