@@ -193,15 +193,22 @@ static int full(struct region *rg, int error, uint64_t bytes)
 
 static int try_extend(struct region *rg, uint64_t bytes)
 {
+	struct journal_header next;
 	bool broken = false;
-	int r;
+	bool enough;
+	int r = 0;
 
 	checkpoint_lock(rg);
 	region_lock(rg);
-	r = journal_free(&rg->journal) >= bytes ? 0 : 1;
+	enough = journal_free(&rg->journal) >= bytes;
 	region_unlock(rg);
-	if (r == 1)
-		r = journal_extend(&rg->journal, bytes, &broken);
+	if (!enough)
+		r = journal_extend(&rg->journal, bytes, &next, &broken);
+	if (!enough && r == 0) {
+		region_lock(rg);
+		journal_extended(&rg->journal, &next);
+		region_unlock(rg);
+	}
 	checkpoint_unlock(rg);
 	return broken ? region_fail(rg, r) : r;
 }

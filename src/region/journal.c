@@ -390,38 +390,39 @@ int journal_put_tail(const struct journal *journal, struct journal_header *next)
 	return r < 0 || MUTANT("drop-header-flush") ? r : disk_flush(&journal->disk);
 }
 
-int journal_extend(struct journal *journal, uint64_t bytes, bool *broken)
+int journal_extend(const struct journal *journal, uint64_t bytes, struct journal_header *next, bool *broken)
 {
-	struct journal_header next = journal->header;
-	uint64_t used = journal->head - next.tail_position;
-	uint64_t want = max_u64(
-		align_up(used + bytes, PAGE_BYTES), min_u64(2 * next.ring_bytes, journal->limit_bytes));
+	uint64_t had = journal->ring_bytes;
+	uint64_t used = journal->head - journal->header.tail_position;
+	uint64_t want = max_u64(align_up(used + bytes, PAGE_BYTES), min_u64(2 * had, journal->limit_bytes));
 	int r;
 
 	if (used + bytes > journal->limit_bytes)
 		return used == 0 ? -EFBIG : -EAGAIN;
+	*next = journal->header;
 	if (used == 0) /* nothing lies in it: it may as well begin anew */
-		next.tail_offset = 0;
+		next->tail_offset = 0;
 	else if (!unwrapped(journal))
 		return -EAGAIN;
-	r = disk_zero(&journal->disk, JOURNAL_RING_AT + next.ring_bytes, JOURNAL_RING_AT + want);
-	if (disk_is_full(r))
-		disk_cut(&journal->disk,
-			JOURNAL_RING_AT + next.ring_bytes); /* the last blocks are somebody's need */
+	r = disk_zero(&journal->disk, JOURNAL_RING_AT + had, JOURNAL_RING_AT + want);
+	if (disk_is_full(r)) /* others need the last blocks; zeros that stay behind the ring harm nobody */
+		disk_cut(&journal->disk, JOURNAL_RING_AT + had);
 	if (disk_is_full(r) || r == -ENOMEM)
-		return r; /* zeros behind the ring harm nobody */
+		return r;
 	/* A flush of its own: the header may arrive before the length that it speaks of. */
 	if (r == 0 && !MUTANT("extend-header-first"))
 		r = disk_flush(&journal->disk);
-	next.ring_bytes = want;
+	next->ring_bytes = want;
 	if (r == 0)
-		r = journal_put_tail(journal, &next);
+		r = journal_put_tail(journal, next);
 	*broken = r < 0;
-	if (r < 0)
-		return r;
-	journal->header = next;
-	journal->ring_bytes = want;
-	return 0;
+	return r;
+}
+
+void journal_extended(struct journal *journal, const struct journal_header *next)
+{
+	journal->header = *next;
+	journal->ring_bytes = next->ring_bytes;
 }
 
 void journal_place(const struct journal *journal, struct record *record)

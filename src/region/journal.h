@@ -85,7 +85,7 @@ struct record {
 struct journal {
 	struct disk disk;
 	struct journal_header header; /* the newest written */
-	uint64_t ring_bytes;          /* as in the header; changes in journal_extend() alone */
+	uint64_t ring_bytes;          /* as in the header; changes in journal_extended() alone */
 	uint64_t limit_bytes;
 	uint64_t head; /* position where the next record goes */
 	struct record *first;
@@ -125,8 +125,10 @@ uint64_t journal_bytes(uint32_t image_count); /* of a record */
 uint64_t journal_free(const struct journal *journal);
 
 /* The ring grows to at least `bytes` of free space. -EAGAIN it cannot while its records lie where they lie, -EFBIG its limit,
- * else what the disk said; *broken: and nothing more may be written. No other transfer may be going on. */
-int journal_extend(struct journal *journal, uint64_t bytes, bool *broken);
+ * else what the disk said; *broken: and nothing more may be written. No other transfer may be going on. extend() makes it
+ * durable, extended() is short, for whoever looks at the journal's figures meanwhile. */
+int journal_extend(const struct journal *journal, uint64_t bytes, struct journal_header *next, bool *broken);
+void journal_extended(struct journal *journal, const struct journal_header *next);
 
 /* Gives a record the place behind the newest one. */
 void journal_place(const struct journal *journal, struct record *record);
