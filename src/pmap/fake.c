@@ -57,9 +57,8 @@ static int fake_attach(struct pmap *pmap, struct pmap_range *range, enum pmap_ho
 	return r;
 }
 
-static int fake_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
+static int stage_one(struct fake *fake, const struct pmap_page *page, void **memory)
 {
-	struct fake *fake = of(pmap);
 	struct fake_memory *own = fake->memory;
 	unsigned char *bytes = own->bytes + page->frame * PAGE_BYTES;
 	int r;
@@ -80,6 +79,15 @@ static int fake_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 		*memory = bytes;
 	}
 	end_call(fake);
+	return r;
+}
+
+static int fake_stage(struct pmap *pmap, struct pmap_page *const *pages, uint32_t count, void **memory)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = stage_one(of(pmap), pages[i], memory == NULL ? NULL : &memory[i]);
 	return r;
 }
 

@@ -75,26 +75,43 @@ static void leave_places(struct frames *frames, uint32_t first, uint32_t count)
 		frames_drop(memory_of(frames, first), (size_t)count * PAGE_BYTES);
 }
 
-static int stage_free(struct frames *frames, struct pmap_page *page)
+/* How many lie one behind the other on one shelf. */
+static uint32_t in_one_row(const struct frames *frames, struct pmap_page *const *pages, uint32_t count)
 {
-	uint16_t *where = &frames->where[page->frame];
+	uint32_t n = 1;
+
+	while (n < count && frames->where[pages[n]->frame] == ON_SHELF &&
+		pages[n]->owner == pages[0]->owner && pages[n]->index == pages[0]->index + n)
+		n++;
+	return n;
+}
+
+static int give_back(struct frames *frames, struct pmap_page *const *pages, uint32_t count)
+{
 	int r = 0;
 
-	if (*where == ON_SHELF)
-		r = shelf_free(
-			pmap_engine_of(page), page->index * PAGE_BYTES, (page->index + 1) * PAGE_BYTES);
-	else if (*where == IN_FILL || *where == IN_OUT || *where >= FIRST_SLOT)
-		leave_places(frames, page->frame, 1);
-	*where = NOWHERE;
+	while (count > 0) {
+		const struct pmap_page *page = pages[0];
+		uint16_t where = frames->where[page->frame];
+		uint32_t n = where == ON_SHELF ? in_one_row(frames, pages, count) : 1;
+		int failed = 0;
+
+		if (where == ON_SHELF)
+			failed = shelf_free(pmap_engine_of(page), page->index * PAGE_BYTES,
+				(page->index + n) * PAGE_BYTES);
+		else if (where == IN_FILL || where == IN_OUT || where >= FIRST_SLOT)
+			leave_places(frames, page->frame, 1);
+		for (; n > 0; n--, count--, pages++)
+			frames->where[pages[0]->frame] = NOWHERE;
+		r = r < 0 ? r : failed;
+	}
 	return r;
 }
 
-int frames_stage(struct frames *frames, struct pmap_page *page, void **memory)
+static int stage_one(struct frames *frames, const struct pmap_page *page, void **memory)
 {
 	uint16_t *where = &frames->where[page->frame];
 
-	if (memory == NULL)
-		return stage_free(frames, page);
 	if (*where == NOWHERE)
 		*where = first_place(frames, page);
 	if (*where == ON_SHELF)
@@ -104,6 +121,17 @@ int frames_stage(struct frames *frames, struct pmap_page *page, void **memory)
 	else
 		*memory = (void *)memory_of(frames, page->frame);
 	return 0;
+}
+
+int frames_stage(struct frames *frames, struct pmap_page *const *pages, uint32_t count, void **memory)
+{
+	int r = 0;
+
+	if (memory == NULL)
+		return give_back(frames, pages, count);
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = stage_one(frames, pages[i], &memory[i]);
+	return r;
 }
 
 /* ---- private pages ---- */

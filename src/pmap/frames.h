@@ -45,7 +45,7 @@ int frames_open(struct frames *frames, uint32_t count, int uffd, int memory, boo
 void frames_close(struct frames *frames);
 
 /* The pmap's stage. */
-int frames_stage(struct frames *frames, struct pmap_page *page, void **memory);
+int frames_stage(struct frames *frames, struct pmap_page *const *pages, uint32_t count, void **memory);
 
 /* A private page goes from fill or out to va, and from va to out; a store comes before, and its bytes are taken along, or
  * faults after. `anonymous`: so is the range. */

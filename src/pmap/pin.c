@@ -96,7 +96,7 @@ static uint64_t frame_offset(const struct pmap_page *page)
 	return (uint64_t)page->frame * PAGE_BYTES;
 }
 
-static int pin_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
+static int stage_one(struct pmap *pmap, const struct pmap_page *page, void **memory)
 {
 	uint64_t offset = page->at_home ? page->index * PAGE_BYTES : frame_offset(page);
 
@@ -108,6 +108,15 @@ static int pin_stage(struct pmap *pmap, struct pmap_page *page, void **memory)
 	*memory = page->at_home ? shelf_memory(pmap_engine_of(page), offset)
 				: (void *)(of(pmap)->memory + offset);
 	return 0;
+}
+
+static int pin_stage(struct pmap *pmap, struct pmap_page *const *pages, uint32_t count, void **memory)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = stage_one(pmap, pages[i], memory == NULL ? NULL : &memory[i]);
+	return r;
 }
 
 static int show_page(struct pmap *pmap, uintptr_t va, const struct pmap_page *page, unsigned int prot)

@@ -152,10 +152,11 @@ enum pmap_can {
 struct pmap_ops {
 	/* Make [start, end) ours; start and end are set when the pmap chose. NULL: not allowed. */
 	int (*attach)(struct pmap *pmap, struct pmap_range *range, enum pmap_how how);
-	/* The memory of this page: a fill reads into it, a write-back from it, when no va shows the page. It stays until
-	 * stage is called with memory NULL: the frame is free. -ESTALE: a page that can be had again, and has to be. NULL:
-	 * pages are never entered. */
-	int (*stage)(struct pmap *pmap, struct pmap_page *page, void **memory);
+	/* The memory of these pages, memory[i] that of pages[i]: a fill reads into it, a write-back from it, when no va shows
+	 * the page. It stays until stage is called with memory NULL: the frames are free; neighbours of one object that come
+	 * one behind the other are given back together. -ESTALE: a page that can be had again, and has to be. NULL: pages are
+	 * never entered. */
+	int (*stage)(struct pmap *pmap, struct pmap_page *const *pages, uint32_t count, void **memory);
 	/* Make staged pages reachable from va on with prot, in place of what is there, and wake who waits. -ESTALE as stage.
 	 * After an error some may be. NULL: as stage. */
 	int (*enter)(struct pmap *pmap, uintptr_t va, struct pmap_page *const *pages, uint32_t count,

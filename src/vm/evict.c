@@ -375,6 +375,29 @@ static void evict_ask(struct evict *evict)
 	spin_give(&evict->pool->lock);
 }
 
+/* ---- sort ---- */
+
+static bool page_before(const void *x, const void *y)
+{
+	const struct page *a = *(struct page *const *)x;
+	const struct page *b = *(struct page *const *)y;
+
+	if (a->id.owner != b->id.owner)
+		return (uintptr_t)a->id.owner < (uintptr_t)b->id.owner;
+	return a->id.index < b->id.index;
+}
+
+/* Neighbours of one object are put by one transfer and given back by one call. What can be had again is neither. */
+static void evict_sort(struct evict *evict)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < evict->count && !any; i++)
+		any = !evict->pages[i]->id.again;
+	if (any)
+		sort_in_place(evict->pages, evict->count, sizeof(struct page *), page_before);
+}
+
 /* ---- free ---- */
 
 static void set_word(struct page *page, uint32_t word)
@@ -423,24 +446,38 @@ static void free_page(struct evict *evict, struct page *page)
 	evict->freed++;
 }
 
-static void evict_free(struct evict *evict)
+/* With the lock. */
+static void free_some(struct evict *evict, struct page **pages, uint32_t count)
 {
-	evict->freed = 0;
-	spin_take(&evict->pool->lock);
-	for (uint32_t i = 0; i < evict->count; i++) {
-		struct page *page = evict->pages[i];
+	struct pool *pool = evict->pool;
+	uint32_t going = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct page *page = pages[i];
 
 		if (page->id.owner == NULL) {
 			page->state = PAGE_CLEAN; /* forgotten meanwhile: somebody unmapped or cut it */
-			pool_forget(evict->pool, page);
+			pool_forget(pool, page);
 			evict->freed++;
 		} else if (evict->keep || page->dirty || page->pins > 0) {
 			keep_page(evict, page);
 		} else {
-			free_page(evict, page);
+			pages[going++] = page;
 		}
 	}
-	spin_give(&evict->pool->lock);
+	pool_empty(pool, pages, going);
+	for (uint32_t i = 0; i < going; i++)
+		free_page(evict, pages[i]);
+}
+
+static void evict_free(struct evict *evict)
+{
+	evict->freed = 0;
+	for (uint32_t i = 0; i < evict->count; i += EMPTY_MAX) {
+		spin_take(&evict->pool->lock);
+		free_some(evict, &evict->pages[i], (uint32_t)min_u64(EMPTY_MAX, evict->count - i));
+		spin_give(&evict->pool->lock);
+	}
 }
 
 /* ---- the promise ---- */
@@ -454,6 +491,7 @@ uint32_t evict_batch(struct evict *evict)
 	evict_unmap(evict);
 	evict_ask(evict);
 	shown_leave(&evict->sections);
+	evict_sort(evict);
 	evict_put(evict);
 	evict_free(evict);
 	if (evict->freed > 0)

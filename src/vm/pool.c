@@ -173,12 +173,12 @@ int pool_refill(struct pool *pool)
 
 int pool_join(struct pool *pool, struct as *as, uint8_t *space)
 {
-	for (uint8_t i = 0; i < POOL_SPACES_MAX; i++) {
+	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
 		struct as *none = NULL;
 
 		if (!atomic_compare_exchange_strong(&pool->spaces[i], &none, as))
 			continue;
-		*space = i;
+		*space = (uint8_t)i;
 		return 0;
 	}
 	return -ENOSPC;
@@ -213,13 +213,20 @@ struct page *pool_take(struct pool *pool, uint16_t tally)
 	return page;
 }
 
+static void give_back(struct pool *pool, struct page *page)
+{
+	struct pmap_page *id = &page->id;
+
+	(void)pool->pmap->ops->stage(pool->pmap, &id, 1, NULL);
+}
+
 /* F1: an orphan goes when its last user does. */
 static void free_when_unused(struct pool *pool, struct page *page)
 {
 	if (page->id.owner != NULL || page->busy > 0 || page->pins > 0 || page->state == PAGE_WRITING)
 		return;
 	assert(page->queue == QUEUE_NONE);
-	(void)pool->pmap->ops->stage(pool->pmap, &page->id, NULL);
+	give_back(pool, page);
 	page->state = PAGE_ABSENT;
 	page->next = pool->free;
 	pool->free = page->id.frame;
@@ -232,9 +239,24 @@ void pool_disown(struct pool *pool, struct page *page)
 {
 	/* Its place in the object may be another page's a moment later: the bytes go now, whoever is busy with it. */
 	if (page->id.at_home)
-		(void)pool->pmap->ops->stage(pool->pmap, &page->id, NULL);
+		give_back(pool, page);
 	page->id.at_home = false;
 	page->id.owner = NULL;
+}
+
+void pool_empty(struct pool *pool, struct page *const *pages, uint32_t count)
+{
+	struct pmap_page *ids[EMPTY_MAX];
+	uint32_t n = 0;
+
+	assert(count <= EMPTY_MAX);
+	for (uint32_t i = 0; i < count; i++)
+		if (pages[i]->id.at_home)
+			ids[n++] = &pages[i]->id;
+	if (n > 0)
+		(void)pool->pmap->ops->stage(pool->pmap, ids, n, NULL);
+	while (n > 0)
+		ids[--n]->at_home = false; /* given back: that once */
 }
 
 void pool_forget(struct pool *pool, struct page *page)
@@ -263,7 +285,9 @@ void pool_unpin(struct pool *pool, struct page *page)
 
 int pool_stage(struct pool *pool, struct page *page, void **memory)
 {
-	return pool->pmap->ops->stage(pool->pmap, &page->id, memory);
+	struct pmap_page *id = &page->id;
+
+	return pool->pmap->ops->stage(pool->pmap, &id, 1, memory);
 }
 
 /* ---- transfers ---- */

@@ -35,7 +35,7 @@ struct object;
 struct pmap;
 
 /* Transfers in flight: prefetch wants 128. Address spaces that share a pool: handles are many, spaces are few. */
-enum { POOL_IOS = 144, POOL_SPACES_MAX = 64, EVICT_MAX = 512, UNIT_PAGES_MAX = 16 };
+enum { POOL_IOS = 144, POOL_SPACES_MAX = 64, EVICT_MAX = 512, UNIT_PAGES_MAX = 16, EMPTY_MAX = 64 };
 
 struct pool_config {
 	struct pmap *pmap;   /* the engine that keeps the frames */
@@ -172,6 +172,9 @@ void pool_forget(struct pool *pool, struct page *page);
 
 /* It is nobody's from now on; the caller has cleared the word, or does. */
 void pool_disown(struct pool *pool, struct page *page);
+
+/* The bytes of up to EMPTY_MAX pages that are about to be forgotten: those of neighbours are given back in one call. */
+void pool_empty(struct pool *pool, struct page *const *pages, uint32_t count);
 void pool_unbusy(struct pool *pool, struct page *page);
 void pool_unpin(struct pool *pool, struct page *page);
 

@@ -3,20 +3,9 @@
 #include <errno.h>
 
 #include "base/align.h"
-#include "base/sort.h"
 #include "vm/evict.h"
 #include "vm/object.h"
 #include "vm/pool.h"
-
-static bool page_before(const void *x, const void *y)
-{
-	const struct page *a = *(struct page *const *)x;
-	const struct page *b = *(struct page *const *)y;
-
-	if (a->id.owner != b->id.owner)
-		return (uintptr_t)a->id.owner < (uintptr_t)b->id.owner;
-	return a->id.index < b->id.index;
-}
 
 static void put_done(struct io *io)
 {
@@ -175,7 +164,6 @@ void evict_put(struct evict *evict)
 {
 	if (!any_dirty(evict))
 		return;
-	sort_in_place(evict->pages, evict->count, sizeof(struct page *), page_before);
 	for (uint32_t i = 0; i < evict->count;) {
 		struct page *page = evict->pages[i];
 		bool memory;
