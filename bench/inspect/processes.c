@@ -45,7 +45,7 @@ static void mappings(void)
 		       summary = { { NULL, "maps", "--summary", pid } };
 	struct command json = { { NULL, "maps", "--json", pid } }, pmap = { { "pmap", "-X", pid } };
 	struct bench_pairs pairs;
-	int n = bench_quick() ? 5 : 21; /* pmap takes its second */
+	int n = bench_quick() ? 3 : 21; /* pmap takes one to two seconds */
 
 	(void)snprintf(pid, sizeof(pid), "%d", child);
 	bench_must(command_number(&json, "\"mappings\"") >= MAPPINGS, "mappings are missing");

@@ -17,6 +17,7 @@
 
 #include "base/align.h"
 #include "base/error.h"
+#include "base/lock.h"
 #include "inspect/identity.h"
 #include "inspect/look.h"
 #include "inspect/presence.h"
@@ -38,11 +39,20 @@ struct waiting {
 	char path[];
 };
 
+/** What the hands of one walk have in common. */
+struct common {
+	struct lock lock;
+	struct condition changed; /* a directory came onto the stack, or the last one was read */
+	struct waiting *stack;
+	struct identity_set seen; /* files with several names, and directories */
+	unsigned int hands;
+	unsigned int reading; /* hands with an open directory: there may be more to come */
+};
+
 struct quire_walk {
 	unsigned int flags;
-	struct waiting *stack;
+	struct common *common;
 	struct quire_walk_tally tally;
-	struct identity_set seen; /* files with several names, and directories */
 
 	int directory; /* -1: none is being read */
 	uint64_t device;
@@ -65,12 +75,54 @@ static int push(struct quire_walk *walk, const char *path, uint64_t device, uint
 
 	if (new == NULL)
 		return -ENOMEM;
-	new->below = walk->stack;
 	new->device = device;
 	new->backing = backing;
 	memcpy(new->path, path, bytes);
-	walk->stack = new;
+	lock_take(&walk->common->lock);
+	new->below = walk->common->stack;
+	walk->common->stack = new;
+	if (walk->common->hands > 1)
+		condition_wake_all(&walk->common->changed);
+	lock_give(&walk->common->lock);
 	return 0;
+}
+
+/* The directory on top of the stack; NULL when none waits and no other hand may still find one. */
+static struct waiting *pop(struct quire_walk *walk)
+{
+	struct common *common = walk->common;
+	struct waiting *waiting;
+
+	lock_take(&common->lock);
+	while (common->stack == NULL && common->reading != 0)
+		condition_wait(&common->changed, &common->lock);
+	waiting = common->stack;
+	if (waiting != NULL) {
+		common->stack = waiting->below;
+		common->reading++;
+	}
+	lock_give(&common->lock);
+	return waiting;
+}
+
+/* The other end of pop(): nothing more comes from that directory. */
+static void done_reading(struct quire_walk *walk)
+{
+	lock_take(&walk->common->lock);
+	if (--walk->common->reading == 0)
+		condition_wake_all(&walk->common->changed);
+	lock_give(&walk->common->lock);
+}
+
+/* 1 when it comes for the first time. */
+static int remember(struct quire_walk *walk, const struct stat *stat)
+{
+	int r;
+
+	lock_take(&walk->common->lock);
+	r = identity_add(&walk->common->seen, stat->st_dev, stat->st_ino);
+	lock_give(&walk->common->lock);
+	return r;
 }
 
 /* Whether a directory that lies on another filesystem than the one above it shall be read. */
@@ -106,7 +158,7 @@ static int enter(struct quire_walk *walk, const struct waiting *waiting)
 		walk->dax_checked = false;
 	}
 	if (r == 0) /* a bind mount shows a directory twice */
-		r = identity_add(&walk->seen, stat.st_dev, stat.st_ino);
+		r = remember(walk, &stat);
 	return r;
 }
 
@@ -119,14 +171,12 @@ static int open_directory(const struct waiting *waiting)
 	return fd == -EPERM ? sys_open(waiting->path, flags, 0) : fd;
 }
 
-/* Opens the directory on top of the stack; 1 when there is one to read, 0 when it was left out. */
-static int open_next(struct quire_walk *walk)
+/* Opens a directory that waited; 1 when there is one to read, 0 when it was left out. */
+static int open_next(struct quire_walk *walk, struct waiting *waiting)
 {
-	struct waiting *waiting = walk->stack;
 	size_t length = strlen(waiting->path);
 	int r;
 
-	walk->stack = waiting->below;
 	memcpy(walk->path, waiting->path, length + 1);
 	r = open_directory(waiting);
 	if (r >= 0) {
@@ -138,8 +188,10 @@ static int open_next(struct quire_walk *walk)
 		}
 	}
 	free(waiting);
-	if (r <= 0)
+	if (r <= 0) {
+		done_reading(walk);
 		return r;
+	}
 
 	if (length != 0 && walk->path[length - 1] != '/')
 		walk->path[length++] = '/';
@@ -184,7 +236,7 @@ static int look_at_file(struct quire_walk *walk, const char *name, struct quire_
 	if (r < 0 || !S_ISREG(stat.st_mode)) /* it was exchanged between our two looks */
 		return r;
 	if (stat.st_nlink > 1) {
-		r = identity_add(&walk->seen, stat.st_dev, stat.st_ino);
+		r = remember(walk, &stat);
 		if (r <= 0)
 			return r;
 	}
@@ -279,6 +331,7 @@ static int next_in_directory(struct quire_walk *walk, struct quire_walk_entry *e
 	}
 	sys_close(walk->directory);
 	walk->directory = -1;
+	done_reading(walk);
 	walk->path[walk->path_length] = '\0';
 	return n < 0 ? report(walk, (int)n, entry) : 0;
 }
@@ -286,6 +339,7 @@ static int next_in_directory(struct quire_walk *walk, struct quire_walk_entry *e
 int quire_walk_next(struct quire_walk *walk, struct quire_walk_entry *entry)
 {
 	struct quire_walk_entry found = { .size = 0 };
+	struct waiting *waiting;
 	int r = 0;
 
 	if (walk == NULL || entry == NULL || entry->size < sizeof(*entry))
@@ -295,8 +349,8 @@ int quire_walk_next(struct quire_walk *walk, struct quire_walk_entry *entry)
 	while (r == 0) {
 		if (walk->directory >= 0) {
 			r = next_in_directory(walk, &found);
-		} else if (walk->stack != NULL) {
-			r = open_next(walk);
+		} else if ((waiting = pop(walk)) != NULL) {
+			r = open_next(walk, waiting);
 			r = r < 0 ? report(walk, r, &found) : 0;
 		} else {
 			return 0;
@@ -307,6 +361,36 @@ int quire_walk_next(struct quire_walk *walk, struct quire_walk_entry *entry)
 	found.size = entry->size;
 	*entry = found;
 	return 1;
+}
+
+static struct quire_walk *new_hand(unsigned int flags, struct common *common)
+{
+	struct quire_walk *new = malloc(sizeof(*new));
+
+	if (new == NULL)
+		return NULL;
+	memset(new, 0, offsetof(struct quire_walk, names));
+	new->flags = flags;
+	new->common = common;
+	new->counts = !sys_probe(PROBE_CACHESTAT).masked; /* asked once: it reads the environment */
+	new->directory = new->file = -1;
+	new->tally.size = sizeof(new->tally);
+	return new;
+}
+
+static struct quire_walk *first_hand(unsigned int flags)
+{
+	struct common *common = calloc(1, sizeof(*common));
+	struct quire_walk *new = common == NULL ? NULL : new_hand(flags, common);
+
+	if (new == NULL) {
+		free(common);
+		return NULL;
+	}
+	lock_init(&common->lock);
+	condition_init(&common->changed);
+	common->hands = 1;
+	return new;
 }
 
 int quire_walk_open(const char *path, unsigned int flags, struct quire_walk **walk)
@@ -324,20 +408,29 @@ int quire_walk_open(const char *path, unsigned int flags, struct quire_walk **wa
 		return error_set(r, "%s cannot be opened as a directory", path);
 	sys_close(r);
 
-	new = malloc(sizeof(*new));
-	if (new == NULL)
-		return error_set(-ENOMEM, "no memory for a walk");
-	memset(new, 0, offsetof(struct quire_walk, names));
-	new->flags = flags;
-	new->counts = !sys_probe(PROBE_CACHESTAT).masked; /* asked once: it reads the environment */
-	new->directory = new->file = -1;
-	new->tally.size = sizeof(new->tally);
-	r = push(new, path, UINT64_MAX, QUIRE_BACKING_DISK);
+	new = first_hand(flags);
+	r = new == NULL ? -ENOMEM : push(new, path, UINT64_MAX, QUIRE_BACKING_DISK);
 	if (r < 0) {
-		free(new);
+		quire_walk_close(new);
 		return error_set(r, "no memory for a walk");
 	}
 	*walk = new;
+	return 0;
+}
+
+int quire_walk_share(struct quire_walk *walk, struct quire_walk **other)
+{
+	struct quire_walk *new;
+
+	if (walk == NULL || other == NULL)
+		return error_set(-EINVAL, "quire_walk_share: no walk, or no place for another hand");
+	new = new_hand(walk->flags, walk->common);
+	if (new == NULL)
+		return error_set(-ENOMEM, "no memory for another hand of a walk");
+	lock_take(&walk->common->lock);
+	walk->common->hands++;
+	lock_give(&walk->common->lock);
+	*other = new;
 	return 0;
 }
 
@@ -353,19 +446,35 @@ int quire_walk_tally(const struct quire_walk *walk, struct quire_walk_tally *tal
 	return 0;
 }
 
+static void free_common(struct common *common)
+{
+	while (common->stack != NULL) {
+		struct waiting *below = common->stack->below;
+
+		free(common->stack);
+		common->stack = below;
+	}
+	identity_done(&common->seen);
+	condition_done(&common->changed);
+	lock_done(&common->lock);
+	free(common);
+}
+
 void quire_walk_close(struct quire_walk *walk)
 {
+	bool last;
+
 	if (walk == NULL)
 		return;
 	close_file(walk);
-	if (walk->directory >= 0)
+	if (walk->directory >= 0) {
 		sys_close(walk->directory);
-	while (walk->stack != NULL) {
-		struct waiting *below = walk->stack->below;
-
-		free(walk->stack);
-		walk->stack = below;
+		done_reading(walk);
 	}
-	identity_done(&walk->seen);
+	lock_take(&walk->common->lock);
+	last = --walk->common->hands == 0;
+	lock_give(&walk->common->lock);
+	if (last)
+		free_common(walk->common);
 	free(walk);
 }

@@ -12,7 +12,7 @@
 /* The map as one byte a page; checks that runs follow each other and that no two neighbours are alike. */
 static unsigned char *map_of(int fd, uint64_t pages, unsigned int states)
 {
-	unsigned char *map = malloc(pages);
+	unsigned char *map = calloc(1, pages);
 	struct quire_runs *runs;
 	struct quire_run run;
 	uint64_t at = 0;

@@ -13,8 +13,8 @@ static bool find(const char *name, struct quire_segment *segment, struct quire_s
 	struct quire_segments *segments;
 	bool found = false;
 
-	segment->size = sizeof(*segment);
-	mine->size = sizeof(*mine);
+	*segment = (struct quire_segment){ .size = sizeof(*segment) };
+	*mine = (struct quire_segment_user){ .size = sizeof(*mine) };
 	assert_int_equal(quire_segments_open(&segments), 0);
 	while (!found && quire_segments_next(segments, segment) == 1)
 		found = strcmp(segment->name, name) == 0;

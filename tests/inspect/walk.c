@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <pthread.h>
 #include <quire/inspect.h>
 
 #include "inspect/ground.h"
@@ -101,6 +102,81 @@ static void every_file_comes_once_and_nothing_else(void **state)
 	assert_int_equal(bytes, 6);
 }
 
+/** One hand of a walk, in a thread of its own. */
+struct hand {
+	struct quire_walk *walk;
+	struct quire_walk_tally tally;
+	uint64_t bytes;
+};
+
+static void *walk_on(void *of)
+{
+	struct hand *hand = of;
+	struct quire_walk_entry entry = { .size = sizeof(entry) };
+	int r;
+
+	while ((r = quire_walk_next(hand->walk, &entry)) == 1)
+		hand->bytes += entry.error == 0 ? entry.presence.file_bytes : 0;
+	hand->tally.size = sizeof(hand->tally);
+	assert_int_equal(r, 0);
+	assert_int_equal(quire_walk_tally(hand->walk, &hand->tally), 0);
+	quire_walk_close(hand->walk);
+	return NULL;
+}
+
+enum { HANDS = 4, FOLDERS = 40, IN_FOLDER = 25 };
+
+static void make_forest(void)
+{
+	char name[64];
+
+	make_folder("forest");
+	for (int i = 0; i < FOLDERS; i++) { /* chains, so that hands wait for each other */
+		(void)snprintf(name, sizeof(name), i % 10 == 0 ? "forest/%d" : "forest/%d/deep", i - i % 10);
+		if (i % 10 < 2)
+			make_folder(name);
+		for (int k = 0; k < IN_FOLDER; k++) {
+			char path[200], file[96];
+
+			(void)snprintf(file, sizeof(file), "%s/%d-%d", name, i, k);
+			at(path, sizeof(path), file);
+			close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+			assert_int_equal(truncate(path, 10), 0);
+		}
+	}
+}
+
+static void hands_share_a_walk_and_each_file_comes_to_one(void **state)
+{
+	struct hand hands[HANDS] = { { .bytes = 0 } };
+	uint64_t files = 0, bytes = 0, directories = 0;
+	pthread_t threads[HANDS];
+	char path[200];
+
+	(void)state;
+	make_forest();
+	at(path, sizeof(path), "forest");
+	for (int turn = 0; turn < 20; turn++) {
+		files = bytes = directories = 0;
+		memset(hands, 0, sizeof(hands));
+		assert_int_equal(quire_walk_open(path, 0, &hands[0].walk), 0);
+		for (int i = 1; i < HANDS; i++)
+			assert_int_equal(quire_walk_share(hands[0].walk, &hands[i].walk), 0);
+		for (int i = 0; i < HANDS; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, walk_on, &hands[i]), 0);
+		for (int i = 0; i < HANDS; i++) {
+			assert_int_equal(pthread_join(threads[i], NULL), 0);
+			files += hands[i].tally.files;
+			directories += hands[i].tally.directories;
+			bytes += hands[i].bytes;
+		}
+		assert_int_equal(files, FOLDERS * IN_FOLDER);
+		assert_int_equal(bytes, 10 * files);
+		assert_int_equal(directories, 1 + FOLDERS / 10 * 2);
+	}
+	assert_int_equal(quire_walk_share(NULL, &hands[0].walk), -EINVAL);
+}
+
 static void a_link_to_the_start_is_followed(void **state)
 {
 	char path[200];
@@ -162,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(every_file_comes_once_and_nothing_else, set_up),
 		cmocka_unit_test(a_link_to_the_start_is_followed),
+		cmocka_unit_test(hands_share_a_walk_and_each_file_comes_to_one),
 		cmocka_unit_test_teardown(what_cannot_be_walked_is_refused, tear_down),
 		cmocka_unit_test(made_up_filesystems_are_left_out),
 		cmocka_unit_test(a_set_of_files_keeps_each_once),

@@ -95,8 +95,9 @@ static void show_users(struct table *table, const struct shared *shared)
 			shared->users[i].mapped_bytes == 0 ? " (open)" : "");
 	if (s->users > 4 && used < sizeof(text))
 		snprintf(text + used, sizeof(text) - used, " and %s more", text_count(s->users - 4).s);
-	if (is_unlinked(s) && strlen(text) + 12 < sizeof(text))
-		strcat(text, "; unlinked");
+	used = strlen(text);
+	if (is_unlinked(s))
+		snprintf(text + used, sizeof(text) - used, "; unlinked");
 	if (s->users == 0)
 		snprintf(text, sizeof(text), "%s",
 			s->orphan > 0           ? "nobody: orphan"
