@@ -149,8 +149,8 @@ static enum status run_send(struct call *call)
 
 static const char *const description[] = {
 	"Reads standard input and sends it to a '" QUIRE_PROGRAM
-	" recv NAME' in another shell, another container that sees the "
-	"same socket, or of another user who may open it. Whoever is started first waits for the other. The bytes go through "
+	" recv NAME' in another shell, or in another container that sees "
+	"the same socket, of the same user or of root. Whoever is started first waits for the other. The bytes go through "
 	"shared memory: they are copied once by this side's read(2) and once by the other side's write(2).",
 	"NAME without a slash is a socket in $XDG_RUNTIME_DIR/quire, or in the abstract namespace where there is no such "
 	"directory; @NAME is abstract; with a slash it is the path of the socket.",
