@@ -299,27 +299,34 @@ enum { LOOK_BYTES = 64 << 10 }; /* stays in the processor's cache */
 
 /* later: what the part of the ring that should be free tells of records behind the last valid one */
 struct later {
-	uint64_t from;   /* in: the first epoch that proves something */
-	uint64_t newest; /* epoch of the newest; 0: there is none */
-	bool later_lap;  /* one lies where, after the header, the ring has not been yet */
+	uint64_t good;     /* in: epoch of the last valid one */
+	uint64_t newest;   /* epoch of the newest; 0: there is none */
+	bool newer_header; /* one was written under another header than ours */
 };
 
+/* head: what stands at this position. Under our header a record is written nowhere else, and not into the tail. */
 static void look_for_later(
 	const struct journal *journal, uint64_t position, const struct record_head *head, struct later *later)
 {
+	uint64_t end = journal->header.tail_position + journal->ring_bytes;
+	bool at_home = head->position == position;
+	bool last = position == journal->head; /* where the one lies that ends the journal: torn, or rotten */
+
 	if (head->magic != RECORD_MAGIC || memcmp(head->uuid, journal->header.uuid, UUID_BYTES) != 0 ||
-		head->epoch < later->from || head->position < position || head->position == journal->head ||
-		(head->position - position) % journal->ring_bytes != 0)
+		head->position < journal->head || head->epoch <= later->good)
+		return;
+	if ((at_home && last) || ((at_home || last) && head->epoch == later->good + 1))
 		return;
 	later->newest = max_u64(later->newest, head->epoch);
-	later->later_lap = later->later_lap || head->position > position;
+	later->newer_header = later->newer_header || !at_home ||
+		position + journal_bytes(head->image_count) > end;
 }
 
 static int say_damage(const struct journal *journal, const struct later *later)
 {
-	uint64_t good = tail_epoch_of_last(journal);
+	uint64_t good = later->good;
 
-	if (later->later_lap) {
+	if (later->newer_header) {
 		error_set(-EBADMSG,
 			"%s: the newer of its two headers is damaged: the other one ends at epoch %" PRIu64
 			", but epoch %" PRIu64 " was committed; restore the region from a copy",
@@ -338,7 +345,7 @@ static int say_damage(const struct journal *journal, const struct later *later)
 
 int journal_end(const struct journal *journal, void *stage, size_t stage_bytes)
 {
-	struct later later = { .from = tail_epoch_of_last(journal) + 2 };
+	struct later later = { .good = tail_epoch_of_last(journal) };
 	uint64_t end = journal->header.tail_position + journal->ring_bytes;
 
 	stage_bytes = min_u64(stage_bytes, LOOK_BYTES);

@@ -324,28 +324,29 @@ static void what_was_given_up_stays_away(void **state)
 }
 
 /* The older header leads to a place that the ring has passed: nothing there is what was committed last. */
-static void a_damaged_header_that_counted_is_missed(void **state)
+static void header_is_missed(uint32_t flags, unsigned int last)
 {
-	struct quire_region *region = open_region(0);
+	struct quire_region *region = open_region(flags);
 	struct quire_region *reader = NULL;
+	unsigned int missed = 0;
 	pid_t pid;
 	int status;
 
-	(void)state;
 	assert_int_equal(quire_region_close(region), 0);
 	pid = fork();
 	if (pid == 0) {
-		region = open_region(0);
-		commits(region, 1, 40); /* the ring goes round more than once */
+		region = open_region(flags);
+		commits(region, 1, last);
 		(void)raise(SIGKILL);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(epoch_found(QUIRE_REGION_READ_ONLY), 40);
+	assert_int_equal(epoch_found(QUIRE_REGION_READ_ONLY), last);
 	for (uint64_t header = 0; header < 2; header++) {
 		uint64_t bit = header * PAGE * 8 + 300;
 
 		flip(scratch_path("x.journal"), bit);
-		if (epoch_found(QUIRE_REGION_READ_ONLY) != 40) {
+		if (epoch_found(QUIRE_REGION_READ_ONLY) != (int)last) {
+			missed++;
 			assert_int_equal(epoch_found(0), -EBADMSG);
 			assert_non_null(strstr(quire_error_text(), "header"));
 			assert_int_equal(
@@ -356,7 +357,21 @@ static void a_damaged_header_that_counted_is_missed(void **state)
 		}
 		flip(scratch_path("x.journal"), bit);
 	}
-	assert_int_equal(epoch_found(0), 40);
+	assert_int_equal(missed, 1);
+	assert_int_equal(epoch_found(0), last);
+}
+
+static void a_damaged_header_that_counted_is_missed(void **state)
+{
+	(void)state;
+	header_is_missed(0, 40); /* the ring goes round more than once */
+}
+
+/* Of the record that reaches into the tail of the older header, the head stands where that would have it, too. */
+static void a_damaged_header_is_missed_when_one_record_has_passed_it(void **state)
+{
+	(void)state;
+	header_is_missed(QUIRE_REGION_NO_THREAD, 19);
 }
 
 int main(void)
@@ -377,6 +392,8 @@ int main(void)
 			what_was_given_up_stays_away, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_damaged_header_that_counted_is_missed, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_header_is_missed_when_one_record_has_passed_it,
+			scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);

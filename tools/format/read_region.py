@@ -181,12 +181,15 @@ class Region:
 
     def expect_nothing_later(self, position, end):
         """A record that follows a damaged one proves that this was committed (section 5, "Torn or damaged")."""
-        magic, epoch, its_position, uuid = struct.unpack_from('<3Q16s', self.ring(position, 1))
-        if magic != 0x4345524552495551 or uuid != self.uuid or epoch < self.epoch + 2 or its_position <= end:
+        magic, epoch, its_position, uuid, _, head_pages, images = struct.unpack_from('<3Q16sQII', self.ring(position, 1))
+        if magic != 0x4345524552495551 or uuid != self.uuid or its_position < end or epoch <= self.epoch:
             return
-        expect(its_position != position, f'record {self.epoch + 1} of the journal is damaged; record {epoch} is behind it')
-        expect(its_position < position or (its_position - position) % self.ring_bytes != 0,
-               f'the newest header of the journal is damaged: record {epoch} lies in it')
+        at_home, last = its_position == position, position == end
+        if (at_home and last) or ((at_home or last) and epoch == self.epoch + 1):
+            return
+        fits = position + (head_pages + images) * PAGE <= self.tail_position + self.ring_bytes
+        expect(not (at_home and fits), f'record {self.epoch + 1} of the journal is damaged; record {epoch} is behind it')
+        expect(False, f'the newest header of the journal is damaged: record {epoch} was written under it')
 
     def page(self, number):
         """A page in the newest epoch, verified."""
