@@ -397,6 +397,7 @@ static int open_steps(struct uffd *uffd)
 			"itself (PR_SET_DUMPABLE)");
 	r = frames_open(
 		&uffd->frames, uffd->options.frames, uffd->private, uffd->memory, sys_has(PROBE_UFFD_MOVE));
+	uffd->pmap.beside = (size_t)uffd->frames.free_slots.count * PAGE_BYTES;
 	return r < 0 ? error_set(r, "no addresses for %u frames", uffd->options.frames) : 0;
 }
 
