@@ -431,6 +431,12 @@ void uffd_close(struct uffd *uffd)
 	free(uffd);
 }
 
+void uffd_forget_descriptors(struct uffd *uffd)
+{
+	uffd->shared = uffd->private = uffd->pagemap = uffd->memory = uffd->self = -1;
+	uffd->frames.uffd = uffd->frames.memory = -1;
+}
+
 struct pmap *uffd_pmap(struct uffd *uffd)
 {
 	return &uffd->pmap;
