@@ -52,7 +52,8 @@ enum quire_policy {
 /**
  * struct quire_pool_options - bound and ways of a pool
  * @size: sizeof(struct quire_pool_options), set by QUIRE_OPTIONS(pool, ...)
- * @cache_bytes: the most that pages of this pool may use, in bytes; at least 64 KiB
+ * @cache_bytes: the most that pages of this pool may use, in bytes, what is kept to find them included where that is 1 MiB or
+ *   more; at least 64 KiB
  * @cache_bytes_max: the most quire_pool_resize() may ask for later, in bytes; 0 means @cache_bytes
  * @delivery: an enum quire_delivery
  * @policy: an enum quire_policy

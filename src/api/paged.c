@@ -18,7 +18,6 @@
 #include "vm/fault.h"
 #include "vm/object.h"
 #include "vm/pageout.h"
-#include "vm/shown.h"
 
 struct object *map_object(const struct quire_map *map)
 {
@@ -176,7 +175,7 @@ int paged_repair(struct quire_map *map)
 	for (uintptr_t va = map->start; r == 0 && va <= map->end; va += PAGE_BYTES) {
 		const struct pmap_span span = { from, va };
 
-		if (va < map->end && !shown_pinned(as, va))
+		if (va < map->end && !front_pinned(as, va))
 			continue;
 		if (from < va)
 			r = as->pmap->ops->remove(as->pmap, &span, 1);

@@ -328,6 +328,10 @@ int quire_pool_close(struct quire_pool *pool)
 	if (open > 0)
 		return error_set(-EBUSY, "%u mappings still use the pool: quire_unmap them first", open);
 	serve_close(&pool->serve);
+	if (atomic_load(&pool->serve.lost)) {
+		uffd_forget_descriptors(pool->uffd);
+		pool->ledger_fd = -1;
+	}
 	as_done(&pool->as);
 	object_leave_all(&pool->pool); /* programs may hold objects longer than their pool */
 	pool_done(&pool->pool);

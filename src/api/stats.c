@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/tally.h"
 #include "inspect/stats.h"
-#include "vm/shown.h"
 
 int quire_pool_stats(struct quire_pool *pool, struct quire_pool_stats *out)
 {
@@ -52,7 +51,7 @@ int quire_map_stats(struct quire_map *map, struct quire_map_stats *out)
 	room = min_u64(out->size, sizeof(stats));
 	stats_of_map(ledger_tally(map->pool->ledger, map->tally), &stats);
 	stats.size = room;
-	stats.dirty_bytes = shown_dirty(map_as(map), map->start, map->end);
+	stats.dirty_bytes = front_dirty(map_as(map), map->start, map->end);
 	memcpy(out, &stats, room);
 	return 0;
 }

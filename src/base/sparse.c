@@ -57,6 +57,7 @@ int blocks_refill(struct blocks *blocks, uint32_t want)
 		blocks->fresh = slab;
 		slab->used = 0;
 		blocks->count += SLAB_BLOCKS;
+		blocks->all += SLAB_BLOCKS;
 	}
 	return 0;
 }
@@ -70,6 +71,11 @@ void blocks_done(struct blocks *blocks)
 		free(slab);
 	}
 	*blocks = (struct blocks){ .free = NULL };
+}
+
+size_t blocks_bytes(const struct blocks *blocks)
+{
+	return (size_t)(blocks->all - blocks->count) * sizeof(struct block);
 }
 
 static struct block *take_fresh(struct blocks *blocks)

@@ -26,6 +26,7 @@
 #define BASE_SPARSE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { LEAF_WORDS = 128, INNER_SLOTS = 64 };
@@ -69,6 +70,7 @@ struct blocks {
 	struct slab *
 		fresh; /* has blocks that were never used, and take no memory so far: so may those behind it */
 	_Atomic uint32_t count;
+	uint32_t all; /* free or not */
 };
 
 struct sparse {
@@ -82,6 +84,9 @@ enum { BLOCKS_PER_CHANGE = 24 };
 /* Until there are `want` free blocks. -ENOMEM. Not for signal handlers. */
 int blocks_refill(struct blocks *blocks, uint32_t want);
 void blocks_done(struct blocks *blocks);
+
+/* Memory that leaves and inner nodes take at the moment. */
+size_t blocks_bytes(const struct blocks *blocks);
 void blocks_give(struct blocks *blocks, struct leaf *leaf);
 
 /* The leaf in which `index` would stand, or NULL. */

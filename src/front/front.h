@@ -71,6 +71,12 @@ int front_punch(struct object *object, uint64_t first, uint64_t last);
  * locked. The child's space is empty. -ENOMEM. */
 int front_fork(struct as *parent, struct as *child);
 
+/* Is the page that va shows pinned? */
+bool front_pinned(struct as *as, uintptr_t va);
+
+/* Bytes of [start, end) in shared segments that are newer than their object, those the kernel alone knows of included. */
+uint64_t front_dirty(struct as *as, uintptr_t start, uintptr_t end);
+
 /* ---- between the files of this folder ---- */
 
 /* Pages of [start, end) are faulted in, for writing where that makes private copies and `break_cow`. Stops at the first

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* front/residency.c - mlock, munlock, mincore, and bringing pages in. */
+/* front/residency.c - mlock, munlock, mincore, bringing pages in, and what else is asked of pages. */
 #include <assert.h>
 #include <errno.h>
 #include <linux/mman.h>
@@ -11,6 +11,7 @@
 #include "vm/fault.h"
 #include "vm/object.h"
 #include "vm/pool.h"
+#include "vm/shown.h"
 
 int front_populate(struct as *as, uintptr_t start, uintptr_t end, bool break_cow)
 {
@@ -130,4 +131,72 @@ int front_mincore(struct front *front, uintptr_t start, size_t length, unsigned 
 			return -EFAULT; /* found out when the first answer is copied */
 	}
 	return 0;
+}
+
+/* ---- pins and dirty pages ---- */
+
+bool front_pinned(struct as *as, uintptr_t va)
+{
+	unsigned int phase = as_enter(as);
+	const struct seg *seg = as_seg(as, va);
+	bool pinned = false;
+
+	if (seg != NULL && seg->range.start <= va) {
+		const struct page *page;
+
+		spin_take(&as->pool->lock);
+		page = shown_at(as, seg, va);
+		pinned = page != NULL && page->pins > 0;
+		spin_give(&as->pool->lock);
+	}
+	as_leave(as, phase);
+	return pinned;
+}
+
+static bool is_dirty(const struct page *page)
+{
+	return page->state == PAGE_DIRTY ||
+		((page->state == PAGE_WRITING || page->state == PAGE_FAILED) && page->dirty);
+}
+
+static uint64_t dirty_in(struct as *as, const struct object *object, uint64_t first, uint64_t last)
+{
+	uint64_t index = first;
+	uint64_t bytes = 0;
+
+	while (index < last) {
+		uint64_t end;
+
+		/* A leaf at a time: a fault may wait for the lock. */
+		spin_take(&as->pool->lock);
+		index = sparse_next(&object->pages, index, last);
+		for (end = min_u64(last, align_down(index, LEAF_WORDS) + LEAF_WORDS); index < end; index++) {
+			uint32_t word = sparse_get(&object->pages, index, NULL);
+
+			if (word_is_frame(word) && is_dirty(pool_page(as->pool, word)))
+				bytes += PAGE_BYTES;
+		}
+		spin_give(&as->pool->lock);
+	}
+	return bytes;
+}
+
+uint64_t front_dirty(struct as *as, uintptr_t start, uintptr_t end)
+{
+	unsigned int phase = as_enter(as);
+	const struct seg *seg = as_seg(as, start);
+	uint64_t bytes = 0;
+
+	for (; seg != NULL && seg->range.start < end; seg = as_seg(as, seg->range.end)) {
+		uintptr_t from = max_u64(start, seg->range.start);
+		uintptr_t to = min_u64(end, seg->range.end);
+
+		if ((seg->range.flags & PMAP_SHARED) == 0 || seg->object == NULL ||
+			object_is_memory(seg->object))
+			continue;
+		shown_ask(as, seg, from, to);
+		bytes += dirty_in(as, seg->object, seg_index(seg, from), seg_index(seg, to));
+	}
+	as_leave(as, phase);
+	return bytes;
 }

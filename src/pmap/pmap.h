@@ -183,6 +183,7 @@ struct pmap {
 	unsigned int can;
 	pmap_up_fn *up;
 	void *above;
+	size_t beside;          /* memory it keeps beside the frames, in bytes: it counts as theirs */
 	_Atomic uint64_t claim; /* who patches or detaches: forks << 32 | thread id; 0 when nobody (P3) */
 };
 

@@ -89,7 +89,20 @@ int shelf_reach(struct shelf *shelf, uint64_t offset, uint64_t end)
 
 int shelf_free(struct shelf *shelf, uint64_t offset, uint64_t end)
 {
-	return sys_fallocate(shelf->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, end - offset);
+	int r = 0;
+
+	/* Through the back door: the descriptor's number may be a stranger's by now, whose file would get the holes. Where all
+	 * of the program is locked in memory the kernel wants it nevertheless. */
+	while (r == 0 && offset < end) {
+		uint64_t to = min_u64(end, align_down(offset, chunk_bytes) + chunk_bytes);
+
+		r = sys_madvise((uintptr_t)shelf_memory(shelf, offset), to - offset, MADV_REMOVE);
+		if (r == -EINVAL)
+			r = sys_fallocate(
+				shelf->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, to - offset);
+		offset = to;
+	}
+	return r;
 }
 
 int shelf_of(struct pmap_home *home, uint64_t offset, uint64_t end, struct shelf **shelf)

@@ -397,6 +397,7 @@ static int open_steps(struct uffd *uffd)
 			"itself (PR_SET_DUMPABLE)");
 	r = frames_open(
 		&uffd->frames, uffd->options.frames, uffd->private, uffd->memory, sys_has(PROBE_UFFD_MOVE));
+	uffd->pmap.beside = (size_t)uffd->frames.free_slots.count * PAGE_BYTES;
 	return r < 0 ? error_set(r, "no addresses for %u frames", uffd->options.frames) : 0;
 }
 
@@ -428,6 +429,12 @@ void uffd_close(struct uffd *uffd)
 		if (fds[i] >= 0)
 			sys_close(fds[i]);
 	free(uffd);
+}
+
+void uffd_forget_descriptors(struct uffd *uffd)
+{
+	uffd->shared = uffd->private = uffd->pagemap = uffd->memory = uffd->self = -1;
+	uffd->frames.uffd = uffd->frames.memory = -1;
 }
 
 struct pmap *uffd_pmap(struct uffd *uffd)

@@ -45,6 +45,9 @@ struct uffd_options {
 int uffd_open(const struct uffd_options *options, pmap_up_fn *up, void *above, struct uffd **uffd);
 void uffd_close(struct uffd *uffd); /* everything is detached */
 
+/* The program has closed its descriptors: their numbers are not used any more. */
+void uffd_forget_descriptors(struct uffd *uffd);
+
 struct pmap *uffd_pmap(struct uffd *uffd);
 
 /* For serve/: descriptors to poll, and the answer to one message. */

@@ -61,6 +61,7 @@ void *keeper_run(void *user)
 
 	if (sys_keep_descriptors(ours, sizeof(ours) / sizeof(ours[0])) < 0)
 		return NULL; /* an old kernel: nobody keeps them */
+	atomic_store(&serve->kept, true);
 	for (;;) {
 		unsigned long answered;
 		bool waiting;

@@ -2,15 +2,17 @@
 #include "serve/serve.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 
 #include "base/align.h"
 #include "base/lock.h"
 #include "pmap/uffd.h"
 #include "serve/keeper.h"
+#include "sys/clock.h"
 #include "sys/event.h"
 #include "sys/file.h"
+#include "sys/futex.h"
+#include "sys/thread.h"
 #include "sys/uapi.h"
 #include "sys/userfaultfd.h"
 #include "vm/as.h"
@@ -27,14 +29,14 @@ enum { MESSAGES = 64 };
 enum { SPINS = 32, SPINS_LEAST = 8, SLEEPS = 256, DESCRIPTORS = 2 };
 
 /* The pageout thread looks at its pool this often even when nobody calls: budgets shrink, hints grow old. */
-enum { LOOK_MS = 1000 };
+static const uint64_t look_ns = 1000000000;
 
 /* ---- up, with a look at the marks ---- */
 
 static void begin_pageout(struct serve *serve)
 {
-	if (!atomic_exchange(&serve->begun, true))
-		sys_event_signal(serve->begin);
+	if (atomic_exchange(&serve->begun, 1) == 0)
+		sys_futex_wake(&serve->begun, false);
 }
 
 int serve_up(void *above, struct pmap_question *question)
@@ -147,7 +149,8 @@ static void *handler_run(void *user)
 		if (ready == 0)
 			return NULL; /* the program has closed our descriptors */
 		if ((ready & 1U << DESCRIPTORS) != 0) {
-			sys_event_signal(serve->stop); /* the next one, too */
+			if (!atomic_load(&serve->lost))
+				sys_event_signal(serve->stop); /* the next one, too */
 			return NULL;
 		}
 		for (unsigned int which = 0; which < DESCRIPTORS; which++)
@@ -179,20 +182,18 @@ static int handler_start(struct serve *serve, struct handler *handler)
 static void *pageout_run(void *user)
 {
 	struct serve *serve = user;
-	struct pollfd fds[2] = {
-		{ .fd = serve->begin, .events = POLLIN },
-		{ .fd = serve->stop, .events = POLLIN },
-	};
+	const struct sys_word word = { .word = &serve->begun, .value = 0 };
 
-	for (;;) {
-		(void)sys_poll(fds, 2, LOOK_MS);
-		if (fds[1].revents != 0)
-			return NULL;
-		if (fds[0].revents != 0)
-			sys_event_clear(serve->begin);
-		atomic_store(&serve->begun, false);
+	/* No descriptor: who begins it may be a fault, which cannot see whether a number is ours still. */
+	while (!atomic_load(&serve->ending)) {
+		int r = sys_futex_wait_any(&word, 1, sys_now_ns() + look_ns);
+
+		if (r < 0 && r != -ETIMEDOUT)
+			sys_sleep(look_ns / 100); /* it is refused */
+		atomic_store(&serve->begun, 0);
 		(void)pageout_balance(serve->pool);
 	}
+	return NULL;
 }
 
 /* ---- open ---- */
@@ -205,10 +206,14 @@ int serve_open(struct serve *serve, unsigned int handlers)
 	atomic_store(&serve->answered, 0);
 	atomic_store(&serve->ending, false);
 	atomic_store(&serve->ended, false);
+	atomic_store(&serve->kept, false);
+	atomic_store(&serve->begun, 0);
+	atomic_store(&serve->lost, false);
 	serve->stop = sys_event_open();
-	serve->begin = sys_event_open();
-	if (serve->stop < 0 || serve->begin < 0)
-		r = serve->stop < 0 ? serve->stop : serve->begin;
+	if (serve->stop < 0)
+		r = serve->stop;
+	else
+		serve->identity = sys_event_identity(serve->stop);
 	if (r == 0)
 		r = worker_start(&serve->pageout, pageout_run, serve);
 	if (r == 0 && serve->uffd != NULL)
@@ -225,18 +230,21 @@ int serve_open(struct serve *serve, unsigned int handlers)
 
 void serve_close(struct serve *serve)
 {
+	/* To write to a number that was ours would be to write into a stranger's file. The keeper sees by itself that all ends. */
+	atomic_store(&serve->lost,
+		atomic_load(&serve->kept) && sys_event_identity(serve->stop) != serve->identity);
 	atomic_store(&serve->ending, true);
-	if (serve->stop >= 0)
+	begin_pageout(serve);
+	if (serve->stop >= 0 && !atomic_load(&serve->lost))
 		sys_event_signal(serve->stop);
 	for (unsigned int i = 0; i < serve->handler_count; i++) {
 		worker_join(&serve->handlers[i].worker);
-		sys_close(serve->handlers[i].watch);
+		if (!atomic_load(&serve->lost))
+			sys_close(serve->handlers[i].watch);
 	}
 	worker_join(&serve->pageout);
 	atomic_store(&serve->ended, true);
 	worker_join(&serve->keeper);
-	if (serve->stop >= 0)
+	if (serve->stop >= 0 && !atomic_load(&serve->lost))
 		sys_close(serve->stop);
-	if (serve->begin >= 0)
-		sys_close(serve->begin);
 }

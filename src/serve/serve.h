@@ -38,14 +38,17 @@ struct serve {
 	struct as *as;
 	struct pool *pool;
 	struct uffd *uffd; /* NULL: pages are pinned only, nothing arrives */
-	int stop;          /* eventfds */
-	int begin;
-	atomic_bool begun; /* `begin` was written and not yet looked at */
+	int stop;          /* an eventfd */
+	uint64_t identity; /* of that; 0: not known */
+	atomic_bool
+		lost; /* set by serve_close: the program has closed our descriptors, whose numbers may be others' now */
+	atomic_uint begun; /* the pageout thread sleeps while it is 0 */
 	unsigned int handler_count;
 	struct handler handlers[SERVE_HANDLERS_MAX];
 	struct worker pageout;
 	struct worker keeper;
 	atomic_ulong answered; /* reads of messages, for the keeper to see that there is somebody */
+	atomic_bool kept;      /* the keeper has its own table of descriptors */
 	atomic_bool ending;    /* set before `stop` is signalled */
 	atomic_bool ended;     /* all but the keeper are gone */
 };

@@ -2,7 +2,11 @@
 #include "sys/event.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -23,13 +27,24 @@ void sys_event_signal(int event)
 		errno = saved; /* EAGAIN: it is signalled 2^64 - 2 times already */
 }
 
-void sys_event_clear(int event)
+uint64_t sys_event_identity(int event)
 {
-	uint64_t count;
-	int saved = errno;
+	static const char name[] = "eventfd-id:";
+	char path[64];
+	char text[512];
+	const char *at;
+	ssize_t n;
+	int fd;
 
-	if (read(event, &count, sizeof(count)) < 0)
-		errno = saved; /* EAGAIN: somebody else has cleared it */
+	(void)snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", event);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	(void)close(fd);
+	text[n < 0 ? 0 : n] = 0;
+	at = strstr(text, name);
+	return at == NULL ? 0 : strtoull(at + sizeof(name) - 1, NULL, 10) + 1;
 }
 
 int sys_watch_open(const int *fds, unsigned int count)

@@ -9,7 +9,10 @@ struct pollfd;
 
 int sys_event_open(void);         /* close-on-exec, non-blocking */
 void sys_event_signal(int event); /* async-signal-safe */
-void sys_event_clear(int event);
+
+/* Which one it is, of all there are: a number of the kernel's that another never gets, while the descriptor's number may be
+ * anybody's once it was closed. 0: it is no event, or /proc cannot be read. */
+uint64_t sys_event_identity(int event);
 
 /* Waits for several at once. When one becomes readable, one of the threads that watch it wakes, not all: a message is
  * for one of them. `fds` stay open for as long. A descriptor, to be closed, or -errno. */

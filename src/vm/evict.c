@@ -19,15 +19,15 @@ bool evict_begin(struct pool *pool, struct evict **evict)
 {
 	if (atomic_exchange(&pool->evicting, true))
 		return false;
-	*evict = &pool->evict;
-	pool->evict.pool = pool;
-	pool->evict.object = NULL;
-	pool->evict.first = 0;
-	pool->evict.last = UINT64_MAX;
-	pool->evict.keep = false;
-	pool->evict.want = 0;
-	pool->evict.refused = false;
-	pool->evict.error = 0;
+	*evict = pool->evict;
+	pool->evict->pool = pool;
+	pool->evict->object = NULL;
+	pool->evict->first = 0;
+	pool->evict->last = UINT64_MAX;
+	pool->evict->keep = false;
+	pool->evict->want = 0;
+	pool->evict->refused = false;
+	pool->evict->error = 0;
 	return true;
 }
 

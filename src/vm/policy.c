@@ -2,14 +2,12 @@
 #include "vm/policy.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include "base/align.h"
 
 /* Three marks are enough to tell hot from warm (the S3-FIFO authors' figure); a tenth for newcomers is theirs too. */
-enum { HITS_MAX = 3, SMALL_PART = 10, GHOST_WAYS = 4 };
+enum { HITS_MAX = 3, SMALL_PART = 10 };
 
 /* ---- queues ---- */
 
@@ -58,7 +56,7 @@ static struct page *tail_of(struct policy *policy, enum policy_queue which)
 
 /* ---- ghosts ---- */
 
-/* A fingerprint; two pages in 2^32 / 4 may be taken for each other, which costs one wrong place in a queue. */
+/* Two pages may be taken for each other, which costs one wrong place in a queue. */
 static uint32_t fingerprint(const struct page *page)
 {
 	uint64_t h = ((uint64_t)(uintptr_t)page->id.owner >> 4) * 0x9e3779b97f4a7c15u;
@@ -66,34 +64,12 @@ static uint32_t fingerprint(const struct page *page)
 	h ^= page->id.index + 0x632be59bd9b4e019u;
 	h *= 0xd6e8feb86659fd93u;
 	h ^= h >> 32;
-	return (uint32_t)h == 0 ? 1 : (uint32_t)h;
-}
-
-static uint32_t *ghost_set(const struct policy *policy, uint32_t print)
-{
-	return &policy->ghosts[(size_t)(print % policy->ghost_sets) * GHOST_WAYS];
-}
-
-static bool take_ghost(struct policy *policy, const struct page *page)
-{
-	uint32_t print = fingerprint(page);
-	uint32_t *set = ghost_set(policy, print);
-
-	for (size_t i = 0; i < GHOST_WAYS; i++) {
-		if (set[i] != print)
-			continue;
-		set[i] = 0;
-		return true;
-	}
-	return false;
+	return (uint32_t)h;
 }
 
 void policy_gone(struct policy *policy, const struct page *page)
 {
-	uint32_t print = fingerprint(page);
-	uint32_t *set = ghost_set(policy, print);
-
-	set[policy->ghost_clock++ % GHOST_WAYS] = print;
+	ghosts_add(&policy->ghosts, fingerprint(page));
 }
 
 /* ---- the seam ---- */
@@ -103,20 +79,17 @@ int policy_init(struct policy *policy, enum policy_kind kind, struct page *pages
 	*policy = (struct policy){ .kind = kind, .pages = pages };
 	for (size_t i = 0; i < QUEUE_COUNT; i++)
 		policy->queues[i] = (struct queue){ .head = NO_FRAME, .tail = NO_FRAME };
-	policy->ghost_sets = page_count / GHOST_WAYS + 1;
-	policy->ghosts = calloc((size_t)policy->ghost_sets * GHOST_WAYS, sizeof(uint32_t));
-	return policy->ghosts == NULL ? -ENOMEM : 0;
+	return ghosts_init(&policy->ghosts, page_count);
 }
 
 void policy_done(struct policy *policy)
 {
-	free(policy->ghosts);
-	policy->ghosts = NULL;
+	ghosts_done(&policy->ghosts);
 }
 
 void policy_insert(struct policy *policy, struct page *page)
 {
-	bool known = policy->kind == POLICY_S3FIFO && take_ghost(policy, page);
+	bool known = policy->kind == POLICY_S3FIFO && ghosts_take(&policy->ghosts, fingerprint(page));
 
 	page->hits = 0;
 	push(policy, page, policy->kind == POLICY_CLOCK || known ? QUEUE_MAIN : QUEUE_SMALL);

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ghosts.h"
 #include "vm/page.h"
 
 enum policy_kind { POLICY_S3FIFO = 0, POLICY_CLOCK = 1 };
@@ -42,9 +43,7 @@ struct policy {
 	enum policy_kind kind;
 	struct page *pages; /* of the pool, by frame */
 	struct queue queues[QUEUE_COUNT];
-	uint32_t *ghosts; /* fingerprints, a set-associative table */
-	uint32_t ghost_sets;
-	uint32_t ghost_clock;
+	struct ghosts ghosts;
 };
 
 /* `pages` frames at most. -ENOMEM. */

@@ -14,6 +14,9 @@
  * yet to have its turn, since a fault evicts nothing while a frame is free. */
 enum { BLOCKS_READY = 256, MARK_PART = 32 };
 
+/* Pools of fewer frames (1 MiB) are asked for by the frame; and books that grow beyond all measure leave some frames. */
+enum { BOOKS_FROM = 256, BOOKS_PART = 4 };
+
 /* Of a pool that is handed no ledger. */
 enum { TALLIES_DEFAULT = 8 };
 
@@ -65,6 +68,18 @@ void pool_give_tally(struct pool *pool, uint16_t tally)
 	spin_give(&pool->lock);
 }
 
+/* What the books take is not for frames. In small pools, which are counted by the frame, they come on top. With the lock, or
+ * before anybody else has it. */
+static void set_budget(struct pool *pool)
+{
+	uint64_t frames = pool->bytes >> PAGE_SHIFT;
+	uint64_t books = pool->pmap->beside + blocks_bytes(&pool->blocks) + frames * sizeof(struct page);
+
+	if (frames >= BOOKS_FROM)
+		frames -= min_u64(books >> PAGE_SHIFT, frames / BOOKS_PART);
+	pool->budget = (uint32_t)frames;
+}
+
 int pool_init(struct pool *pool, const struct pool_config *config)
 {
 	int r;
@@ -77,7 +92,8 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	pool->pmap = config->pmap;
 	pool->hostile = config->hostile;
 	pool->unit_pages = config->unit_pages == 0 ? 1 : config->unit_pages;
-	pool->budget = (uint32_t)(config->bytes >> PAGE_SHIFT);
+	pool->bytes = config->bytes;
+	set_budget(pool);
 	pool->frame_count = (uint32_t)(max_u64(config->bytes, config->bytes_max) >> PAGE_SHIFT);
 	pool->free = NO_FRAME;
 	atomic_store(&pool->evicting, false);
@@ -85,13 +101,15 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	/* Not cleared: what is never used shall take no memory (pool->fresh, io_fresh). */
 	pool->pages = malloc((size_t)pool->frame_count * sizeof(struct page));
 	pool->io_memory = malloc(POOL_IOS * sizeof(struct io));
+	pool->evict = malloc(sizeof(*pool->evict));
 	pool->swap_places.count = (uint32_t)config->swap_pages;
 	pool->swap_places.words = calloc((size_t)bits_words(pool->swap_places.count) + 1, sizeof(uint64_t));
 	if (r == 0)
 		r = policy_init(&pool->policy, config->policy, pool->pages, pool->frame_count);
 	if (r == 0)
 		r = pool_refill(pool);
-	if (r < 0 || pool->pages == NULL || pool->io_memory == NULL || pool->swap_places.words == NULL) {
+	if (r < 0 || pool->pages == NULL || pool->io_memory == NULL || pool->evict == NULL ||
+		pool->swap_places.words == NULL) {
 		pool_done(pool);
 		return -ENOMEM;
 	}
@@ -110,6 +128,7 @@ void pool_done(struct pool *pool)
 		free(pool->ledger);
 	free(pool->swap_places.words);
 	free(pool->io_memory);
+	free(pool->evict);
 	free(pool->pages);
 	memset(pool, 0, sizeof(*pool));
 }
@@ -119,7 +138,8 @@ int pool_resize(struct pool *pool, uint64_t bytes)
 	if (bytes < PAGE_BYTES || bytes >> PAGE_SHIFT > pool->frame_count)
 		return -EINVAL;
 	spin_take(&pool->lock);
-	pool->budget = (uint32_t)(bytes >> PAGE_SHIFT);
+	pool->bytes = bytes;
+	set_budget(pool);
 	atomic_store(&pool->ledger->cache_bytes, bytes);
 	spin_give(&pool->lock);
 	return 0;
@@ -163,10 +183,9 @@ int pool_refill(struct pool *pool)
 {
 	int r;
 
-	if (pool->blocks.count >= BLOCKS_READY)
-		return 0;
 	spin_take(&pool->lock);
 	r = blocks_refill(&pool->blocks, BLOCKS_READY);
+	set_budget(pool);
 	spin_give(&pool->lock);
 	return r;
 }

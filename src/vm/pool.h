@@ -6,7 +6,8 @@
  *	|--- pages with an owner ---|--- free ---|--- out of bounds ---|
  *	                            |high.....low|
  *
- * in_use <= budget always, but while the budget is being lowered. Above `high` frames in use pageout should start; a fault
+ * The budget is the bound less the books: leaves, records of frames, what the engine keeps beside them; of a pool of less than
+ * 1 MiB all of it. in_use <= budget always, but while the budget is being lowered. Above `high` frames in use pageout should start; a fault
  * itself evicts only when nothing is free. All of a pool is under one lock of a few hundred nanoseconds, which is not held
  * over any transfer, any call of an engine that enters a page, or any wait.
  *
@@ -91,7 +92,8 @@ struct pool {
 	struct pmap *pmap;
 	struct page *pages;
 	uint32_t frame_count;
-	_Atomic uint32_t budget; /* frames */
+	uint64_t bytes;          /* the bound that was asked for */
+	_Atomic uint32_t budget; /* frames: of the bound, what the books do not take */
 	_Atomic uint32_t in_use; /* like budget, changed under the lock and read by anyone */
 	uint32_t free;           /* list */
 	uint32_t fresh;          /* frames from here on were never used: their pages take no memory */
@@ -107,7 +109,7 @@ struct pool {
 	struct object *swap;
 	struct bits swap_places;
 	atomic_bool evicting; /* one at a time: this struct is large, and handlers have small stacks */
-	struct evict evict;
+	struct evict *evict;
 	struct ledger *ledger;
 	bool own_ledger;
 	uint32_t tally_hint;     /* none below is free */
@@ -130,7 +132,7 @@ uint32_t pool_beyond(const struct pool *pool);
 /* Half of what is kept free is gone: what is left is for who waits. */
 bool pool_is_short(const struct pool *pool);
 
-/* Fills the reserve of leaves for fault handlers. Not for signal handlers. -ENOMEM. */
+/* Fills the reserve of leaves for fault handlers, and takes those in use off the budget. Not for signal handlers. -ENOMEM. */
 int pool_refill(struct pool *pool);
 
 int pool_join(struct pool *pool, struct as *as, uint8_t *space); /* -ENOSPC: POOL_SPACES_MAX */

@@ -128,7 +128,7 @@ static void assume_written(struct as *as, const struct seg *seg, uintptr_t start
 	spin_give(&as->pool->lock);
 }
 
-static void ask_written(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
+void shown_ask(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
 {
 	const struct pmap_span span = { start, end };
 	struct within within = { .as = as, .seg = seg };
@@ -174,7 +174,7 @@ int shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t 
 	int r;
 
 	r = as->pmap->ops->remove(as->pmap, &span, 1);
-	ask_written(as, seg, start, end);
+	shown_ask(as, seg, start, end);
 	if (r < 0) {
 		assume_written(as, seg, start, end);
 		return r;
@@ -262,7 +262,7 @@ int shown_hide_page(struct pool *pool, const struct sections *sections, struct p
 			if (span.start == 0)
 				continue;
 			failed = as->pmap->ops->remove(as->pmap, &span, 1);
-			ask_written(as, seg, span.start, span.end);
+			shown_ask(as, seg, span.start, span.end);
 			r = r < 0 ? r : failed;
 		}
 	}
@@ -327,78 +327,10 @@ static void harvest_part(void *user, struct as *as, const struct seg *seg, const
 {
 	(void)user;
 	if ((seg->range.flags & PMAP_SHARED) != 0)
-		ask_written(as, seg, part->start, part->end);
+		shown_ask(as, seg, part->start, part->end);
 }
 
 void shown_harvest(struct object *object, uint64_t first, uint64_t last)
 {
 	shown_each(object, first, last, harvest_part, NULL);
-}
-
-/* ---- what is asked of addresses ---- */
-
-bool shown_pinned(struct as *as, uintptr_t va)
-{
-	unsigned int phase = as_enter(as);
-	const struct seg *seg = as_seg(as, va);
-	bool pinned = false;
-
-	if (seg != NULL && seg->range.start <= va) {
-		const struct page *page;
-
-		spin_take(&as->pool->lock);
-		page = shown_at(as, seg, va);
-		pinned = page != NULL && page->pins > 0;
-		spin_give(&as->pool->lock);
-	}
-	as_leave(as, phase);
-	return pinned;
-}
-
-static bool is_dirty(const struct page *page)
-{
-	return page->state == PAGE_DIRTY ||
-		((page->state == PAGE_WRITING || page->state == PAGE_FAILED) && page->dirty);
-}
-
-static uint64_t dirty_in(struct as *as, const struct object *object, uint64_t first, uint64_t last)
-{
-	uint64_t index = first;
-	uint64_t bytes = 0;
-
-	while (index < last) {
-		uint64_t end;
-
-		/* A leaf at a time: a fault may wait for the lock. */
-		spin_take(&as->pool->lock);
-		index = sparse_next(&object->pages, index, last);
-		for (end = min_u64(last, align_down(index, LEAF_WORDS) + LEAF_WORDS); index < end; index++) {
-			uint32_t word = sparse_get(&object->pages, index, NULL);
-
-			if (word_is_frame(word) && is_dirty(pool_page(as->pool, word)))
-				bytes += PAGE_BYTES;
-		}
-		spin_give(&as->pool->lock);
-	}
-	return bytes;
-}
-
-uint64_t shown_dirty(struct as *as, uintptr_t start, uintptr_t end)
-{
-	unsigned int phase = as_enter(as);
-	const struct seg *seg = as_seg(as, start);
-	uint64_t bytes = 0;
-
-	for (; seg != NULL && seg->range.start < end; seg = as_seg(as, seg->range.end)) {
-		uintptr_t from = max_u64(start, seg->range.start);
-		uintptr_t to = min_u64(end, seg->range.end);
-
-		if ((seg->range.flags & PMAP_SHARED) == 0 || seg->object == NULL ||
-			object_is_memory(seg->object))
-			continue;
-		ask_written(as, seg, from, to);
-		bytes += dirty_in(as, seg->object, seg_index(seg, from), seg_index(seg, to));
-	}
-	as_leave(as, phase);
-	return bytes;
 }

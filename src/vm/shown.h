@@ -51,14 +51,11 @@ void shown_written(struct pool *pool, struct page *page);
 /* Is the page in a locked segment? With the pool's lock. */
 bool shown_locked(const struct sections *sections, const struct page *page);
 
+/* Asks for what was written of [start, end) in a segment: those pages are DIRTY then. */
+void shown_ask(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);
+
 /* Asks for what was written of an object's pages [first, last) in shared segments, and re-arms. They are DIRTY then. */
 void shown_harvest(struct object *object, uint64_t first, uint64_t last);
-
-/* Is the page that va shows pinned? */
-bool shown_pinned(struct as *as, uintptr_t va);
-
-/* Bytes of [start, end) in shared segments that are newer than their object, those the kernel alone knows of included. */
-uint64_t shown_dirty(struct as *as, uintptr_t start, uintptr_t end);
 
 /* Calls back for each part of a segment that shows pages [first, last) of an object, private segments too. */
 typedef void shown_part_fn(void *user, struct as *as, const struct seg *seg, const struct pmap_span *part);

@@ -10,6 +10,7 @@
 #include "support/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -267,6 +268,37 @@ static void a_fork_body(void *user)
 	EXPECT_IS(close(fd), 0);
 }
 
+/* Files that take the numbers of descriptors that were ours: what the end of a pool writes to them stands there. */
+enum { STRANGERS = 24, STRANGER_PAGES = 64 };
+
+static int strangers;
+
+static void make_strangers(void)
+{
+	char page[PAGE];
+	int number = file_of(STRANGER_PAGES * PAGE);
+
+	memset(page, 's', sizeof(page));
+	for (int i = 0; i < STRANGER_PAGES; i++)
+		EXPECT_IS(pwrite(number, page, sizeof(page), i * PAGE), sizeof(page));
+	strangers = fcntl(number, F_DUPFD, 100); /* a number that was nobody's, to look at it by */
+	EXPECT_IS(strangers, 100);
+	while (number >= 0 && number < STRANGERS)
+		number = dup(number);
+}
+
+static void check_strangers(void)
+{
+	char page[PAGE];
+
+	EXPECT_IS(lseek(strangers, 0, SEEK_END), STRANGER_PAGES * PAGE);
+	for (int i = 0; i < STRANGER_PAGES; i++) {
+		EXPECT_IS(pread(strangers, page, sizeof(page), i * PAGE), sizeof(page));
+		for (size_t k = 0; k < sizeof(page); k++)
+			EXPECT_IS(page[k], 's');
+	}
+}
+
 /* A program that closes what it did not open, as daemons do. Without a holder of the descriptors the kernel shows zeros. */
 static void closed_descriptors_body(void *user)
 {
@@ -285,7 +317,9 @@ static void closed_descriptors_body(void *user)
 	EXPECT(quire_copy_in((void *)(uintptr_t)(bytes + 30 * PAGE), "x", 1) < 0);
 	(void)quire_unmap(map);
 	quire_object_close(object);
+	make_strangers();
 	(void)quire_pool_close(pool);
+	check_strangers();
 }
 
 /* ---- the cells ---- */
