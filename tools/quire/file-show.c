@@ -88,6 +88,7 @@ static void draw_row(struct screen *screen, const char *label, enum ink ink, con
 static void show_picture(struct screen *screen, const struct file_view *view, bool braille)
 {
 	const struct quire_presence *figures = &view->figures;
+	bool dots = braille && screen->unicode;
 
 	if (view->run_count == QUIRE_UNKNOWN) {
 		say(screen, INK_PLAIN, "\n  cached  |");
@@ -104,8 +105,11 @@ static void show_picture(struct screen *screen, const struct file_view *view, bo
 		draw_row(screen, "dirty", INK_DIRTY, view->dirty, view->bin_count, braille);
 	if (figures->evicted != QUIRE_UNKNOWN && figures->evicted != 0)
 		draw_row(screen, "evicted", INK_SWAPPED, view->evicted, view->bin_count, braille);
-	say(screen, INK_FAINT, "          1 %s = %s, %s %s\n", braille ? "dot" : "cell",
-		text_bytes((figures->pages * PAGE + view->bin_count - 1) / view->bin_count).s,
+	/* A letter of ASCII has no dots, and stands for eight. */
+	say(screen, INK_FAINT, "          1 %s = %s, %s %s\n", dots ? "dot" : "cell",
+		text_bytes((figures->pages * PAGE * (braille && !dots ? 8 : 1) + view->bin_count - 1) /
+			view->bin_count)
+			.s,
 		text_count(view->run_count).s, view->run_count == 1 ? "stretch" : "stretches");
 }
 

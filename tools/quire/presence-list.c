@@ -518,8 +518,8 @@ static void show_table(struct screen *screen, const struct list *list)
 	for (size_t i = 0; i < list->used; i++)
 		show_line(table, &list->lines[i], wanted);
 	if (table_print(table))
-		say(screen, INK_FAINT,
-			"  Long names are cut here; in a pipe, and with --json, they are whole.\n");
+		say_paragraph(screen, INK_FAINT, 2,
+			"Long names are cut here; in a pipe, and with --json, they are whole.");
 }
 
 static uint64_t growth(uint64_t before, uint64_t after)
@@ -575,9 +575,11 @@ static void show(struct call *call, const struct list *list)
 			text_count(list->listed - list->used).s);
 	if (list->files != 0)
 		say(screen, INK_PLAIN, "\n");
-	if (list->files != 0)
+	if (list->files != list->files_unknown)
 		say_paragraph(screen, INK_PLAIN, 2, "Dirty %s, writing %s, evicted %s.",
 			text_pages(list->dirty).s, text_pages(list->writing).s, text_pages(list->evicted).s);
+	else if (list->files != 0)
+		say_paragraph(screen, INK_PLAIN, 2, "Dirty ?, writing ?, evicted ?.");
 	if (settings->pid != 0)
 		pools_say(screen, (int)settings->pid);
 	show_gaps(screen, list);

@@ -68,14 +68,19 @@ static bool is_unlinked(const struct quire_segment *s)
 		strcmp(s->name + length - strlen(deleted), deleted) == 0;
 }
 
+/* The columns to the left of the names. */
+enum { LEFT_OF_NAME = 40 };
+
 /* For System V what ipcrm wants; the key stands in the JSON. */
-static void show_name(struct table *table, const struct quire_segment *s)
+static void show_name(const struct screen *screen, struct table *table, const struct quire_segment *s)
 {
 	struct shown_name name = text_name(s->name);
 
 	if (is_unlinked(s) &&
 		strlen(name.s) > strlen(deleted)) /* said among the users, for a cell has little room */
 		name.s[strlen(name.s) - strlen(deleted)] = '\0';
+	if (screen->terminal)
+		(void)text_cut(name.s, screen->width > LEFT_OF_NAME + 20 ? screen->width - LEFT_OF_NAME : 20);
 	if (s->kind == QUIRE_SEGMENT_SYSV)
 		table_cell(table, INK_PLAIN, "shmid:%llu", (unsigned long long)s->inode);
 	else
@@ -159,7 +164,7 @@ static void show(struct call *call, const struct shared_list *list, const struct
 		table_cell(table, INK_PRESENT, "%s",
 			s->resident_bytes == QUIRE_UNKNOWN ? "?" : text_bytes(s->resident_bytes).s);
 		table_cell(table, INK_PLAIN, "%s", owner_of(s->owner).s);
-		show_name(table, s);
+		show_name(screen, table, s);
 		show_users(table, &list->all[i]);
 	}
 	table_print(table);
