@@ -39,14 +39,16 @@ static void close_output(void)
 	_exit(STATUS_SYSTEM);
 }
 
-/* Started with stdout closed, the first file we open would become it, and be written to. */
+/* Started with stdout closed, the first file we open would become it, and be written to. What is closed is an error to use,
+ * and stays one: descriptor 0 cannot be read then, nor the others be written to. */
 static void occupy_standard_files(void)
 {
-	int fd;
+	int fd = STDIN_FILENO;
 
-	do
-		fd = open("/dev/null", O_RDONLY); /* writing to it is an error, as it should be */
-	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fcntl(STDIN_FILENO, F_GETFD) < 0)
+		fd = open("/dev/null", O_WRONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDONLY);
 	if (fd >= 0)
 		close(fd);
 }
