@@ -33,11 +33,11 @@ struct source {
 	struct spin lock; /* of what is on record */
 	unsigned char *bytes;
 	struct io *queue; /* with `slow`: begun and not completed */
-	bool slow;        /* completes only when reaped */
 	uint64_t calls;
 	uint64_t fail_at; /* this call and the next fail_for ones fail; 0: none */
 	uint64_t fail_for;
 	int fail_with;
+	bool slow; /* completes only when reaped */
 	bool closed;
 	unsigned int log_count;
 	struct source_event log[SOURCE_LOG];
