@@ -22,8 +22,9 @@ struct block {
 	};
 };
 
-/* 31 KiB with its header: under malloc's threshold for mappings, and one allocation for 7,500 dense pages. */
-enum { SLAB_BLOCKS = 59, LEAF_SHIFT = 7, INNER_SHIFT = 6, LEVELS_MAX = 9 };
+/* 106 KiB with its header: under malloc's threshold for mappings, and two are the whole reserve, of which nothing but the
+ * headers takes memory before it is used. */
+enum { SLAB_BLOCKS = 200, LEAF_SHIFT = 7, INNER_SHIFT = 6, LEVELS_MAX = 9 };
 
 _Static_assert(1 << LEAF_SHIFT == LEAF_WORDS, "index bits of a leaf");
 _Static_assert(1 << INNER_SHIFT == INNER_SLOTS, "index bits of an inner node");

@@ -73,7 +73,8 @@ void pool_give_tally(struct pool *pool, uint16_t tally)
 static void set_budget(struct pool *pool)
 {
 	uint64_t frames = pool->bytes >> PAGE_SHIFT;
-	uint64_t books = pool->pmap->beside + blocks_bytes(&pool->blocks) + frames * sizeof(struct page);
+	uint64_t books = pool->pmap->beside + blocks_bytes(&pool->blocks) + frames * sizeof(struct page) +
+		pool->io_fresh * sizeof(struct io) + sizeof(struct evict);
 
 	if (frames >= BOOKS_FROM)
 		frames -= min_u64(books >> PAGE_SHIFT, frames / BOOKS_PART);
