@@ -294,7 +294,7 @@ static int resize_one(const struct op *op, struct handle *handle, uint64_t *valu
 	int r;
 
 	/* Growing a shared file makes the file longer, and shared memory grows in addresses kept for it only. */
-	if (op->new_length == 0 || (shared && op->new_length > (handle->end - handle->first) * P))
+	if (op->new_length == 0 || (shared && op->new_length > quire_map_length(map)))
 		return LEAVE_OUT;
 	r = quire_map_resize(map, op->new_length, (op->flags & MREMAP_MAYMOVE) != 0 ? QUIRE_MAY_MOVE : 0);
 	if (r < 0)
