@@ -387,15 +387,18 @@ static bool page_before(const void *x, const void *y)
 	return a->id.index < b->id.index;
 }
 
-/* Neighbours of one object are put by one transfer and given back by one call. What can be had again is neither. */
+/* Neighbours of one object are put by one transfer and given back by one call. What can be had again is neither. A page may
+ * lose its owner at any time: the order is found under the lock, some 20 us of a whole batch. */
 static void evict_sort(struct evict *evict)
 {
 	bool any = false;
 
+	spin_take(&evict->pool->lock);
 	for (uint32_t i = 0; i < evict->count && !any; i++)
 		any = !evict->pages[i]->id.again;
 	if (any)
 		sort_in_place(evict->pages, evict->count, sizeof(struct page *), page_before);
+	spin_give(&evict->pool->lock);
 }
 
 /* ---- free ---- */

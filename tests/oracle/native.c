@@ -267,7 +267,7 @@ static int place(struct quire_map *map, uint64_t *value)
 static int map_one(const struct op *op, uint64_t *value)
 {
 	uint32_t placement = QUIRE_PLACE_HINT;
-	struct quire_map *map;
+	struct quire_map *map = NULL;
 	uint64_t first;
 	uint64_t end;
 	int r = 0;
