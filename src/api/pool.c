@@ -285,9 +285,9 @@ int quire_pool_open(const struct quire_pool_options *options, struct quire_pool 
 	int r;
 
 	error_clear();
+	if (out == NULL)
+		return error_set(-EINVAL, "nowhere to put the pool");
 	r = options_copy(&o, sizeof(o), options, "quire_pool_open");
-	if (r == 0 && out == NULL)
-		r = error_set(-EINVAL, "nowhere to put the pool");
 	if (r == 0)
 		r = check(&o);
 	if (r < 0)

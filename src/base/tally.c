@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/tally.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/align.h"
 
 void tally_name(char *to, size_t room, const char *name)
 {
-	size_t length = name == NULL ? 0 : min_u64(strlen(name), room - 1);
-
 	memset(to, 0, room);
-	if (length > 0)
-		memcpy(to, name, length);
+	(void)snprintf(to, room, "%s", name == NULL ? "" : name);
 }
 
 void ledger_init(struct ledger *ledger, uint32_t room)

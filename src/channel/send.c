@@ -114,11 +114,12 @@ static void copy_from(struct gather *g, unsigned char *to, size_t bytes)
 
 static int send_piece(struct channel *c, struct gather *g, uint64_t bytes, uint64_t deadline_ns)
 {
-	unsigned char *at;
+	unsigned char *at = NULL;
 	int r = channel_reserve(c, bytes, 1, deadline_ns, &at);
 
 	if (r < 0)
 		return r;
+	assert(at != NULL);
 	STEP();
 	copy_from(g, at, bytes);
 	channel_publish(c, bytes);

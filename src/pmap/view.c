@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pmap/view.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -177,8 +178,11 @@ static int attach_paged(struct uffd_range *range, struct pmap_range *wanted, enu
 	r = find_shelf(range, wanted);
 	if (r == 0)
 		r = map_view(range, wanted, how, &start);
-	if (r != 0)
-		return limits_explain(r, wanted);
+	if (r != 0) {
+		r = limits_explain(r, wanted);
+		assert(r < 0);
+		return r;
+	}
 
 	range->trap.start = start;
 	range->trap.end = start + bytes;

@@ -19,11 +19,12 @@ enum { PAGE = 4096, FILE_PAGES = 512, POOL_PAGES = 64 };
 
 static void make_file(char *path, char byte)
 {
+	static const char pattern[] = "/var/tmp/quire-pools-XXXXXX";
 	char page[PAGE];
 	int fd;
 
 	memset(page, byte, sizeof(page));
-	strcpy(path, "/var/tmp/quire-pools-XXXXXX");
+	memcpy(path, pattern, sizeof(pattern));
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
 	for (int i = 0; i < FILE_PAGES; i++)
