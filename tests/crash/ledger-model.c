@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crash/ledger-model.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 uint64_t ledger_round;
-
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
 
 uint64_t ledger_page_count_at(uint64_t commit)
 {
@@ -27,11 +21,12 @@ static unsigned int touched_by(uint64_t commit, uint64_t numbers[LEDGER_TOUCH_MA
 		 count = ledger_page_count_at(commit);
 	unsigned int n = 0, extra;
 
+	assert(count > 0);
 	for (uint64_t p = before + 1; p <= count; p++)
 		numbers[n++] = p;
-	extra = 1 + (unsigned int)(mix(ledger_round * 1000 + commit) % 3);
+	extra = 1 + (unsigned int)(crash_mix(ledger_round * 1000 + commit) % 3);
 	for (unsigned int i = 0; i < extra && n < LEDGER_TOUCH_MAX; i++) {
-		uint64_t p = 1 + mix(ledger_round * 977 + commit * 13 + i) % count;
+		uint64_t p = 1 + crash_mix(ledger_round * 977 + commit * 13 + i) % count;
 		bool there = false;
 
 		for (unsigned int j = 0; j < n; j++)
@@ -44,7 +39,7 @@ static unsigned int touched_by(uint64_t commit, uint64_t numbers[LEDGER_TOUCH_MA
 
 static void fill_page(struct ledger_page *page, uint64_t number, uint64_t commit)
 {
-	uint64_t x = mix(number * 0x10001 + commit + ledger_round);
+	uint64_t x = crash_mix(number * 0x10001 + commit + ledger_round);
 
 	*page = (struct ledger_page){ .number = number, .epoch = commit };
 	for (size_t i = 0; i + 8 <= sizeof(page->payload); i += 8, x += 0x9e3779b97f4a7c15U)
@@ -73,6 +68,7 @@ int ledger_commit_number(struct ledger *l, uint64_t commit)
 		.count = touched_by(commit, numbers) };
 	int r;
 
+	assert(c.count > 0);
 	c.pages = calloc(c.count, sizeof(*c.pages));
 	if (!c.pages)
 		return -ENOMEM;

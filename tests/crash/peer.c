@@ -18,16 +18,9 @@ static const char *const invariants[] = {
 	NULL,
 };
 
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
-
 unsigned int peer_key(uint64_t commit, unsigned int i)
 {
-	return (unsigned int)(mix(commit * 64 + i + 1) % PEER_KEYS);
+	return (unsigned int)(crash_mix(commit * 64 + i + 1) % PEER_KEYS);
 }
 
 uint64_t peer_last(unsigned int key, uint64_t commit)
@@ -41,7 +34,7 @@ uint64_t peer_last(unsigned int key, uint64_t commit)
 
 void peer_value(unsigned int key, uint64_t commit, uint8_t value[PEER_VALUE])
 {
-	uint64_t x = mix(key * 1000003U + commit);
+	uint64_t x = crash_mix(key * 1000003U + commit);
 
 	for (unsigned int i = 0; i + 8 <= PEER_VALUE; i += 8, x += 0x9e3779b97f4a7c15U)
 		memcpy(value + i, &x, 8);

@@ -8,13 +8,6 @@
 uint64_t model_round;
 uint32_t model_flags;
 
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
-
 /* --- what commit n is ------------------------------------------------------------------------------------------------- */
 
 uint64_t model_pages(uint64_t commit)
@@ -30,7 +23,7 @@ static unsigned int store_count(uint64_t commit)
 /* Commit n stores n at these places; page 0 holds n itself. */
 static size_t place(uint64_t commit, unsigned int i)
 {
-	uint64_t x = mix(model_round * 4096 + commit * 64 + i);
+	uint64_t x = crash_mix(model_round * 4096 + commit * 64 + i);
 
 	return i == 0 ? 0 : (1 + x % (model_pages(commit) - 1)) * PAGE + x / PAGE % 500 * 8;
 }

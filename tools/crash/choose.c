@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "choose.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SINGLES_MAX = 64, SUBSET_OPS_MAX = 10, LIGHT_TORN = 6 };
 
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
-
 static uint64_t next_random(uint64_t *state)
 {
 	*state += 0x9e3779b97f4a7c15U;
-	return mix(*state);
+	return crash_mix(*state);
 }
 
 static uint32_t below(uint64_t *state, uint64_t limit)
@@ -177,6 +171,7 @@ static void at_least(uint16_t *pick, size_t least)
 
 static void persist_change(const struct file *f, struct chain *c, uint32_t op)
 {
+	assert(f != NULL);
 	for (size_t i = 0; i < f->change_count; i++)
 		if (f->changes[i].op == op)
 			at_least(&c->pick, i + 1);
@@ -387,7 +382,7 @@ static void make_full(struct window *w, const struct crash_options *o, uint32_t 
 
 void choice_make(struct window *w, enum point_level level, const struct crash_options *o, uint32_t index)
 {
-	uint64_t random = mix(o->seed ^ mix(((uint64_t)w->model->next << 32) | index));
+	uint64_t random = crash_mix(o->seed ^ crash_mix(((uint64_t)w->model->next << 32) | index));
 
 	if (level == POINT_FULL) {
 		make_full(w, o, index, &random);

@@ -23,6 +23,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Every bit of the result depends on every bit of x (the finalizer of splitmix64): what a seed and a number choose. */
+static inline uint64_t crash_mix(uint64_t x)
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+	return x ^ (x >> 31);
+}
+
 /* What the program had been told when the power went. begun is at most one commit ahead of what may be visible. */
 struct crash_history {
 	uint64_t acked; /* the highest commit that was acknowledged; all up to it must be there */

@@ -72,4 +72,10 @@ uint64_t bytes_of_pages(uint64_t pages, uint64_t file_bytes);
 
 void *allocate(void *old, size_t count, size_t bytes);
 
+/* What is in the cache for sure: where pages cannot be counted, those that are ready. */
+static inline uint64_t sure_pages(const struct quire_presence *figures)
+{
+	return figures->cached != QUIRE_UNKNOWN ? figures->cached : figures->ready;
+}
+
 #endif

@@ -67,12 +67,6 @@ static uint64_t known_or_zero(uint64_t figure)
 	return figure == QUIRE_UNKNOWN ? 0 : figure;
 }
 
-/* What is in the cache for sure: where pages cannot be counted, those that are ready. */
-static uint64_t sure_pages(const struct quire_presence *figures)
-{
-	return figures->cached != QUIRE_UNKNOWN ? figures->cached : figures->ready;
-}
-
 /* Largest part of the cache first; unknown ones last, by size. */
 static int compare(const void *a, const void *b)
 {

@@ -78,10 +78,9 @@ static void look_again(struct touching *t, int fd)
 		t->cached = bytes_of_pages(figures.ready, figures.file_bytes);
 }
 
-/* Where pages cannot be counted, those that are ready are what was there. */
 static uint64_t bytes_missing(const struct quire_presence *figures)
 {
-	uint64_t there = figures->cached != QUIRE_UNKNOWN ? figures->cached : figures->ready;
+	uint64_t there = sure_pages(figures);
 
 	return there == QUIRE_UNKNOWN ? QUIRE_UNKNOWN
 				      : figures->file_bytes - bytes_of_pages(there, figures->file_bytes);
