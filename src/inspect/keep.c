@@ -19,6 +19,14 @@
 #include "sys/memory.h"
 #include "sys/proc.h"
 
+/*
+ * Faults read ahead around themselves as far as the disk is set to: 128 KiB here, 8 MiB there. Of less than this, more
+ * would come than was asked for; more than this pays for the large folios that read-ahead makes (0.01 s instead of
+ * 0.16 s to map 1 GiB of them later).
+ */
+#define EXACT_PAGES (UINT64_C(16) << 20 >> PAGE_SHIFT)
+#define ASK_PAGES (UINT64_C(128) << 10 >> PAGE_SHIFT) /* the kernel's default limit of what one hint brings */
+
 /* How often pages that were thrown out while others came in are fetched again before we call memory short. */
 #define TRIES 3
 
@@ -40,6 +48,13 @@ static int explain_fault(int fd, uint64_t first, uint64_t pages)
 	return -EAGAIN;
 }
 
+static void start_reading(int fd, uint64_t page, uint64_t pages)
+{
+	for (uint64_t done = 0; done < pages; done += ASK_PAGES) /* a hint may be refused: faults read, too */
+		(void)sys_fadvise(fd, (page + done) << PAGE_SHIFT,
+			min_u64(ASK_PAGES, pages - done) << PAGE_SHIFT, POSIX_FADV_WILLNEED);
+}
+
 static int populate(int fd, uint64_t page, uint64_t pages)
 {
 	uintptr_t at;
@@ -48,6 +63,8 @@ static int populate(int fd, uint64_t page, uint64_t pages)
 
 	if (r < 0)
 		return r;
+	if (pages < EXACT_PAGES)
+		start_reading(fd, page, pages);
 	do /* on the probe mapping */
 		r = sys_madvise(at, pages << PAGE_SHIFT, MADV_POPULATE_READ);
 	while (r == -EINTR || r == -EAGAIN);

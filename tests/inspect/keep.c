@@ -60,9 +60,10 @@ static void a_part_is_touched_alone(void **state)
 
 	(void)state;
 	ground_drop(fd, 0, PAGES);
-	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);
+	assert_int_equal(count_ready(fd), 0);
 	assert_int_equal(quire_presence_touch(fd, 100 << PAGE_SHIFT, 10 << PAGE_SHIFT, 0, NULL), 0);
-	assert_in_range(count_ready(fd), 10, PAGES / 2);
+	/* A read-ahead around a fault would come as far as the disk is set to, 2048 pages somewhere, and later. */
+	assert_int_equal(count_ready(fd), 10);
 	assert_int_equal(quire_presence_touch(fd, PAGES << PAGE_SHIFT, 1, 0, NULL), 0);
 	assert_int_equal(quire_presence_touch(fd, 0, 1, 1U << 7, NULL), -EINVAL);
 	assert_int_equal(quire_presence_touch(-1, 0, 1, 0, NULL), -EBADF);
