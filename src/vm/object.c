@@ -52,42 +52,42 @@ bool object_is_memory(const struct object *object)
 	return object->ops->start == NULL;
 }
 
-/* Pages [first, last) and what is in swap of them are wanted no more. They are hidden already. */
+/* Is somebody reading, writing, copying or entering the page? With the lock. */
+static bool is_in_use(const struct page *page)
+{
+	return page->busy > 0 || page->state == PAGE_WRITING;
+}
+
+/* Lets somebody's use of a page of the object come to its end. With the lock, which is given up meanwhile. */
+static void wait_for_use(struct object *object, const struct page *page)
+{
+	struct pool *pool = object->pool;
+	struct object *source = page->state == PAGE_FILLING ? pool_io_of(pool, page)->object : object;
+
+	spin_give(&pool->lock);
+	if (source->ops->reap == NULL || source->ops->reap(source, 0) <= 0)
+		lock_yield();
+	spin_take(&pool->lock);
+}
+
+/* Pages [first, last) and what is in swap of them are wanted no more. They are hidden already. Transfers that are under way
+ * name the object and its memory, where another page may stand a moment later: they end first. */
 static void drop_pages(struct object *object, uint64_t first, uint64_t last)
 {
 	struct pool *pool = object->pool;
 	uint64_t index = first;
 
 	spin_take(&pool->lock);
-	for (; (index = sparse_next(&object->pages, index, last)) != UINT64_MAX; index++) {
+	while ((index = sparse_next(&object->pages, index, last)) != UINT64_MAX) {
 		struct leaf *leaf = sparse_leaf(&object->pages, index);
 		uint32_t word = leaf->words[index % LEAF_WORDS];
 
-		leaf_set(leaf, index, WORD_NONE);
-		pool_drop_word(pool, word);
-	}
-	spin_give(&pool->lock);
-}
-
-/* Transfers that are under way name the object: they end first. */
-static void wait_for_transfers(struct object *object)
-{
-	struct pool *pool = object->pool;
-	uint64_t index = 0;
-
-	spin_take(&pool->lock);
-	while ((index = sparse_next(&object->pages, index, UINT64_MAX)) != UINT64_MAX) {
-		uint32_t word = sparse_get(&object->pages, index, NULL);
-		const struct page *page = word_is_frame(word) ? pool_page(pool, word) : NULL;
-
-		if (page == NULL || (page->busy == 0 && page->state != PAGE_WRITING)) {
-			index++;
+		if (word_is_frame(word) && is_in_use(pool_page(pool, word))) {
+			wait_for_use(object, pool_page(pool, word));
 			continue;
 		}
-		spin_give(&pool->lock);
-		if (object->ops->reap == NULL || object->ops->reap(object, 0) <= 0)
-			lock_yield();
-		spin_take(&pool->lock);
+		leaf_set(leaf, index++, WORD_NONE);
+		pool_drop_word(pool, word);
 	}
 	spin_give(&pool->lock);
 }
@@ -103,7 +103,6 @@ void object_leave(struct object *object)
 	struct pool *pool = object->pool;
 
 	(void)object_flush(object, 0, UINT64_MAX, FLUSH_PUT);
-	wait_for_transfers(object);
 	drop_pages(object, 0, UINT64_MAX);
 	spin_take(&pool->lock);
 	sparse_done(&object->pages, &pool->blocks, leave_leaf, pool);

@@ -72,6 +72,7 @@ struct life {
 	unsigned int number;
 	unsigned int wrong;
 	unsigned char file[PAGES];
+	uint64_t stamps[PAGES]; /* of memory that it gives back */
 };
 
 static void use(struct life *l, volatile unsigned char *bytes, unsigned char *shadow, uint64_t *state)
@@ -178,6 +179,57 @@ static void the_same_in_units_of_several_pages(void **state)
 	}
 }
 
+/* ---- memory is given back while all else goes on ---- */
+
+/* Beside the others, a thread whose pages are its own: what it gave back is zeros, also when it was on its way to swap or from
+ * there at that moment. */
+static void *live_and_let_go(void *user)
+{
+	struct life *l = user;
+	volatile uint64_t *words = quire_map_address(l->shared);
+	uint64_t state = seed + l->number;
+
+	for (long i = 0; i < l->turns; i++) {
+		size_t page = next(&state) % (PAGES / THREADS) * THREADS + l->number;
+		volatile uint64_t *at = words + page * (PAGE / sizeof(uint64_t));
+		size_t last = PAGE / sizeof(uint64_t) - 1;
+
+		l->wrong += at[0] != l->stamps[page] || at[last] != l->stamps[page];
+		if (next(&state) % 4 == 0) {
+			l->wrong += quire_map_advise(l->shared, page * PAGE, PAGE, QUIRE_REMOVE) < 0;
+			l->stamps[page] = 0;
+			l->wrong += at[0] != 0 || at[last] != 0;
+		} else {
+			at[0] = at[last] = l->stamps[page] = (uint64_t)i + 1;
+		}
+	}
+	return NULL;
+}
+
+static void what_is_given_back_stays_away(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct quire_pool *pool = open_pool(deliveries[i % 2], i >= 2, 0);
+		struct quire_map *shared = open_map(pool, NULL, QUIRE_SHARED, PAGES);
+		struct life lives[THREADS];
+
+		for (unsigned int n = 0; n < THREADS; n++) {
+			lives[n] = (struct life){ .shared = shared,
+				.number = n,
+				.turns = i < 2 ? count_of(200, 3000, 300000) : count_of(50, 500, 30000) };
+			assert_int_equal(
+				pthread_create(&lives[n].thread, NULL, live_and_let_go, &lives[n]), 0);
+		}
+		for (unsigned int n = 0; n < THREADS; n++) {
+			pthread_join(lives[n].thread, NULL);
+			assert_int_equal(lives[n].wrong, 0);
+		}
+		assert_int_equal(quire_unmap(shared), 0);
+		assert_int_equal(quire_pool_close(pool), 0);
+	}
+}
+
 /* ---- many mappings ---- */
 
 static void as_many_mappings_as_one_likes(void **state)
@@ -209,6 +261,7 @@ int main(void)
 		cmocka_unit_test(maps_and_unmaps_under_load_leave_nothing_behind),
 		cmocka_unit_test(the_same_when_all_is_evicted_at_every_fault),
 		cmocka_unit_test(the_same_in_units_of_several_pages),
+		cmocka_unit_test(what_is_given_back_stays_away),
 		cmocka_unit_test(as_many_mappings_as_one_likes),
 	};
 

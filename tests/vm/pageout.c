@@ -292,6 +292,47 @@ static void only_what_was_written_is_put(void **state)
 	finish();
 }
 
+/* Where its bytes lie another page may stand a moment later: whoever reads into them has to be through. */
+static void what_is_cut_waits_for_who_fills_it(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 16 }, 8);
+	file.slow = true;
+	assert_int_equal(fault_handle(&w.as, va, R, FAULT_NOWAIT), FAULT_UNDERWAY);
+	assert_non_null(file.queue);
+	object_drop(&file.object, 0, 1, true);
+	assert_null(file.queue);
+	assert_false(object_has_page(&file.object, 0));
+	file.bytes[0] = 99;
+	assert_int_equal(world_load(&w, va), 99);
+	finish();
+}
+
+static void what_is_forgotten_waits_for_who_brings_it_from_swap(void **state)
+{
+	static const struct object_ops memory_ops = { .start = NULL };
+	struct object memory;
+	uintptr_t mine;
+
+	(void)state;
+	begin(&(struct world_config){ .frames = 16, .swap_pages = 16 }, 1);
+	object_init(&memory, &memory_ops, CAN_READ | CAN_WRITE | CAN_MAP | CAN_SIGNAL);
+	memory.bytes = 4 * PAGE;
+	mine = world_map(&w, 10, 4, &memory, 0, RW, PMAP_SHARED);
+	assert_int_equal(world_store(&w, mine + PAGE, 77), 0);
+	assert_int_equal(pageout_evict(&w.pool, 16), 1);
+	w.swap.slow = true;
+	assert_int_equal(fault_handle(&w.as, mine + PAGE, R, FAULT_NOWAIT), FAULT_UNDERWAY);
+	assert_non_null(w.swap.queue);
+	object_drop(&memory, 1, 2, false);
+	assert_null(w.swap.queue);
+	w.swap.slow = false;
+	assert_int_equal(world_load(&w, mine + PAGE), 0);
+	assert_int_equal(as_unmap(&w.as, mine, mine + 4 * PAGE), 0);
+	object_unref(&memory);
+	finish();
+}
+
 static void a_locked_segment_keeps_its_pages(void **state)
 {
 	(void)state;
@@ -336,6 +377,8 @@ int main(void)
 		cmocka_unit_test(what_could_not_be_hidden_goes_with_its_addresses),
 		cmocka_unit_test(one_page_that_stays_does_not_keep_the_others),
 		cmocka_unit_test(only_what_was_written_is_put),
+		cmocka_unit_test(what_is_cut_waits_for_who_fills_it),
+		cmocka_unit_test(what_is_forgotten_waits_for_who_brings_it_from_swap),
 		cmocka_unit_test(a_locked_segment_keeps_its_pages),
 		cmocka_unit_test(the_same_without_harvest),
 	};
