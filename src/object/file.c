@@ -20,6 +20,17 @@ static struct file_object *of(struct object *object)
 
 /* ---- as an object ---- */
 
+/* Programs close descriptors that they did not open, and the next file they open gets the number: what was meant for ours would
+ * be written into it. */
+static int stat_ours(const struct file_object *file, struct stat *stat)
+{
+	int r = sys_fstat(file->window.fd, stat);
+
+	if (r == 0 && (stat->st_dev != file->device || stat->st_ino != file->inode))
+		r = -EBADF;
+	return r;
+}
+
 static int file_size(struct object *object, uint64_t *bytes)
 {
 	struct stat stat;
@@ -29,7 +40,7 @@ static int file_size(struct object *object, uint64_t *bytes)
 		*bytes = 0; /* a device has no size to ask for */
 		return 0;
 	}
-	r = sys_fstat(of(object)->window.fd, &stat);
+	r = stat_ours(of(object), &stat);
 	if (r < 0)
 		return r;
 	*bytes = (uint64_t)stat.st_size;
@@ -65,9 +76,14 @@ static const struct pmap_window *file_window(struct object *object)
 
 static void file_close(struct object *object)
 {
-	transfer_close(of(object)->transfer);
-	sys_close(of(object)->window.fd);
-	free(of(object));
+	struct file_object *file = of(object);
+	struct stat stat;
+	bool ours = stat_ours(file, &stat) == 0;
+
+	transfer_close(file->transfer, ours);
+	if (ours)
+		sys_close(file->window.fd);
+	free(file);
 }
 
 static void file_start(struct object *object, struct io *io)

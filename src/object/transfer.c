@@ -259,13 +259,13 @@ int transfer_open(struct file_object *file, struct transfer **out)
 	return 0;
 }
 
-void transfer_close(struct transfer *transfer)
+void transfer_close(struct transfer *transfer, bool ours)
 {
 	if (transfer == NULL)
 		return;
-	if (transfer->ring != NULL)
+	if (transfer->ring != NULL && ours)
 		sys_ring_close(transfer->ring);
-	if (transfer->direct >= 0)
+	if (transfer->direct >= 0 && ours)
 		sys_close(transfer->direct);
 	free(transfer);
 }

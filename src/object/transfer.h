@@ -20,7 +20,8 @@ struct transfer;
 
 /* Makes a file ready for paging. A second descriptor and a ring; without either it works more slowly. -ENOMEM. */
 int transfer_open(struct file_object *file, struct transfer **transfer);
-void transfer_close(struct transfer *transfer); /* takes NULL */
+/* Takes NULL. Ours: the numbers of its descriptors are; otherwise they may be a stranger's by now, and are left alone. */
+void transfer_close(struct transfer *transfer, bool ours);
 
 void transfer_start(struct transfer *transfer, struct io *io);
 int transfer_reap(struct transfer *transfer, unsigned int want);

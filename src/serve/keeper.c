@@ -7,6 +7,7 @@
 #include "pmap/uffd.h"
 #include "serve/serve.h"
 #include "sys/event.h"
+#include "sys/futex.h"
 #include "sys/thread.h"
 #include "sys/uapi.h"
 #include "sys/userfaultfd.h"
@@ -59,9 +60,11 @@ void *keeper_run(void *user)
 	unsigned long before = 0;
 	bool waited = false;
 
-	if (sys_keep_descriptors(ours, sizeof(ours) / sizeof(ours[0])) < 0)
+	atomic_store(&serve->kept, sys_keep_descriptors(ours, sizeof(ours) / sizeof(ours[0])) == 0);
+	atomic_store(&serve->settled, 1);
+	sys_futex_wake(&serve->settled, false);
+	if (!atomic_load(&serve->kept))
 		return NULL; /* an old kernel: nobody keeps them */
-	atomic_store(&serve->kept, true);
 	for (;;) {
 		unsigned long answered;
 		bool waiting;

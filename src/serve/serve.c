@@ -198,6 +198,16 @@ static void *pageout_run(void *user)
 
 /* ---- open ---- */
 
+/* Before it has the descriptors a program that closes them would leave zeros behind. */
+static void wait_for_keeper(struct serve *serve)
+{
+	const struct sys_word word = { .word = &serve->settled, .value = 0 };
+
+	while (atomic_load(&serve->settled) == 0)
+		if (sys_futex_wait_any(&word, 1, SYS_NEVER) < 0)
+			lock_yield(); /* the call is refused here */
+}
+
 int serve_open(struct serve *serve, unsigned int handlers)
 {
 	int r = 0;
@@ -207,6 +217,7 @@ int serve_open(struct serve *serve, unsigned int handlers)
 	atomic_store(&serve->ending, false);
 	atomic_store(&serve->ended, false);
 	atomic_store(&serve->kept, false);
+	atomic_store(&serve->settled, 0);
 	atomic_store(&serve->begun, 0);
 	atomic_store(&serve->lost, false);
 	serve->stop = sys_event_open();
@@ -225,6 +236,8 @@ int serve_open(struct serve *serve, unsigned int handlers)
 	}
 	if (r < 0)
 		serve_close(serve);
+	else if (serve->uffd != NULL)
+		wait_for_keeper(serve);
 	return r;
 }
 

@@ -48,7 +48,8 @@ struct serve {
 	struct worker pageout;
 	struct worker keeper;
 	atomic_ulong answered; /* reads of messages, for the keeper to see that there is somebody */
-	atomic_bool kept;      /* the keeper has its own table of descriptors */
+	atomic_uint settled;   /* the keeper has its own table of descriptors, or cannot have one: not 0 */
+	atomic_bool kept;      /* it has */
 	atomic_bool ending;    /* set before `stop` is signalled */
 	atomic_bool ended;     /* all but the keeper are gone */
 };
