@@ -52,13 +52,13 @@ static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 	return finished ? STEP_RESTART : FAULT_UNDERWAY;
 }
 
-/* Somebody else fills the page, which is busy for us, so its owner stays too. */
+/* Somebody else fills the page, which is busy for us: whom it comes from stays until it is there. */
 static void wait_for_fill(struct pool *pool, struct page *page)
 {
 	struct object *source = NULL;
 
 	spin_take(&pool->lock);
-	if (page->state == PAGE_FILLING && page->id.owner != NULL)
+	if (page->state == PAGE_FILLING)
 		source = pool_io_of(pool, page)->object;
 	spin_give(&pool->lock);
 	if (source == NULL || source->ops->reap == NULL || source->ops->reap(source, 1) <= 0)
@@ -104,9 +104,7 @@ static int give_up(struct pool *pool, struct page *page)
 	return STEP_RESTART;
 }
 
-/* Waits for a frame that is being filled: it can go when it is. What nobody waits for ends only when somebody collects it.
- * False: none is being filled. */
-static bool wait_for_any_fill(struct pool *pool)
+bool fault_collect(struct pool *pool)
 {
 	struct page *page = NULL;
 	bool joins;
@@ -115,7 +113,7 @@ static bool wait_for_any_fill(struct pool *pool)
 	for (size_t i = 0; i < pool->io_fresh && page == NULL; i++)
 		if (!pool->io_memory[i].finished && pool->io_memory[i].kind == IO_GET)
 			page = pool->io_memory[i].pages[0];
-	joins = page != NULL && page->busy <= BUSY_MAX;
+	joins = page != NULL && page->state == PAGE_FILLING && page->busy <= BUSY_MAX;
 	if (joins)
 		page->busy++;
 	spin_give(&pool->lock);
@@ -151,8 +149,8 @@ static int reclaim_frame(struct fault *f)
 		return STEP_RESTART;
 	if ((f->flags & (FAULT_NOWAIT | FAULT_AHEAD)) != 0)
 		return -EAGAIN;
-	if (wait_for_any_fill(pool))
-		return STEP_RESTART;
+	if (fault_collect(pool))
+		return STEP_RESTART; /* what is filled can go */
 	if (!frames_move(pool) && ++f->tries >= RECLAIM_TRIES)
 		return -ENOMEM;
 	lock_yield();
@@ -236,6 +234,12 @@ int fault_between(struct fault *f, int step)
 		if ((f->flags & FAULT_NOWAIT) != 0)
 			return -EAGAIN;
 		lock_yield();
+		return STEP_RESTART;
+	case STEP_COLLECT:
+		if ((f->flags & FAULT_NOWAIT) != 0)
+			return -EAGAIN;
+		if (!fault_collect(pool))
+			lock_yield();
 		return STEP_RESTART;
 	default: return step;
 	}

@@ -22,12 +22,14 @@
 #ifndef VM_FAULT_H
 #define VM_FAULT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct as;
 struct object;
 struct page;
+struct pool;
 
 enum fault_flag {
 	FAULT_NOWAIT =
@@ -57,6 +59,9 @@ int fault_handle(struct as *as, uintptr_t va, unsigned int access, unsigned int 
 /* Prefetch: a fault on each page of [start, end) with FAULT_AHEAD | FAULT_NOWAIT, neighbours in one transfer. Returns how many
  * pages, fewer when no more can be begun now. */
 uint64_t fault_ahead(struct as *as, uintptr_t start, uintptr_t end);
+
+/* What nobody waits for ends only when somebody collects it: waits for one page that is being filled. False: none is. */
+bool fault_collect(struct pool *pool);
 
 /* Begins the transfers that it has left queued for the mapping of va, and takes what has come: once for a whole list. */
 void fault_begin_ahead(struct as *as, uintptr_t va);

@@ -196,7 +196,7 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 {
 	struct pool *pool = object->pool;
 	struct io *io;
-	int r = STEP_YIELD;
+	int r = STEP_COLLECT;
 
 	count = (uint32_t)min_u64(count, min_u64(IO_PAGES_MAX, ((size - 1) >> PAGE_SHIFT) + 1 - first));
 	spin_take(&pool->lock);
@@ -284,7 +284,7 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 			pool_give_io(pool, io);
 		spin_give(&pool->lock);
 		if (io == NULL)
-			return STEP_YIELD;
+			return STEP_COLLECT;
 		return (word & WORD_SWAP) != 0 ? STEP_RECLAIM : STEP_RESTART;
 	}
 	give_identity(page, object != NULL ? (const void *)object : (const void *)leaf, leaf, index);

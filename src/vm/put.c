@@ -4,6 +4,7 @@
 
 #include "base/align.h"
 #include "vm/evict.h"
+#include "vm/fault.h"
 #include "vm/object.h"
 #include "vm/pool.h"
 
@@ -42,7 +43,7 @@ static struct io *wait_for_io(struct pool *pool)
 		spin_take(&pool->lock);
 		io = pool_take_io(pool);
 		spin_give(&pool->lock);
-		if (io == NULL)
+		if (io == NULL && !fault_collect(pool))
 			lock_yield();
 	}
 	return io;

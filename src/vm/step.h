@@ -16,7 +16,8 @@ enum step {
 	STEP_REFILL,   /* no leaf is in reserve */
 	STEP_WAIT,     /* somebody fills f->page; it is busy for us */
 	STEP_STALE,    /* the bytes of f->page are gone and can be had again; it is busy for us */
-	STEP_YIELD,    /* somebody writes the page out, or all transfers are taken */
+	STEP_YIELD,    /* somebody writes the page out */
+	STEP_COLLECT,  /* all transfers are in flight */
 };
 
 /* Faults of one page at a time; page->busy counts them in a byte. */

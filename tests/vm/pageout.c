@@ -3,6 +3,7 @@
 #include "support/run.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "vm/fault.h"
 #include "vm/pageout.h"
@@ -308,6 +309,28 @@ static void what_is_cut_waits_for_who_fills_it(void **state)
 	finish();
 }
 
+/* More is read ahead than transfers can be in flight, and then the program does something else: whoever needs one collects. */
+static void transfers_that_nobody_waits_for_are_collected_by_who_needs_one(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 512, .swap_pages = 16 }, 400);
+	file.slow = true;
+	for (size_t i = 0; i < 2 * POOL_IOS; i += 2)
+		(void)fault_ahead(&w.as, va + i * PAGE, va + (i + 1) * PAGE);
+	assert_int_equal(w.pool.io_fresh, POOL_IOS);
+	assert_null(w.pool.ios);
+	(void)alarm(20); /* without it this would wait for ever */
+	assert_int_equal(world_load(&w, va + 399 * PAGE), source_byte(399 * PAGE));
+	for (size_t i = 0; i < 2 * POOL_IOS; i += 2)
+		(void)fault_ahead(&w.as, va + (i + 1) * PAGE, va + (i + 2) * PAGE);
+	assert_int_equal(world_store(&w, va + 399 * PAGE, 7), 0);
+	assert_int_equal(object_flush(&file.object, 0, 400, FLUSH_PUT), 0);
+	assert_int_equal(file.bytes[399 * PAGE], 7);
+	(void)alarm(0);
+	file.slow = false;
+	finish();
+}
+
 static void what_is_forgotten_waits_for_who_brings_it_from_swap(void **state)
 {
 	static const struct object_ops memory_ops = { .start = NULL };
@@ -378,6 +401,7 @@ int main(void)
 		cmocka_unit_test(one_page_that_stays_does_not_keep_the_others),
 		cmocka_unit_test(only_what_was_written_is_put),
 		cmocka_unit_test(what_is_cut_waits_for_who_fills_it),
+		cmocka_unit_test(transfers_that_nobody_waits_for_are_collected_by_who_needs_one),
 		cmocka_unit_test(what_is_forgotten_waits_for_who_brings_it_from_swap),
 		cmocka_unit_test(a_locked_segment_keeps_its_pages),
 		cmocka_unit_test(the_same_without_harvest),
