@@ -101,6 +101,7 @@ struct quire_pool_options {
  *   -ENOMEM  no memory
  *   -EMFILE  too many open files
  *   -ENOENT  /proc is not mounted, or the swap file cannot be made
+ *   -EEXIST  there is something at .swap_path: it is not touched
  *   -EACCES  the swap file cannot be made
  *   -EAGAIN  no more threads
  * Since: 0.1   Example: examples/bounded-cache.c   Source: docs/faults.md   See: quire_map(3), quire_pool_resize(3)

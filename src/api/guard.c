@@ -27,7 +27,8 @@ static const char *cause_text(uint32_t cause)
 	case QUIRE_CAUSE_CHECKSUM:
 		return "the bytes that were read are not those that were written: the checksum differs";
 	case QUIRE_CAUSE_NO_FRAME:
-		return "the pool is full of pages that cannot go (pinned, locked, or private without a swap file)";
+		return "the pool is full of pages that cannot go (pinned, locked, private without room in a swap file, or "
+		       "not to be written: quire_map_flush says why)";
 	case QUIRE_CAUSE_NOT_PINNED:
 		return "the pool answers no faults (QUIRE_DELIVERY_PIN): quire_map_pin() it before, or quire_map_try_read()";
 	case QUIRE_CAUSE_POISON: return "the memory is broken or was poisoned";

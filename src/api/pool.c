@@ -22,6 +22,7 @@
 #include "pmap/uffd.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "vm/fault.h"
 #include "vm/pageout.h"
 
 enum { KIB = 1024, CACHE_BYTES_MIN = 64 * KIB, HANDLERS_DEFAULT = 4, SWAP_TIMES_DEFAULT = 16 };
@@ -39,7 +40,7 @@ static int check(struct quire_pool_options *o)
 		return error_set(-EINVAL, ".cache_bytes is %llu: at least 64 KiB, at most .cache_bytes_max",
 			(unsigned long long)o->cache_bytes);
 	if (o->cache_bytes_max >> PAGE_SHIFT >= UINT32_MAX / 2)
-		return error_set(-EINVAL, ".cache_bytes_max is more than 8 TiB");
+		return error_set(-EINVAL, ".cache_bytes or .cache_bytes_max is more than 8 TiB");
 	if (o->delivery > QUIRE_DELIVERY_PIN || o->policy > QUIRE_POLICY_CLOCK)
 		return error_set(-EINVAL, ".delivery is %u, .policy is %u", o->delivery, o->policy);
 	if (o->unit_bytes != 0 &&
@@ -68,6 +69,10 @@ static int open_swap(const struct quire_pool_options *o, struct object **swap)
 	if (o->swap_path == NULL)
 		return 0;
 	r = file_open(&request, &file);
+	if (r == -EEXIST)
+		return error_set(r,
+			"the swap file %s exists already: name one that is not there, it is made anew",
+			o->swap_path);
 	if (r < 0)
 		return r;
 	(void)sys_unlink(o->swap_path);
@@ -326,13 +331,15 @@ int quire_pool_close(struct quire_pool *pool)
 		return -ECHILD;
 	open = atomic_load(&pool->maps);
 	if (open > 0)
-		return error_set(-EBUSY, "%u mappings still use the pool: quire_unmap them first", open);
+		return error_set(-EBUSY, "mappings still use the pool (%u): quire_unmap them first", open);
 	serve_close(&pool->serve);
 	if (atomic_load(&pool->serve.lost)) {
 		uffd_forget_descriptors(pool->uffd);
 		pool->ledger_fd = -1;
 	}
 	as_done(&pool->as);
+	while (!atomic_load(&pool->serve.lost) && fault_collect(&pool->pool))
+		;                      /* from swap, for mappings that are gone */
 	object_leave_all(&pool->pool); /* programs may hold objects longer than their pool */
 	pool_done(&pool->pool);
 	close_engine(pool);

@@ -25,8 +25,10 @@ bool evict_begin(struct pool *pool, struct evict **evict)
 	pool->evict->first = 0;
 	pool->evict->last = UINT64_MAX;
 	pool->evict->keep = false;
+	pool->evict->again = false;
 	pool->evict->want = 0;
 	pool->evict->refused = false;
+	pool->evict->spared = false;
 	pool->evict->error = 0;
 	return true;
 }
@@ -64,6 +66,10 @@ static bool may_go(void *user, struct page *page)
 		return false;
 	if (page->state == PAGE_FAILED && !page->dirty)
 		return false;
+	if (evict->object == NULL && page->state == PAGE_FAILED && !evict->again) {
+		evict->spared = true;
+		return false;
+	}
 	if (evict->object == NULL && pageout_waits_for_epoch(page)) {
 		evict->refused = true;
 		return false;

@@ -36,8 +36,13 @@ static uint32_t evict_some(struct pool *pool, uint32_t want, bool *refused)
 	evict->want = (uint32_t)min_u64(want, EVICT_MAX);
 	do {
 		evict->refused = false;
+		evict->error = 0;
 		freed = evict_batch(evict);
-	} while (freed == 0 && evict->refused && evict->count > 0);
+	} while (freed == 0 && (evict->refused || evict->error < 0) && evict->count > 0);
+	/* What could not be written is tried again when nothing else can go: a disk may have room by now. */
+	evict->again = freed == 0 && evict->spared;
+	if (evict->again)
+		freed = evict_batch(evict);
 	*refused = evict->refused;
 	evict_end(pool);
 	return freed;

@@ -73,7 +73,8 @@ struct evict {
 	const struct object *object; /* only its pages; NULL: whatever the policy names */
 	uint64_t first;              /* of them, these */
 	uint64_t last;
-	bool keep; /* write back only */
+	bool keep;  /* write back only */
+	bool again; /* also what could not be written before */
 	uint32_t want;
 	uint32_t count; /* set by choose */
 	struct page *pages[EVICT_MAX];
@@ -83,6 +84,7 @@ struct evict {
 	struct sections sections;
 	uint32_t freed; /* set by free */
 	bool refused;   /* set by choose and put: a page stayed that waits for the end of an epoch */
+	bool spared;    /* set by choose: a page stayed that could not be written before */
 	int error;      /* set by put: the first */
 };
 

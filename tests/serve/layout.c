@@ -16,7 +16,7 @@ enum { POOL_PAGES = 16, PAGES = 64 };
 
 static const uint32_t deliveries[] = { QUIRE_DELIVERY_THREAD, QUIRE_DELIVERY_INLINE };
 
-static struct quire_pool *open_pool(uint32_t delivery)
+static struct quire_pool *open_pool_of(uint32_t delivery, size_t pages)
 {
 	struct quire_pool *pool;
 	char swap[64];
@@ -24,12 +24,17 @@ static struct quire_pool *open_pool(uint32_t delivery)
 
 	(void)snprintf(swap, sizeof(swap), "/var/tmp/quire-layout-%d", (int)getpid());
 	r = quire_pool_open(
-		QUIRE_OPTIONS(pool, .cache_bytes = POOL_PAGES * PAGE, .delivery = delivery,
+		QUIRE_OPTIONS(pool, .cache_bytes = pages * PAGE, .delivery = delivery,
 			.syscalls_only_pinned = delivery == QUIRE_DELIVERY_INLINE, .swap_path = swap),
 		&pool);
 	if (r < 0)
 		fail_msg("%s", quire_error_text());
 	return pool;
+}
+
+static struct quire_pool *open_pool(uint32_t delivery)
+{
+	return open_pool_of(delivery, POOL_PAGES);
 }
 
 static struct quire_map *open_map(struct quire_pool *pool, const char *path, uint32_t sharing, size_t pages)
@@ -115,6 +120,44 @@ static void neighbours_of_private_memory_go_to_swap_together(void **state)
 	}
 }
 
+/* Prefetched, and then nobody wants it: the disk writes into the frames as long as it likes. */
+static void what_is_on_its_way_from_swap_ends_before_the_pool_does(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		struct quire_pool *pool = open_pool_of(deliveries[i % 2], 2 * POOL_PAGES);
+		struct quire_map *map = open_map(pool, NULL, QUIRE_PRIVATE, PAGES);
+		struct quire_pool_stats stats = { .size = sizeof(stats) };
+
+		store_all(map, 0, PAGES, 3);
+		assert_int_equal(quire_pool_resize(pool, POOL_PAGES * PAGE), 0);
+		assert_int_equal(quire_pool_resize(pool, (size_t)2 * POOL_PAGES * PAGE), 0);
+		assert_true(quire_map_prefetch(map,
+				    &(struct quire_range){ .offset = 0, .length = PAGES * PAGE }, 1) > 0);
+		assert_int_equal(quire_pool_stats(pool, &stats), 0);
+		assert_true(stats.fills > 0);
+		assert_int_equal(quire_unmap(map), 0);
+		assert_int_equal(quire_pool_close(pool), 0);
+	}
+}
+
+static void a_swap_file_takes_nobodys_place(void **state)
+{
+	struct quire_pool *pool;
+	char path[64];
+	int fd = named_file_of(PAGE, path);
+
+	(void)state;
+	assert_int_equal(
+		quire_pool_open(
+			QUIRE_OPTIONS(pool, .cache_bytes = POOL_PAGES * PAGE, .swap_path = path), &pool),
+		-EEXIST);
+	assert_non_null(strstr(quire_error_text(), "exists already"));
+	assert_int_equal(lseek(fd, 0, SEEK_END), PAGE);
+	assert_int_equal(unlink(path), 0); /* it was there still */
+	close(fd);
+}
+
 static void private_memory_that_may_be_read_only_goes_to_swap_too(void **state)
 {
 	(void)state;
@@ -193,6 +236,8 @@ int main(void)
 		cmocka_unit_test(neighbours_of_private_memory_go_to_swap_together),
 		cmocka_unit_test(a_unit_is_one_fault),
 		cmocka_unit_test(a_unit_is_a_power_of_two_up_to_64_kib),
+		cmocka_unit_test(what_is_on_its_way_from_swap_ends_before_the_pool_does),
+		cmocka_unit_test(a_swap_file_takes_nobodys_place),
 		cmocka_unit_test(private_memory_that_may_be_read_only_goes_to_swap_too),
 	};
 

@@ -180,6 +180,34 @@ static void what_fails_again_is_told_again_and_a_failed_sync_for_good(void **sta
 	finish();
 }
 
+/* A disk that takes no more writes: what is clean goes as before, and nothing is lost. */
+static void what_cannot_be_written_does_not_keep_the_others(void **state)
+{
+	(void)state;
+	begin(&(struct world_config){ .frames = 512 }, 1000);
+	for (size_t i = 0; i < 300; i++)
+		assert_int_equal(world_load(&w, va + i * PAGE), source_byte(i * PAGE));
+	file.fail_at = file.calls + 1;
+	file.fail_for = UINT32_MAX;
+	file.only_puts = true;
+	for (size_t i = 300; i < 500; i++)
+		assert_int_equal(world_store(&w, va + i * PAGE, 33), 0);
+	for (size_t i = 500; i < 1000; i++)
+		assert_int_equal(world_load(&w, va + i * PAGE), source_byte(i * PAGE));
+	for (size_t i = 300; i < 500; i++)
+		assert_int_equal(world_load(&w, va + i * PAGE), 33);
+	/* It recovers: they go again when nothing else can. */
+	for (size_t i = 0; i < 300; i++)
+		assert_int_equal(world_store(&w, va + i * PAGE, 34), 0);
+	file.fail_at = 0;
+	for (size_t i = 500; i < 1000; i++)
+		assert_int_equal(world_store(&w, va + i * PAGE, 35), 0);
+	assert_int_equal(object_mend(&file.object), 0);
+	for (size_t i = 0; i < 1000; i++)
+		assert_int_equal(file.bytes[i * PAGE], i < 300 ? 34 : i < 500 ? 33 : 35);
+	finish();
+}
+
 static void expect_present(size_t from, size_t to)
 {
 	for (size_t i = 0; i < 64; i++)
@@ -394,6 +422,7 @@ int main(void)
 		cmocka_unit_test(one_epoch_is_whole_before_the_next_begins),
 		cmocka_unit_test(a_failed_write_is_sticky_and_loses_nothing),
 		cmocka_unit_test(what_fails_again_is_told_again_and_a_failed_sync_for_good),
+		cmocka_unit_test(what_cannot_be_written_does_not_keep_the_others),
 		cmocka_unit_test(a_unit_comes_and_goes_together),
 		cmocka_unit_test(a_store_into_a_unit_makes_one_page_dirty),
 		cmocka_unit_test(a_private_copy_in_a_unit_stays_its_own),

@@ -31,7 +31,8 @@ static void complete(struct source *source, struct io *io)
 		source->log[source->log_count++] = (struct source_event){ io->kind, io->first, io->count };
 	io->error = 0;
 	if (source->fail_at != 0 && source->calls >= source->fail_at &&
-		source->calls < source->fail_at + source->fail_for)
+		source->calls < source->fail_at + source->fail_for &&
+		(io->kind == IO_PUT || !source->only_puts))
 		io->error = source->fail_with;
 	spin_give(&source->lock);
 	for (uint32_t i = 0; io->error == 0 && io->kind != IO_SYNC && i < io->count && done < io->length;

@@ -37,7 +37,8 @@ struct source {
 	uint64_t fail_at; /* this call and the next fail_for ones fail; 0: none */
 	uint64_t fail_for;
 	int fail_with;
-	bool slow; /* completes only when reaped */
+	bool only_puts; /* those of them that are */
+	bool slow;      /* completes only when reaped */
 	bool closed;
 	unsigned int log_count;
 	struct source_event log[SOURCE_LOG];
