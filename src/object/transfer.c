@@ -249,7 +249,9 @@ static int collect(struct transfer *transfer, unsigned int want, struct sys_ring
 {
 	uint64_t end = sys_now_ns() + AWAKE_NS;
 
-	while (want > 0 && better_way(transfer) == AWAKE && sys_now_ns() < end) {
+	/* Of many something comes soon, and something else after it. */
+	while (want > 0 && atomic_load(&transfer->in_flight) == 1 && better_way(transfer) == AWAKE &&
+		sys_now_ns() < end) {
 		int n;
 
 		sys_ring_look(transfer->ring);
