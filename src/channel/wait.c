@@ -38,6 +38,7 @@
 
 #include "base/align.h"
 #include "base/error.h"
+#include "base/lock.h"
 #include "channel/channel.h"
 #include "channel/listener.h"
 #include "sys/clock.h"
@@ -71,12 +72,6 @@ struct waiting {
 	size_t word_count; /* set by hear() */
 	bool came;         /* set by sleep_on_sockets(): somebody is at the door */
 };
-
-#if defined(__x86_64__)
-#define RELAX() __builtin_ia32_pause()
-#else
-#define RELAX() ((void)0)
-#endif
 
 /* ---- ready? ---- */
 
@@ -167,7 +162,7 @@ static int spin(const struct waiting *w, uint64_t budget_ns)
 			r = first_ready(w);
 			if (r != -EAGAIN)
 				return r;
-			RELAX();
+			lock_relax();
 		}
 		now = sys_now_ns();
 		if (until == 0)

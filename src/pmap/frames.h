@@ -19,19 +19,26 @@
 #include "base/lock.h"
 #include "pmap/pmap.h"
 
-/* As many as two windows of a stream have pages. */
-enum { ENTER_LOCKS = 64, SLOTS_MAX = 1024 };
+/* Two windows of a stream are two huge pages. */
+enum {
+	ENTER_LOCKS = 64,
+	SINGLE_SLOTS = 64,
+	HUGE_SLOTS = 512,
+	HUGE_MAX = 2,
+	SLOTS_MAX = SINGLE_SLOTS + HUGE_MAX * HUGE_SLOTS,
+};
 
 /* U1: where the bytes of a frame are; from FIRST_SLOT on, in that slot. */
 enum whereabouts { NOWHERE = 0, ON_SHELF, IN_FILL, AT_VA, IN_OUT, GONE, FIRST_SLOT };
 
 struct frames {
 	uint32_t count;
-	int uffd;       /* in which `out` is registered: private pages */
-	int memory;     /* /proc/self/mem: reads what no protection of ours forbids */
-	bool moves;     /* UFFDIO_MOVE */
-	uintptr_t fill; /* count * 4096: private pages before they are entered */
-	uintptr_t out;  /* the same, after they were taken out; registered, since MOVE wants that */
+	int uffd;             /* in which `out` is registered: private pages */
+	int memory;           /* /proc/self/mem: reads what no protection of ours forbids */
+	bool moves;           /* UFFDIO_MOVE */
+	uintptr_t fill;       /* count * 4096: private pages before they are entered */
+	uintptr_t out;        /* the same, after they were taken out; registered, since MOVE wants that */
+	uintptr_t slots_area; /* with room to begin the slots at a multiple of 2 MiB */
 	uintptr_t slots;
 	uint16_t *where; /* enum whereabouts, by frame */
 	struct bits

@@ -67,6 +67,11 @@ int sys_ring_submit(struct sys_ring *ring)
 	return r < 0 ? r : 0;
 }
 
+void sys_ring_look(struct sys_ring *ring)
+{
+	(void)io_uring_get_events(&ring->ring); /* what went wrong, the next call tells */
+}
+
 int sys_ring_collect(struct sys_ring *ring, unsigned int want, struct sys_ring_done *done, unsigned int room)
 {
 	struct io_uring_cqe *cqes[64];

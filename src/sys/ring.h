@@ -40,6 +40,9 @@ int sys_ring_queue(struct sys_ring *ring, const struct sys_ring_request *request
 /* Begins all that is queued, in one call of the kernel. */
 int sys_ring_submit(struct sys_ring *ring);
 
+/* Has the kernel finish what the device is done with, and does not wait: who asks again and again instead of sleeping. */
+void sys_ring_look(struct sys_ring *ring);
+
 /* Up to `room` completions, waiting until there are `want`. The number, or -errno. */
 int sys_ring_collect(struct sys_ring *ring, unsigned int want, struct sys_ring_done *done, unsigned int room);
 
