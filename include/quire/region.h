@@ -456,6 +456,27 @@ struct quire_region_report {
 QUIRE_API int quire_region_check(struct quire_region *region, struct quire_region_report *report);
 
 /**
+ * quire_region_check_range - compare pages on disk with their checksums before they are relied upon
+ * @region: the region
+ * @address: of the first byte
+ * @length: in bytes
+ * @damaged: out, may be NULL: the first page that is not what was committed; written when that is the answer
+ *
+ * Loads from a region are loads from a mapped file: nobody compares a checksum before them. This does, for the pages that
+ * hold the bytes, as they were committed; stores since then play no part.
+ *
+ * Threads: any. Blocks: reads the pages. Memory: none. Signals: none.
+ * Returns: 0 when all is well, or
+ *   -EBADMSG  damage: the error text says where
+ *   -EINVAL   not in the region
+ *   -EIO      the device could not read
+ *   -ENODATA  the file is too short
+ * Since: 0.1   Example: examples/region-counter.c   Source: docs/format.md   See: quire_region_check(3)
+ */
+QUIRE_API int quire_region_check_range(
+	struct quire_region *region, const void *address, size_t length, const void **damaged);
+
+/**
  * struct quire_region_record - one commit that is still in the journal
  * @size: sizeof(struct quire_region_record), set by the caller
  * @epoch: its number
