@@ -155,6 +155,7 @@ QUIRE_API struct quire_map *quire_region_map(struct quire_region *region);
  *   -EIO     a write or flush failed; the region is FAILED until reopened, and nothing of this epoch will be visible (when the
  *            device refuses even to make the record unreadable, it may be, whole: the error text then says "perhaps")
  *   -EAGAIN  the journal is full and a reader is in the way; the error text names its process; nothing is lost
+ *   -EBADMSG something was stored in the page before the region's first byte; quire_region_abort() puts it right
  *   -EFBIG   more was written than the journal may hold (journal_bytes); nothing is lost
  *   -ENOSPC  no room for a longer journal, and this commit is too large for it as it is; nothing is lost
  *   -ENOMEM  no memory; nothing is lost
@@ -301,6 +302,7 @@ QUIRE_API void *quire_region_pointer(const struct quire_region *region, uint64_t
  *   -EINVAL  no heap, or 0 bytes
  *   -ENOMEM  longer than reserve_bytes allowed at its creation
  *   -ENOSPC  the disk is full
+ *   -EBADMSG the heap is damaged, by the disk or by stores that went astray; quire_region_abort() undoes what was half done
  *   -EROFS   opened read-only
  *   -EIO     the region is FAILED
  * Since: 0.1   Example: examples/region-hashmap.c   See: quire_region_free(3)
@@ -315,6 +317,7 @@ QUIRE_API int quire_region_alloc(struct quire_region *region, size_t bytes, void
  * Threads: any. Blocks: no. Memory: for later allocations. Signals: none.
  * Returns: 0, or
  *   -EINVAL  no memory of this heap, or freed already
+ *   -EBADMSG the heap is damaged, by the disk or by stores that went astray; quire_region_abort() undoes what was half done
  *   -EROFS   opened read-only
  *   -EIO     the region is FAILED
  * Since: 0.1   Example: examples/region-hashmap.c   See: quire_region_alloc(3)
@@ -330,6 +333,7 @@ QUIRE_API int quire_region_free(struct quire_region *region, void *memory);
  * Threads: any. Blocks: as quire_region_alloc(). Memory: of the region. Signals: none.
  * Returns: 0, or
  *   -EINVAL  no heap, or the root has another size
+ *   -EBADMSG the heap is damaged, by the disk or by stores that went astray; quire_region_abort() undoes what was half done
  *   -ENOENT  opened read-only, and there is none
  *   -ENOMEM  as quire_region_alloc()
  *   -ENOSPC  the disk is full
