@@ -17,6 +17,12 @@ static int give(void *to, size_t to_bytes, void *from, size_t from_bytes, const 
 	return 0;
 }
 
+/* A fork child does not have the window of a writer; that of a reader stays as it was while the parent keeps its epoch. */
+static int region_readable(const struct region *rg)
+{
+	return rg->writable ? region_ours(rg) : 0;
+}
+
 int quire_region_stat(struct quire_region *region, struct quire_region_stat *out)
 {
 	struct region_figures f;
@@ -28,6 +34,9 @@ int quire_region_stat(struct quire_region *region, struct quire_region_stat *out
 	if (out == NULL)
 		return error_set(-EINVAL, "nowhere to put the figures");
 	rg = region->region;
+	r = region_readable(rg);
+	if (r < 0)
+		return r;
 	region_figures(rg, &f);
 
 	struct quire_region_stat stat = {
@@ -72,6 +81,9 @@ int quire_region_check(struct quire_region *region, struct quire_region_report *
 		return r;
 	if (out != NULL && out->size < sizeof(size_t))
 		return error_set(-EINVAL, "quire_region_check: .size is %zu", out->size);
+	r = region_readable(region->region);
+	if (r < 0)
+		return r;
 	r = region_check(region->region, &found);
 	if (out == NULL)
 		return r;
@@ -97,6 +109,8 @@ int quire_region_check_range(
 	uint64_t found;
 	int r = region_given(region);
 
+	if (r == 0)
+		r = region_readable(region->region);
 	if (r < 0 || length == 0)
 		return r;
 	if (!region_holds(region, address, length))
