@@ -17,6 +17,10 @@
  *
  * Processes. One writes; any number reads with QUIRE_REGION_READ_ONLY: they see the last commit as it was when they opened or
  * refreshed, whole, while the writer goes on.
+ *
+ * fork(). A child has no part in its parent's regions: calls are refused with -EPERM, but quire_region_close(), which frees
+ * memory and changes nothing. It has no memory where a writer's region stands. What a reader sees it may load as long as the
+ * parent neither refreshes nor closes it, and it may open the region itself.
  */
 #ifndef QUIRE_REGION_H
 #define QUIRE_REGION_H
@@ -155,6 +159,7 @@ QUIRE_API struct quire_map *quire_region_map(struct quire_region *region);
  *   -EIO     a write or flush failed; the region is FAILED until reopened, and nothing of this epoch will be visible (when the
  *            device refuses even to make the record unreadable, it may be, whole: the error text then says "perhaps")
  *   -EAGAIN  the journal is full and a reader is in the way; the error text names its process; nothing is lost
+ *   -EBADMSG something was stored in the page before the region's first byte; quire_region_abort() puts it right
  *   -EFBIG   more was written than the journal may hold (journal_bytes); nothing is lost
  *   -ENOSPC  no room for a longer journal, and this commit is too large for it as it is; nothing is lost
  *   -ENOMEM  no memory; nothing is lost
@@ -224,6 +229,7 @@ QUIRE_API int quire_region_exit(struct quire_region *region);
  * Returns: 0, or
  *   -EINVAL  not in the region
  *   -ENOMEM  no memory
+ *   -EPERM   in a child made by fork
  *   -EROFS   opened read-only
  * Since: 0.1   Example: examples/region-counter.c   See: quire_region_commit(3)
  */
@@ -241,6 +247,7 @@ QUIRE_API int quire_region_touch(struct quire_region *region, const void *addres
  * Signals: none.
  * Returns: 0, or
  *   -EINVAL  opened for writing
+ *   -EPERM   in a child made by fork
  *   -EAGAIN  the writer is just starting; what is seen stays as it was
  *   -EIO     the device could not read; reopen the region
  *   -ENOMEM  no memory
@@ -260,6 +267,7 @@ QUIRE_API int quire_region_refresh(struct quire_region *region, uint64_t *epoch)
  *   -EINVAL  shorter than it is, or a heap, which grows by itself
  *   -ENOMEM  longer than reserve_bytes allowed at its creation
  *   -ENOSPC  the disk is full
+ *   -EPERM   in a child made by fork
  *   -EROFS   opened read-only
  *   -EIO     the region is FAILED
  * Since: 0.1   Example: examples/region-counter.c   See: quire_region_open(3)
@@ -301,6 +309,8 @@ QUIRE_API void *quire_region_pointer(const struct quire_region *region, uint64_t
  *   -EINVAL  no heap, or 0 bytes
  *   -ENOMEM  longer than reserve_bytes allowed at its creation
  *   -ENOSPC  the disk is full
+ *   -EBADMSG the heap is damaged, by the disk or by stores that went astray; quire_region_abort() undoes what was half done
+ *   -EPERM   in a child made by fork
  *   -EROFS   opened read-only
  *   -EIO     the region is FAILED
  * Since: 0.1   Example: examples/region-hashmap.c   See: quire_region_free(3)
@@ -315,6 +325,8 @@ QUIRE_API int quire_region_alloc(struct quire_region *region, size_t bytes, void
  * Threads: any. Blocks: no. Memory: for later allocations. Signals: none.
  * Returns: 0, or
  *   -EINVAL  no memory of this heap, or freed already
+ *   -EBADMSG the heap is damaged, by the disk or by stores that went astray; quire_region_abort() undoes what was half done
+ *   -EPERM   in a child made by fork
  *   -EROFS   opened read-only
  *   -EIO     the region is FAILED
  * Since: 0.1   Example: examples/region-hashmap.c   See: quire_region_alloc(3)
@@ -330,9 +342,11 @@ QUIRE_API int quire_region_free(struct quire_region *region, void *memory);
  * Threads: any. Blocks: as quire_region_alloc(). Memory: of the region. Signals: none.
  * Returns: 0, or
  *   -EINVAL  no heap, or the root has another size
+ *   -EBADMSG the heap is damaged, by the disk or by stores that went astray; quire_region_abort() undoes what was half done
  *   -ENOENT  opened read-only, and there is none
  *   -ENOMEM  as quire_region_alloc()
  *   -ENOSPC  the disk is full
+ *   -EPERM   in a child made by fork
  *   -EIO     the region is FAILED
  * Since: 0.1   Example: examples/region-hashmap.c   See: quire_region_alloc(3)
  */
@@ -409,6 +423,7 @@ struct quire_region_stat {
  *
  * Threads: any. Blocks: no. Memory: none. Signals: none.
  * Returns: 0, or
+ *   -EPERM   in a child made by fork
  *   -EINVAL  .size is too small
  * Since: 0.1   Example: examples/region-counter.c   See: quire_region_check(3)
  */
@@ -447,6 +462,7 @@ struct quire_region_report {
  * Threads: any. Blocks: reads the whole file. Memory: none. Signals: none.
  * Returns: 0 when all is well, or
  *   -EBADMSG  damage: the report and the error text say where
+ *   -EPERM    in a child made by fork
  *   -EINVAL   .size is too small
  *   -EIO      the device could not read
  *   -ENODATA  a file is too short
@@ -454,6 +470,28 @@ struct quire_region_report {
  * Since: 0.1   Example: examples/region-hashmap.c   Source: docs/format.md   See: quire_region_stat(3)
  */
 QUIRE_API int quire_region_check(struct quire_region *region, struct quire_region_report *report);
+
+/**
+ * quire_region_check_range - compare pages on disk with their checksums before they are relied upon
+ * @region: the region
+ * @address: of the first byte
+ * @length: in bytes
+ * @damaged: out, may be NULL: the first page that is not what was committed; written when that is the answer
+ *
+ * Loads from a region are loads from a mapped file: nobody compares a checksum before them. This does, for the pages that
+ * hold the bytes, as they were committed; stores since then play no part.
+ *
+ * Threads: any. Blocks: reads the pages. Memory: none. Signals: none.
+ * Returns: 0 when all is well, or
+ *   -EBADMSG  damage: the error text says where
+ *   -EPERM    in a child made by fork
+ *   -EINVAL   not in the region
+ *   -EIO      the device could not read
+ *   -ENODATA  the file is too short
+ * Since: 0.1   Example: examples/region-counter.c   Source: docs/format.md   See: quire_region_check(3)
+ */
+QUIRE_API int quire_region_check_range(
+	struct quire_region *region, const void *address, size_t length, const void **damaged);
 
 /**
  * struct quire_region_record - one commit that is still in the journal

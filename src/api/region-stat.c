@@ -17,17 +17,26 @@ static int give(void *to, size_t to_bytes, void *from, size_t from_bytes, const 
 	return 0;
 }
 
+/* A fork child does not have the window of a writer; that of a reader stays as it was while the parent keeps its epoch. */
+static int region_readable(const struct region *rg)
+{
+	return rg->writable ? region_ours(rg) : 0;
+}
+
 int quire_region_stat(struct quire_region *region, struct quire_region_stat *out)
 {
 	struct region_figures f;
 	struct region *rg;
 	int r = region_given(region);
 
-	if (r == 0 && out == NULL)
-		r = error_set(-EINVAL, "nowhere to put the figures");
 	if (r < 0)
 		return r;
+	if (out == NULL)
+		return error_set(-EINVAL, "nowhere to put the figures");
 	rg = region->region;
+	r = region_readable(rg);
+	if (r < 0)
+		return r;
 	region_figures(rg, &f);
 
 	struct quire_region_stat stat = {
@@ -72,6 +81,9 @@ int quire_region_check(struct quire_region *region, struct quire_region_report *
 		return r;
 	if (out != NULL && out->size < sizeof(size_t))
 		return error_set(-EINVAL, "quire_region_check: .size is %zu", out->size);
+	r = region_readable(region->region);
+	if (r < 0)
+		return r;
 	r = region_check(region->region, &found);
 	if (out == NULL)
 		return r;
@@ -89,15 +101,40 @@ int quire_region_check(struct quire_region *region, struct quire_region_report *
 	return given < 0 ? given : r;
 }
 
+int quire_region_check_range(
+	struct quire_region *region, const void *address, size_t length, const void **damaged)
+{
+	const struct pagefile *file;
+	uint64_t first;
+	uint64_t found;
+	int r = region_given(region);
+
+	if (r == 0)
+		r = region_readable(region->region);
+	if (r < 0 || length == 0)
+		return r;
+	if (!region_holds(region, address, length))
+		return error_set(-EINVAL, "%zu bytes at %p do not lie in the region", length, address);
+	file = &region->region->file;
+	first = ((uintptr_t)address - file->start) / PAGE_BYTES;
+	r = region_check_range(region->region,
+		(struct pages_run){
+			first, ((uintptr_t)address - file->start + length - 1) / PAGE_BYTES - first + 1 },
+		&found);
+	if (r < 0 && damaged != NULL)
+		*damaged = pagefile_page(file, found);
+	return r;
+}
+
 int quire_region_record(struct quire_region *region, unsigned int index, struct quire_region_record *out)
 {
 	struct region_record found;
 	int r = region_given(region);
 
-	if (r == 0 && out == NULL)
-		r = error_set(-EINVAL, "nowhere to put the record");
 	if (r < 0)
 		return r;
+	if (out == NULL)
+		return error_set(-EINVAL, "nowhere to put the record");
 	if (!region_record(region->region, index, &found))
 		return 0;
 

@@ -101,25 +101,31 @@ static void show_map(struct quire_region *region, struct quire *quire, char *nam
 	atomic_fetch_add(&quire->maps, 1);
 }
 
-static int open_checked(struct quire *quire, const char *path, const struct quire_region_options *o,
-	struct quire_region **out)
+static int open_window(struct quire *quire, const char *path, const struct quire_region_options *o,
+	struct quire_region *region)
 {
 	const struct region_request request = request_of(path, o);
-	struct quire_region *region = calloc(1, sizeof(*region));
-	char *name = strdup(path);
-	struct pagefile_place place = {
+	const struct pagefile_place place = {
 		.as = &quire->as,
+		.owner = &region->map,
+		.guard = &region->map.guard,
 		.anywhere = (o->flags & QUIRE_REGION_ANYWHERE) != 0,
 		.track_whole = (o->flags & QUIRE_REGION_HINTED) == 0,
 	};
-	int r = region == NULL || name == NULL ? error_set(-ENOMEM, "no memory for a handle") : 0;
 
-	if (r == 0) {
-		place.owner = &region->map;
-		place.guard = &region->map.guard;
-		place.guard->explain = copy_explain;
-		r = region_open(&request, &place, &region->region);
-	}
+	place.guard->explain = copy_explain;
+	return region_open(&request, &place, &region->region);
+}
+
+static int open_checked(struct quire *quire, const char *path, const struct quire_region_options *o,
+	struct quire_region **out)
+{
+	struct quire_region *region = calloc(1, sizeof(*region));
+	char *name = strdup(path);
+	int r = -ENOMEM;
+
+	if (region != NULL && name != NULL)
+		r = open_window(quire, path, o, region);
 	if (r < 0) {
 		free(region);
 		free(name);
@@ -212,7 +218,7 @@ int quire_region_exit(struct quire_region *region)
 
 int quire_region_refresh(struct quire_region *region, uint64_t *epoch)
 {
-	uint64_t number;
+	uint64_t number = 0;
 	int r = region_given(region);
 
 	if (r == 0 && region->region->writable)
@@ -246,30 +252,31 @@ int quire_region_resize(struct quire_region *region, size_t length)
 
 /* ---- places ---- */
 
-static bool holds(const struct quire_region *region, uintptr_t va)
+bool region_holds(const struct quire_region *region, const void *address, size_t length)
 {
 	const struct pagefile *file = &region->region->file;
+	uintptr_t va = (uintptr_t)address;
+	uintptr_t end = file->start + file->pages * PAGE_BYTES;
 
-	return va >= file->start + PAGE_BYTES && va < file->start + file->pages * PAGE_BYTES;
+	return va >= file->start + PAGE_BYTES && va < end && length <= end - va;
 }
 
 int quire_region_touch(struct quire_region *region, const void *address, size_t length)
 {
-	uintptr_t va = (uintptr_t)address;
 	int r = region_given(region);
 
 	if (r == 0)
 		r = region_ready(region->region, true);
 	if (r < 0 || length == 0)
 		return r;
-	if (!holds(region, va) || !holds(region, va + length - 1) || va + length - 1 < va)
+	if (!region_holds(region, address, length))
 		return error_set(-EINVAL, "%zu bytes at %p do not lie in the region", length, address);
-	return region_touch(region->region, va - region->region->file.start, length);
+	return region_touch(region->region, (uintptr_t)address - region->region->file.start, length);
 }
 
 uint64_t quire_region_offset(const struct quire_region *region, const void *pointer)
 {
-	if (region == NULL || !holds(region, (uintptr_t)pointer))
+	if (region == NULL || !region_holds(region, pointer, 1))
 		return 0;
 	return (uintptr_t)pointer - region->region->file.start;
 }

@@ -16,6 +16,8 @@ struct quire_region {
 /* The mapping is as long as the region is now. */
 void region_follow(struct quire_region *region);
 
+bool region_holds(const struct quire_region *region, const void *address, size_t length);
+
 /* -EINVAL with a sentence for no region. */
 int region_given(const struct quire_region *region);
 

@@ -155,18 +155,6 @@ int pagefile_put(const struct pagefile *file, struct pages_run run, const void *
 	return r;
 }
 
-int pagefile_get(const struct pagefile *file, uint64_t page, void *bytes, uint64_t *sum)
-{
-	int r = disk_read(&file->disk, bytes, PAGE_BYTES, data_at(&file->head, page));
-
-	return r < 0 ? r : disk_read(&file->disk, sum, sizeof(*sum), sum_at(&file->head, page));
-}
-
-int pagefile_get_sums(const struct pagefile *file, struct pages_run run, uint64_t *sums)
-{
-	return disk_read(&file->disk, sums, run.count * sizeof(*sums), sum_at(&file->head, run.first));
-}
-
 static bool all_zero(const unsigned char *bytes)
 {
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, PAGE_BYTES - 1) == 0;
@@ -174,9 +162,11 @@ static bool all_zero(const unsigned char *bytes)
 
 int pagefile_verify(const struct pagefile *file, uint64_t page, void *bytes)
 {
-	uint64_t sum;
-	int r = pagefile_get(file, page, bytes, &sum);
+	uint64_t sum = 0;
+	int r = disk_read(&file->disk, bytes, PAGE_BYTES, data_at(&file->head, page));
 
+	if (r == 0)
+		r = disk_read(&file->disk, &sum, sizeof(sum), sum_at(&file->head, page));
 	if (r < 0)
 		return r;
 	if (sum == 0 ? all_zero(bytes) : sum == sum_page(page, bytes))

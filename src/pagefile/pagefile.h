@@ -107,8 +107,6 @@ int pagefile_flush(const struct pagefile *file);
 
 /* run.count pages from bytes, and their sums. */
 int pagefile_put(const struct pagefile *file, struct pages_run run, const void *bytes, const uint64_t *sums);
-int pagefile_get(const struct pagefile *file, uint64_t page, void *bytes, uint64_t *sum);
-int pagefile_get_sums(const struct pagefile *file, struct pages_run run, uint64_t *sums);
 
 /* Does the file hold what its sum says? 0, -EBADMSG with a sentence. bytes: room for a page, which stays there. */
 int pagefile_verify(const struct pagefile *file, uint64_t page, void *bytes);

@@ -23,17 +23,6 @@ static int writer_of(const struct region *rg)
 	return r == PINS_WRITER ? (int)live.pid : r == PINS_NO_WRITER ? 0 : -1;
 }
 
-static int check_page(struct region *rg, uint64_t page)
-{
-	int r = pagefile_verify(&rg->file, page, rg->home_stage);
-
-	for (int i = 1; r == -EBADMSG && !rg->writable && writer_of(rg) != 0 && i < LOOKS; i++) {
-		lock_nap(NAP_NS);
-		r = pagefile_verify(&rg->file, page, rg->home_stage);
-	}
-	return r;
-}
-
 /* A crash may have left such a page torn in the file: its image will mend it, and is checked instead. */
 static bool lies_in_journal(const struct region *rg, uint64_t page)
 {
@@ -42,10 +31,21 @@ static bool lies_in_journal(const struct region *rg, uint64_t page)
 	return note != NULL && (rg->writable ? note->epoch != 0 : (note->flags & NOTE_PRIVATE) != 0);
 }
 
-static int check_pages(struct region *rg, struct region_report *report)
+static int check_page(struct region *rg, uint64_t page) must_hold(lock_checkpoint)
+{
+	int r = lies_in_journal(rg, page) ? 0 : pagefile_verify(&rg->file, page, rg->home_stage);
+
+	for (int i = 1; r == -EBADMSG && !rg->writable && writer_of(rg) != 0 && i < LOOKS; i++) {
+		lock_nap(NAP_NS);
+		r = pagefile_verify(&rg->file, page, rg->home_stage);
+	}
+	return r;
+}
+
+static int check_pages(struct region *rg, struct region_report *report) must_hold(lock_checkpoint)
 {
 	for (uint64_t page = 0; page < rg->file.pages; page++) {
-		int r = lies_in_journal(rg, page) ? 0 : check_page(rg, page);
+		int r = check_page(rg, page);
 
 		report->pages_checked++;
 		if (r == -EBADMSG && report->pages_damaged++ == 0)
@@ -80,9 +80,9 @@ static int check_locked(struct region *rg, struct region_report *report) must_ho
 	int r;
 
 	r = check_pages(rg, report);
-	/* A reader's records are of the moment it looked; the writer may have used their space again. */
-	if (r == 0 && (rg->writable || rg->home == rg->journal.header.tail_epoch))
-		r = rg->writable ? check_images(rg, report) : 0;
+	/* A reader compared them when it read them; the writer may have used their space again. */
+	if (r == 0 && rg->writable)
+		r = check_images(rg, report);
 	if ((rg->file.head.flags & REGION_HEAP) != 0)
 		heap = heap_check(rg, &report->heap_objects);
 	report->heap_damaged = heap < 0;
@@ -104,6 +104,20 @@ int region_check(struct region *rg, struct region_report *report)
 	*report = (struct region_report){ .pages_checked = 0 };
 	checkpoint_lock(rg); /* so that no page is half home */
 	r = check_locked(rg, report);
+	checkpoint_unlock(rg);
+	return r;
+}
+
+int region_check_range(struct region *rg, struct pages_run run, uint64_t *damaged)
+{
+	int r = 0;
+
+	checkpoint_lock(rg);
+	for (uint64_t i = 0; r == 0 && i < run.count; i++) {
+		r = check_page(rg, run.first + i);
+		if (r < 0)
+			*damaged = run.first + i;
+	}
 	checkpoint_unlock(rg);
 	return r;
 }

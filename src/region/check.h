@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pagefile/pagefile.h"
+
 struct region;
 
 struct region_report {
@@ -20,6 +22,9 @@ struct region_report {
 
 /* -EBADMSG: damage. The report is written in any case. */
 int region_check(struct region *rg, struct region_report *report);
+
+/* 0, or what is wrong with the first page of them that cannot be relied upon. */
+int region_check_range(struct region *rg, struct pages_run run, uint64_t *damaged);
 
 struct region_figures {
 	uint64_t epoch;

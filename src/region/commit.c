@@ -154,11 +154,29 @@ static int commit_of_another(const struct commit *c, uint64_t *epoch)
 
 /* ---- freeze ---- */
 
+/* A store that went astray in front of the program's first byte would make a region that nobody can open again. */
+static int refuse_page0(const struct region *rg)
+{
+	const struct region_meta *meta = region_meta(rg);
+	const struct note *note = pages_find(&rg->pages, 0);
+
+	if (note == NULL || (note->flags & NOTE_DIRTY) == 0)
+		return 0;
+	return meta->magic == REGION_MAGIC && meta->pages == rg->file.pages
+		? 0
+		: error_set(-EBADMSG,
+			  "%s: something was stored in the page before the region's first byte, which is not the program's: "
+			  "quire_region_abort() puts it right",
+			  rg->file.disk.path);
+}
+
 static int commit_freeze(struct commit *c)
 {
 	struct region *rg = c->region;
 	int r = dirty_collect(rg);
 
+	if (r == 0)
+		r = refuse_page0(rg);
 	if (r < 0 || rg->dirty_count == 0)
 		return r;
 	if (rg->dirty_count > UINT32_MAX / 2)

@@ -18,15 +18,15 @@ int region_resize(struct region *rg, uint64_t pages)
 	if (pages > rg->file.head.pages_max)
 		return error_set(-ENOMEM, "%s was created with room for %" PRIu64 " bytes (reserve_bytes)",
 			rg->file.disk.path, (rg->file.head.pages_max - 1) * (uint64_t)PAGE_BYTES);
-	r = pagefile_grow(&rg->file, pages);
+	r = region_touch(rg, 0, PAGE_BYTES); /* first: no commit may find a length that page 0 does not say */
+	if (r == 0)
+		r = pagefile_grow(&rg->file, pages);
 	if (r < 0)
 		return r;
 	region_lock(rg);
 	rg->grown = true;
 	region_unlock(rg);
 	r = pagefile_show(&rg->file, pages);
-	if (r == 0)
-		r = region_touch(rg, 0, PAGE_BYTES);
 	if (r == 0)
 		region_meta(rg)->pages = pages;
 	return r;

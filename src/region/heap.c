@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "region/heap.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -77,47 +76,82 @@ static unsigned int bin_of(uint64_t pages)
 	return bin < HEAP_BINS ? bin : HEAP_BINS - 1;
 }
 
+/* ---- what the file says is not believed: a disk rots, and a program stores where it should not ---- */
+
+static int damaged(const struct region *rg, uint64_t page)
+{
+	return error_set(-EBADMSG, "%s: the heap is damaged at page %" PRIu64, rg->file.disk.path, page);
+}
+
+static bool is_head(const struct region *rg, uint64_t page, uint32_t magic)
+{
+	const struct heap_head *head;
+
+	if (page == 0 || page >= meta_of(rg)->next_page)
+		return false;
+	head = head_at(rg, page);
+	return head->magic == magic && head->pages > 0 && head->pages <= meta_of(rg)->next_page - page;
+}
+
+static bool is_slab(const struct region *rg, uint64_t page)
+{
+	const struct heap_head *head = head_at(rg, page); /* read only when it is one */
+
+	return is_head(rg, page, SLAB_MAGIC) && head->pages == 1 && head->class < HEAP_CLASSES &&
+		head->used <= head->fresh && head->fresh <= room_of(head->class) && head->free <= head->fresh;
+}
+
+static bool has_room(const struct heap_head *slab)
+{
+	return slab->free != 0 || slab->fresh < room_of(slab->class);
+}
+
+static int check_end(const struct region *rg)
+{
+	uint64_t end = meta_of(rg)->next_page;
+
+	return end == 0 || end > rg->file.pages
+		? error_set(-EBADMSG, "%s: the heap ends behind the region", rg->file.disk.path)
+		: 0;
+}
+
 /* ---- lists ---- */
+
+/* Two heads of one kind follow each other in a list; 0 stands for its end, or for the list itself. */
+static int link_heads(struct region *rg, uint64_t *list, uint64_t first, uint64_t second, uint32_t magic)
+{
+	int r = 0;
+
+	if ((first != 0 && !is_head(rg, first, magic)) || (second != 0 && !is_head(rg, second, magic)))
+		return damaged(rg, first != 0 && !is_head(rg, first, magic) ? first : second);
+	if (first == 0) {
+		*list = second;
+	} else {
+		head_at(rg, first)->next = (uint32_t)second;
+		r = announce(rg, head_at(rg, first));
+	}
+	if (r < 0 || second == 0)
+		return r;
+	head_at(rg, second)->previous = (uint32_t)first;
+	return announce(rg, head_at(rg, second));
+}
 
 static int list_add(struct region *rg, uint64_t *list, uint64_t page)
 {
-	struct heap_head *head = head_at(rg, page);
-	int r = 0;
+	uint32_t magic = head_at(rg, page)->magic;
+	int r = link_heads(rg, list, page, *list, magic);
 
-	head->previous = 0;
-	head->next = (uint32_t)*list;
-	if (*list != 0) {
-		head_at(rg, *list)->previous = (uint32_t)page;
-		r = announce(rg, head_at(rg, *list));
-	}
-	*list = page;
-	return r;
+	return r < 0 ? r : link_heads(rg, list, 0, page, magic);
 }
 
 static int list_remove(struct region *rg, uint64_t *list, uint64_t page)
 {
 	const struct heap_head *head = head_at(rg, page);
-	int r = 0;
 
-	if (head->previous != 0) {
-		head_at(rg, head->previous)->next = head->next;
-		r = announce(rg, head_at(rg, head->previous));
-	} else {
-		*list = head->next;
-	}
-	if (r == 0 && head->next != 0) {
-		head_at(rg, head->next)->previous = head->previous;
-		r = announce(rg, head_at(rg, head->next));
-	}
-	return r;
+	return link_heads(rg, list, head->previous, head->next, head->magic);
 }
 
 /* ---- runs of pages ---- */
-
-static bool is_free_run(const struct region *rg, uint64_t page)
-{
-	return page < meta_of(rg)->next_page && head_at(rg, page)->magic == FREE_MAGIC;
-}
 
 /* A run takes the free runs that follow it. It is in no list. */
 static int join_followers(struct region *rg, uint64_t page)
@@ -125,7 +159,7 @@ static int join_followers(struct region *rg, uint64_t page)
 	struct heap_head *head = head_at(rg, page);
 	int r = 0;
 
-	while (r == 0 && is_free_run(rg, page + head->pages)) {
+	while (r == 0 && is_head(rg, page + head->pages, FREE_MAGIC)) {
 		struct heap_head *follower = head_at(rg, page + head->pages);
 
 		r = list_remove(rg, &meta_of(rg)->bins[bin_of(follower->pages)], page + head->pages);
@@ -149,18 +183,22 @@ static int put_free_run(struct region *rg, uint64_t page, uint64_t pages)
 	return r < 0 ? r : list_add(rg, &meta_of(rg)->bins[bin_of(head->pages)], page);
 }
 
-/* The first free run of at least so many pages; 0: none. Runs are lengthened by what follows them while we look. */
+/* The first free run of at least so many pages; 0: none. */
 static int find_free_run(struct region *rg, uint64_t pages, uint64_t *found)
 {
 	struct heap_meta *meta = meta_of(rg);
+	uint64_t steps = 0; /* a damaged list may be a circle */
 
 	*found = 0;
 	for (unsigned int bin = bin_of(pages); bin < HEAP_BINS; bin++)
-		for (uint64_t page = meta->bins[bin]; page != 0; page = head_at(rg, page)->next)
+		for (uint64_t page = meta->bins[bin]; page != 0; page = head_at(rg, page)->next) {
+			if (!is_head(rg, page, FREE_MAGIC) || steps++ >= meta->next_page)
+				return damaged(rg, page);
 			if (head_at(rg, page)->pages >= pages) {
 				*found = page;
 				return list_remove(rg, &meta->bins[bin], page);
 			}
+		}
 	return 0;
 }
 
@@ -225,8 +263,9 @@ static int alloc_small(struct region *rg, unsigned int class, void **memory)
 	if (r < 0)
 		return r;
 	page = *list;
+	if (!is_slab(rg, page) || head_at(rg, page)->class != class || !has_room(head_at(rg, page)))
+		return damaged(rg, page);
 	head = head_at(rg, page);
-	assert(head->magic == SLAB_MAGIC);
 	if (head->free != 0) {
 		object = object_at(rg, page, head->free - 1U);
 		memcpy(&head->free, object, sizeof(head->free));
@@ -234,7 +273,7 @@ static int alloc_small(struct region *rg, unsigned int class, void **memory)
 		object = object_at(rg, page, head->fresh++);
 	}
 	head->used++;
-	if (head->free == 0 && head->fresh == room_of(class)) /* H2 */
+	if (!has_room(head)) /* H2 */
 		r = list_remove(rg, list, page);
 	memset(object, 0, class_bytes[class]);
 	*memory = object;
@@ -245,7 +284,7 @@ static int free_small(struct region *rg, uint64_t page, unsigned char *object)
 {
 	struct heap_head *head = head_at(rg, page);
 	uint64_t *list = &meta_of(rg)->partial[head->class];
-	bool was_full = head->free == 0 && head->fresh == room_of(head->class);
+	bool was_full = !has_room(head);
 	size_t at = (size_t)(object - object_at(rg, page, 0));
 	int r = announce(rg, head);
 
@@ -290,7 +329,10 @@ static int alloc_locked(struct region *rg, size_t bytes, void **memory)
 {
 	struct heap_meta *meta = meta_of(rg);
 	unsigned int class;
-	int r = announce(rg, meta);
+	int r = check_end(rg);
+
+	if (r == 0)
+		r = announce(rg, meta);
 
 	if (r < 0)
 		return r;
@@ -324,9 +366,9 @@ static bool is_object(const struct region *rg, uint64_t page, uintptr_t within)
 {
 	const struct heap_head *head = head_at(rg, page);
 
-	if (head->magic == RUN_MAGIC)
+	if (is_head(rg, page, RUN_MAGIC))
 		return within == HEAD_BYTES;
-	if (head->magic != SLAB_MAGIC || head->class >= HEAP_CLASSES || within < HEAD_BYTES)
+	if (!is_slab(rg, page) || head->used == 0 || within < HEAD_BYTES)
 		return false;
 	return (within - HEAD_BYTES) % class_bytes[head->class] == 0 &&
 		(within - HEAD_BYTES) / class_bytes[head->class] < head->fresh;
@@ -335,9 +377,10 @@ static bool is_object(const struct region *rg, uint64_t page, uintptr_t within)
 /* A walk through the page's own list: at most 254 steps. */
 static bool is_free_object(const struct region *rg, uint64_t page, const unsigned char *object)
 {
-	uint16_t at = head_at(rg, page)->free;
+	const struct heap_head *head = head_at(rg, page);
+	uint16_t at = head->free;
 
-	for (unsigned int i = 0; at != 0 && i < PAGE_BYTES / 16; i++) {
+	for (unsigned int i = 0; at != 0 && at <= head->fresh && i < PAGE_BYTES / 16; i++) {
 		const unsigned char *free = object_at(rg, page, at - 1U);
 
 		if (free == object)
@@ -352,8 +395,10 @@ static int free_locked(struct region *rg, unsigned char *memory)
 	struct heap_meta *meta = meta_of(rg);
 	uint64_t page = page_of(rg, memory);
 	const struct heap_head *head;
-	int r;
+	int r = check_end(rg);
 
+	if (r < 0)
+		return r;
 	if (page == 0 || page >= meta->next_page || !is_object(rg, page, (uintptr_t)memory % PAGE_BYTES))
 		return error_set(-EINVAL, "%p was not allocated in this region", (void *)memory);
 	head = head_at(rg, page);
@@ -394,6 +439,9 @@ int heap_root(struct region *rg, size_t bytes, void **root)
 		r = error_set(-ENOENT, "%s has no root yet", rg->file.disk.path);
 	else if (meta->root == 0)
 		r = alloc_locked(rg, bytes, root);
+	else if (meta->root < PAGE_BYTES || meta->root > rg->file.pages * PAGE_BYTES ||
+		meta->root_bytes > rg->file.pages * PAGE_BYTES - meta->root)
+		r = damaged(rg, meta->root / PAGE_BYTES);
 	else if (meta->root_bytes != bytes)
 		r = error_set(-EINVAL, "the root has %" PRIu64 " bytes, not %zu", meta->root_bytes, bytes);
 	if (r == 0 && meta->root == 0) {
@@ -408,61 +456,66 @@ int heap_root(struct region *rg, size_t bytes, void **root)
 
 /* ---- check ---- */
 
-static int check_head(struct region *rg, uint64_t page, uint64_t *objects)
+/* survey: what a check has met between the first page and the end */
+struct survey {
+	uint64_t objects;
+	uint64_t listed; /* slabs with room, and free runs */
+};
+
+static int check_head(struct region *rg, uint64_t page, struct survey *survey)
 {
 	const struct heap_head *head = head_at(rg, page);
-	bool sound = head->pages > 0 && head->pages <= meta_of(rg)->next_page - page;
 
-	switch (head->magic) {
-	case SLAB_MAGIC:
-		sound = sound && head->pages == 1 && head->class < HEAP_CLASSES && head->used > 0 &&
-			head->used <= head->fresh && head->fresh <= room_of(head->class);
-		*objects += head->used;
-		break;
-	case RUN_MAGIC: *objects += 1; break;
-	case FREE_MAGIC: break;
-	default: sound = false;
+	if (is_slab(rg, page) && head->used > 0) {
+		survey->objects += head->used;
+		survey->listed += has_room(head);
+	} else if (is_head(rg, page, RUN_MAGIC)) {
+		survey->objects++;
+	} else if (is_head(rg, page, FREE_MAGIC)) {
+		survey->listed++;
+	} else {
+		return damaged(rg, page);
 	}
-	return sound
-		? 0
-		: error_set(-EBADMSG, "%s: the heap is damaged at page %" PRIu64, rg->file.disk.path, page);
+	return 0;
 }
 
-/* H2, H3: what is in the lists is what it should be there. */
-static int check_lists(struct region *rg)
+/* H2, H3: in the lists is what should be there, and nothing else. */
+static int check_lists(struct region *rg, uint64_t listed)
 {
 	const struct heap_meta *meta = meta_of(rg);
-	uint64_t steps = 0;
-	bool sound = true;
 
 	for (unsigned int class = 0; class < HEAP_CLASSES; class ++)
-		for (uint64_t page = meta->partial[class]; sound && page != 0; page = head_at(rg, page)->next)
-			sound = page < meta->next_page && steps++ < meta->next_page &&
-				head_at(rg, page)->magic == SLAB_MAGIC && head_at(rg, page)->class == class;
+		for (uint64_t page = meta->partial[class]; page != 0; page = head_at(rg, page)->next)
+			if (!is_slab(rg, page) || listed-- == 0 || head_at(rg, page)->class != class ||
+				!has_room(head_at(rg, page)))
+				return damaged(rg, page);
 	for (unsigned int bin = 0; bin < HEAP_BINS; bin++)
-		for (uint64_t page = meta->bins[bin]; sound && page != 0; page = head_at(rg, page)->next)
-			sound = page < meta->next_page && steps++ < meta->next_page &&
-				is_free_run(rg, page) && bin_of(head_at(rg, page)->pages) == bin;
-	return sound ? 0 : error_set(-EBADMSG, "%s: a list of the heap is damaged", rg->file.disk.path);
+		for (uint64_t page = meta->bins[bin]; page != 0; page = head_at(rg, page)->next)
+			if (!is_head(rg, page, FREE_MAGIC) || listed-- == 0 ||
+				bin_of(head_at(rg, page)->pages) != bin)
+				return damaged(rg, page);
+	return listed == 0 ? 0
+			   : error_set(-EBADMSG, "%s: free memory of the heap is in none of its lists",
+				     rg->file.disk.path);
 }
 
 int heap_check(struct region *rg, uint64_t *objects)
 {
+	struct survey survey = { .objects = 0 };
 	const struct heap_meta *meta;
-	int r = 0;
+	int r;
 
-	*objects = 0;
 	lock_take(&rg->heap_lock);
 	meta = meta_of(rg);
-	if (meta->next_page == 0 || meta->next_page > rg->file.pages)
-		r = error_set(-EBADMSG, "%s: the heap ends behind the region", rg->file.disk.path);
+	r = check_end(rg);
 	for (uint64_t page = 1; r == 0 && page < meta->next_page; page += head_at(rg, page)->pages)
-		r = check_head(rg, page, objects);
+		r = check_head(rg, page, &survey);
 	if (r == 0)
-		r = check_lists(rg);
-	if (r == 0 && *objects != meta->object_count)
+		r = check_lists(rg, survey.listed);
+	if (r == 0 && survey.objects != meta->object_count)
 		r = error_set(-EBADMSG, "%s: the heap has %" PRIu64 " objects and says %" PRIu64,
-			rg->file.disk.path, *objects, meta->object_count);
+			rg->file.disk.path, survey.objects, meta->object_count);
 	lock_give(&rg->heap_lock);
+	*objects = survey.objects;
 	return r;
 }

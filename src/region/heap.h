@@ -11,6 +11,9 @@
  * The head of a slab, run or free run stands in the first 32 bytes of its first page, and an object's head is found in the
  * page of its address: a slab is one page, and a run's object begins in its first.
  *
+ * Nothing of it is believed: a head that makes no sense is -EBADMSG, and the caller may abort, for half a step may have been
+ * done.
+ *
  * A freed run takes the free runs that follow it; those before it are found when they are searched for room. Slabs that
  * become empty are runs again.
  *
@@ -32,7 +35,7 @@ int heap_alloc(struct region *rg, size_t bytes, void **memory);
 int heap_free(struct region *rg, void *memory);
 int heap_root(struct region *rg, size_t bytes, void **root);
 
-/* Walks H1 and H2. -EBADMSG. */
+/* Walks H1 to H3. -EBADMSG. */
 int heap_check(struct region *rg, uint64_t *objects);
 
 #endif

@@ -343,16 +343,40 @@ static int say_damage(const struct journal *journal, const struct later *later)
 	return JOURNAL_RECORD_DAMAGED;
 }
 
+/* The ring has grown, and the header that says so is damaged: then the next record is whole when all of the file is taken
+ * for the ring. Records lie where they lay, as long as they do not go round. */
+static int look_behind_ring(const struct journal *journal, struct later *later)
+{
+	struct journal longer = { .disk = journal->disk, .header = journal->header, .head = journal->head };
+	uint64_t bytes;
+	int r = disk_size(&journal->disk, &bytes);
+
+	if (r < 0 || bytes < JOURNAL_RING_AT + journal->ring_bytes + PAGE_BYTES)
+		return r;
+	longer.ring_bytes = longer.header.ring_bytes = (bytes - JOURNAL_RING_AT) / PAGE_BYTES * PAGE_BYTES;
+	longer.header.tail_epoch = later->good;
+	r = journal_scan(&longer, later->good + 1);
+	if (longer.last != NULL) {
+		later->newest = max_u64(later->newest, longer.last->epoch);
+		later->newer_header = true;
+	}
+	journal_forget(&longer);
+	return r;
+}
+
 int journal_end(const struct journal *journal, void *stage, size_t stage_bytes)
 {
 	struct later later = { .good = tail_epoch_of_last(journal) };
 	uint64_t end = journal->header.tail_position + journal->ring_bytes;
+	int r = look_behind_ring(journal, &later);
 
+	if (r < 0)
+		return r;
 	stage_bytes = min_u64(stage_bytes, LOOK_BYTES);
 	for (uint64_t at = journal->head; at < end; at += stage_bytes) {
 		size_t n = min_u64(stage_bytes, end - at);
-		int r = ring_read(journal, offset_of(journal, at), stage, n);
 
+		r = ring_read(journal, offset_of(journal, at), stage, n);
 		if (r < 0)
 			return r;
 		for (size_t i = 0; i < n; i += PAGE_BYTES)

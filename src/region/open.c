@@ -67,6 +67,14 @@ int region_fail(struct region *rg, int error)
 	return region_fail_commit(rg, error, true);
 }
 
+int region_ours(const struct region *rg)
+{
+	if (rg->pid == disk_process())
+		return 0;
+	return error_set(-EPERM, "%s was opened by process %d: a fork child has no part in it",
+		rg->file.disk.path, rg->pid);
+}
+
 int region_ready(struct region *rg, bool write)
 {
 	uint64_t epoch;
@@ -75,9 +83,8 @@ int region_ready(struct region *rg, bool write)
 
 	if (write && !rg->writable)
 		return error_set(-EROFS, "%s was opened read-only", rg->file.disk.path);
-	if (rg->writable && rg->pid != disk_process())
-		return error_set(-EPERM, "%s was opened by process %d: a fork child has no part in it",
-			rg->file.disk.path, rg->pid);
+	if (region_ours(rg) < 0) /* a lock of it may be held for ever by a thread that is not here */
+		return -EPERM;
 	region_lock(rg);
 	failed = rg->failed;
 	epoch = rg->failed_epoch;
@@ -283,11 +290,9 @@ static int recover(struct region *rg, const struct pagefile_place *place)
 	if (r == 0)
 		r = recover_length(rg, &pages);
 	if (r == 0)
-		r = pagefile_grow(&rg->file, pages); /* R8 says that it is so already */
-	if (r == 0)
 		r = pagefile_map(&rg->file, place);
 	if (r == 0)
-		r = pagefile_show(&rg->file, pages);
+		r = pagefile_show(&rg->file, pages); /* R8: who finds it shorter finds it cut */
 	if (r < 0)
 		return r;
 	region_lock(rg);
@@ -378,9 +383,10 @@ static void worker_end(struct region *rg)
 
 int region_close(struct region *rg)
 {
+	bool ours = rg->pid == disk_process(); /* a fork child has the memory, and none of the threads */
 	int r = 0;
 
-	if (rg->writable && rg->pid == disk_process()) {
+	if (rg->writable && ours) {
 		worker_end(rg);
 		if (rg->failed == 0)
 			r = checkpoint_run(rg); /* what fails is left to the next open */
@@ -393,8 +399,10 @@ int region_close(struct region *rg)
 	free(rg->hints);
 	free(rg->stage);
 	free(rg->home_stage);
-	condition_done(&rg->changed);
-	condition_done(&rg->work);
+	if (ours) { /* else it would wait for the worker that sleeps on it in the other process */
+		condition_done(&rg->changed);
+		condition_done(&rg->work);
+	}
 	lock_done(&rg->lock);
 	lock_done(&rg->checkpoint_lock);
 	lock_done(&rg->heap_lock);

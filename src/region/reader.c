@@ -81,13 +81,12 @@ static int show(struct region *rg, uint64_t from)
 {
 	const struct record *last = rg->journal.last;
 	const struct region_meta *meta = rg->stage;
-	uint64_t sum;
 	int r = 0;
 
 	if (last != NULL)
 		r = pagefile_show(&rg->file, last->region_pages);
 	else if (rg->file.pages == 0)
-		r = pagefile_get(&rg->file, 0, rg->stage, &sum);
+		r = pagefile_verify(&rg->file, 0, rg->stage);
 	if (r == 0 && rg->file.pages == 0)
 		r = meta->magic == REGION_MAGIC && meta->pages > 0 && meta->pages <= rg->file.head.pages_max
 			? pagefile_show(&rg->file, meta->pages)

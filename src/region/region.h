@@ -188,6 +188,8 @@ int region_overlay(struct region *rg, uint64_t from);
 
 /* ---- state ---- */
 
+int region_ours(const struct region *rg); /* -EPERM in a fork child */
+
 /* 0, -EIO FAILED with the sentence why, -EPERM in a fork child, -EROFS when writing is needed and not possible. */
 int region_ready(struct region *rg, bool write);
 int region_fail(struct region *rg, int error); /* makes it FAILED; returns the error */

@@ -350,6 +350,31 @@ static void a_stable_address_is_kept_or_refused(void **state)
 	assert_int_equal(quire_unmap(blocker), 0);
 }
 
+/* Committed, it would make a region that nobody can open. */
+static void a_store_before_the_first_byte_is_not_committed(void **state)
+{
+	struct quire_region *region = open_with("a", 0, 0);
+
+	(void)state;
+	bytes_of(region)[0] = 1;
+	commit(region);
+	memset(bytes_of(region) - 100 * 32, 0xff, 100);
+	bytes_of(region)[0] = 2;
+	commit(region); /* there nothing lies that matters */
+	memset(bytes_of(region) - PAGE, 0xff, 100);
+	bytes_of(region)[0] = 3;
+	assert_int_equal(quire_region_commit(region, NULL), -EBADMSG);
+	assert_int_equal(quire_region_abort(region), 0);
+	assert_int_equal(bytes_of(region)[0], 2);
+	bytes_of(region)[0] = 4;
+	commit(region);
+	assert_sound(region);
+	assert_int_equal(quire_region_close(region), 0);
+	region = open_with("a", 0, 0);
+	assert_int_equal(bytes_of(region)[0], 4);
+	assert_int_equal(quire_region_close(region), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +402,8 @@ int main(void)
 			the_mapping_ends_with_the_region, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_stable_address_is_kept_or_refused, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_store_before_the_first_byte_is_not_committed, scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);

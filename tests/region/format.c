@@ -20,11 +20,10 @@
 
 enum { PAGE = 4096, PAGES = 40 };
 
-static struct quire_region *open_region(uint32_t flags)
+static struct quire_region *open_journal(uint32_t flags, size_t journal)
 {
 	struct quire_region *region = NULL;
 	size_t length = (flags & QUIRE_REGION_HEAP) != 0 ? 0 : PAGES * PAGE;
-	size_t journal = (flags & QUIRE_REGION_NO_THREAD) != 0 ? 512 << 10 : 128 << 10;
 
 	assert_int_equal(quire_region_open(NULL, scratch_path("x"),
 				 QUIRE_OPTIONS(region, .flags = flags | QUIRE_REGION_CREATE, .length = length,
@@ -32,6 +31,11 @@ static struct quire_region *open_region(uint32_t flags)
 				 &region),
 		0);
 	return region;
+}
+
+static struct quire_region *open_region(uint32_t flags)
+{
+	return open_journal(flags, (flags & QUIRE_REGION_NO_THREAD) != 0 ? 512 << 10 : 128 << 10);
 }
 
 /* Exit status of the independent reader; the bytes it read go to "out". */
@@ -61,15 +65,21 @@ static void assert_read(struct quire_region *region)
 	free(read_bytes);
 }
 
-static void commits(struct quire_region *region, unsigned int from, unsigned int to)
+/* Commits of so many pages each, and so of records one page longer. */
+static void commits_of(struct quire_region *region, unsigned int pages, unsigned int from, unsigned int to)
 {
 	unsigned char *bytes = quire_map_address(quire_region_map(region));
 
 	for (unsigned int n = from; n <= to; n++) {
-		for (unsigned int i = 0; i < 6; i++)
+		for (unsigned int i = 0; i < pages; i++)
 			memset(bytes + (n * 7 + i * 5) % PAGES * PAGE + n % 50, (int)(n + i), 3000);
 		assert_int_equal(quire_region_commit(region, NULL), 0);
 	}
+}
+
+static void commits(struct quire_region *region, unsigned int from, unsigned int to)
+{
+	commits_of(region, 6, from, to);
 }
 
 static void the_independent_reader_reads_what_lies_in_journal_and_file(void **state)
@@ -323,23 +333,12 @@ static void what_was_given_up_stays_away(void **state)
 	assert_int_equal(damage_reported(), 0);
 }
 
-/* The older header leads to a place that the ring has passed: nothing there is what was committed last. */
-static unsigned int headers_missed(uint32_t flags, unsigned int last)
+/* Of the region that a killed writer left at this epoch: how many of the two headers, damaged alone, make it be refused. */
+static unsigned int headers_missed(unsigned int last)
 {
-	struct quire_region *region = open_region(flags);
-	struct quire_region *reader = NULL;
+	struct quire_region *region = NULL;
 	unsigned int missed = 0;
-	pid_t pid;
-	int status;
 
-	assert_int_equal(quire_region_close(region), 0);
-	pid = fork();
-	if (pid == 0) {
-		region = open_region(flags);
-		commits(region, 1, last);
-		(void)raise(SIGKILL);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(epoch_found(QUIRE_REGION_READ_ONLY), last);
 	for (uint64_t header = 0; header < 2; header++) {
 		uint64_t bit = header * PAGE * 8 + 300;
@@ -351,7 +350,7 @@ static unsigned int headers_missed(uint32_t flags, unsigned int last)
 			assert_non_null(strstr(quire_error_text(), "header"));
 			assert_int_equal(
 				quire_region_open(NULL, scratch_path("x"),
-					QUIRE_OPTIONS(region, .flags = QUIRE_REGION_LAST_WHOLE), &reader),
+					QUIRE_OPTIONS(region, .flags = QUIRE_REGION_LAST_WHOLE), &region),
 				-EBADMSG);
 			assert_int_not_equal(read_independently(), 0);
 		}
@@ -361,18 +360,51 @@ static unsigned int headers_missed(uint32_t flags, unsigned int last)
 	return missed;
 }
 
+/* Makes a region whose ring is born with so many bytes, and kills its writer, who may use `limit`, after `last` commits. */
+static void kill_after(uint32_t flags, size_t born, size_t limit, unsigned int pages, unsigned int last)
+{
+	struct quire_region *region = open_journal(flags, born);
+	int status;
+	pid_t pid;
+
+	assert_int_equal(quire_region_close(region), 0);
+	pid = fork();
+	if (pid == 0) {
+		region = open_journal(flags, limit);
+		commits_of(region, pages, 1, last);
+		(void)raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+}
+
+/* The older header leads to a place that the ring has passed: nothing there is what was committed last. */
 static void a_damaged_header_that_counted_is_missed(void **state)
 {
 	(void)state;
 	/* The ring goes round more than once. When the worker has just moved the tail, the older header leads there, too. */
-	assert_in_range(headers_missed(0, 40), 0, 1);
+	kill_after(0, 128 << 10, 128 << 10, 6, 40);
+	assert_in_range(headers_missed(40), 0, 1);
 }
 
 /* Of the record that reaches into the tail of the older header, the head stands where that would have it, too. */
 static void a_damaged_header_is_missed_when_one_record_has_passed_it(void **state)
 {
 	(void)state;
-	assert_int_equal(headers_missed(QUIRE_REGION_NO_THREAD, 19), 1);
+	kill_after(QUIRE_REGION_NO_THREAD, 512 << 10, 512 << 10, 6, 19);
+	assert_int_equal(headers_missed(19), 1);
+}
+
+/* The older header knows a ring of 16 pages. The first record that is not wholly in it goes over its end or begins there. */
+static void a_damaged_header_is_missed_when_the_ring_has_grown(void **state)
+{
+	(void)state;
+	for (unsigned int pages = 6; pages <= 7; pages++)
+		for (unsigned int last = 3; last <= 4; last++) {
+			kill_after(QUIRE_REGION_NO_THREAD, 16 * PAGE, 1 << 20, pages, last);
+			assert_int_equal(headers_missed(last), 1);
+			assert_int_equal(unlink(scratch_path("x")), 0);
+		}
 }
 
 int main(void)
@@ -395,6 +427,8 @@ int main(void)
 			a_damaged_header_that_counted_is_missed, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_header_is_missed_when_one_record_has_passed_it,
 			scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_damaged_header_is_missed_when_the_ring_has_grown, scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);

@@ -196,6 +196,59 @@ static void what_was_not_allocated_cannot_be_freed(void **state)
 	assert_int_equal(quire_region_alloc(region, RESERVE, &memory), -ENOMEM);
 }
 
+/* A word of page 0 or of a head becomes anything: whatever is asked then, the answer is an answer, and abort mends it. */
+static void a_heap_that_makes_no_sense_is_refused(void **state)
+{
+	static const uint16_t words[] = { 0, 1, 2, 4096, 0x8000, 0xffff };
+	unsigned int rounds = getenv("QUIRE_TEST_QUICK") != NULL ? 100 : 500, refused = 0;
+	unsigned char *start = quire_map_address(quire_region_map(region));
+	uint32_t seed = 20261121;
+	void *memory[60];
+
+	(void)state;
+	print_message("# seed %u\n", seed);
+	for (unsigned int i = 0; i < 60; i++)
+		assert_int_equal(quire_region_alloc(region, 1 + i * i * 3, &memory[i]), 0);
+	for (unsigned int i = 0; i < 60; i += 3)
+		assert_int_equal(quire_region_free(region, memory[i]), 0);
+	assert_int_equal(quire_region_commit(region, NULL), 0);
+	for (unsigned int round = 0; round < rounds; round++) {
+		uint32_t page = next_random(&seed) % 40;
+		uint32_t at = page == 0 ? 24 + next_random(&seed) % 248 * 2 : next_random(&seed) % 16 * 2;
+		uint16_t word = words[next_random(&seed) % 6];
+		void *got = memory[0];
+		int worst = 0;
+
+		memcpy(start - 4096 + page * 4096 + at, &word, sizeof(word));
+		for (unsigned int i = 0; i < 60; i++) {
+			int r = i % 2 == 0 ? quire_region_alloc(region, 1 + i * 90, &got)
+					   : quire_region_free(region, memory[next_random(&seed) % 60]);
+
+			assert_true(r == 0 || r == -EBADMSG || r == -EINVAL || r == -ENOMEM);
+			worst = r == -EBADMSG ? r : worst;
+		}
+		(void)quire_region_root(region, 100, &got);
+		(void)quire_region_check(region, NULL);
+		refused += worst < 0;
+		assert_int_equal(quire_region_abort(region), 0);
+		assert_sound();
+	}
+	assert_true(refused > rounds / 10);
+}
+
+/* Free memory that is in no list would never be found again. */
+static void lost_memory_is_seen_by_a_check(void **state)
+{
+	unsigned char *page0 = (unsigned char *)quire_map_address(quire_region_map(region)) - 4096;
+	void *memory;
+
+	(void)state;
+	assert_int_equal(quire_region_alloc(region, 100, &memory), 0);
+	assert_sound();
+	memset(page0 + 64, 0, 16 * 8); /* docs/format.md, section 7: the first slab of each class */
+	assert_int_equal(quire_region_check(region, NULL), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +257,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_heap_announces_its_own_stores, begin, end),
 		cmocka_unit_test_setup_teardown(the_root_is_made_once, begin, end),
 		cmocka_unit_test_setup_teardown(what_was_not_allocated_cannot_be_freed, begin, end),
+		cmocka_unit_test_setup_teardown(a_heap_that_makes_no_sense_is_refused, begin, end),
+		cmocka_unit_test_setup_teardown(lost_memory_is_seen_by_a_check, begin, end),
 	};
 
 	return RUN(tests);

@@ -81,6 +81,22 @@ static void a_load_reads_zero_and_the_region_is_failed(void **state)
 	assert_int_equal(quire_region_close(region), 0);
 }
 
+static void a_file_that_was_cut_is_not_made_longer_with_zeros(void **state)
+{
+	struct quire_region *region = open_region(QUIRE_REGION_CREATE);
+
+	(void)state;
+	fill(region);
+	assert_int_equal(quire_region_close(region), 0);
+	cut(1);
+	for (uint32_t flags = 0; flags <= QUIRE_REGION_READ_ONLY; flags += QUIRE_REGION_READ_ONLY) {
+		assert_int_equal(quire_region_open(NULL, scratch_path("r"),
+					 QUIRE_OPTIONS(region, .flags = flags), &region),
+			-ENODATA);
+		assert_non_null(strstr(quire_error_text(), "truncated"));
+	}
+}
+
 /* A private copy dies with the file's page: it is the commit that touches it first. */
 static void a_commit_does_not_log_zeros_that_nobody_stored(void **state)
 {
@@ -136,6 +152,8 @@ static void what_was_grown_is_guarded_too(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_file_that_was_cut_is_not_made_longer_with_zeros, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_load_reads_zero_and_the_region_is_failed, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(

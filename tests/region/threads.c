@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -206,18 +207,32 @@ static void who_is_inside_cannot_commit(void **state)
 
 static void a_fork_child_has_no_part(void **state)
 {
+	struct quire_region *reader = NULL;
 	int status;
 	pid_t pid;
 
 	(void)state;
+	assert_int_equal(quire_region_open(NULL, scratch_path("t"),
+				 QUIRE_OPTIONS(region, .flags = QUIRE_REGION_READ_ONLY), &reader),
+		0);
 	pid = fork();
-	if (pid == 0)
-		_exit(quire_region_commit(region, NULL) == -EPERM && quire_region_abort(region) == -EPERM
-				? 0
-				: 1);
+	if (pid == 0) {
+		struct quire_region_stat stat = { .size = sizeof(stat) };
+		bool fine = quire_region_commit(region, NULL) == -EPERM &&
+			quire_region_abort(region) == -EPERM && quire_region_check(region, NULL) == -EPERM &&
+			quire_region_stat(region, &stat) == -EPERM;
+
+		fine = fine && quire_region_stat(reader, &stat) == 0 &&
+			quire_region_refresh(reader, NULL) ==
+				-EPERM; /* it would give the parent's epoch free */
+		fine = fine && quire_region_close(region) == 0 && quire_region_close(reader) == 0;
+		_exit(fine ? 0 : 1);
+	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(quire_region_commit(region, NULL), 0);
+	assert_int_equal(quire_region_refresh(reader, NULL), 0);
+	assert_int_equal(quire_region_close(reader), 0);
 }
 
 int main(void)

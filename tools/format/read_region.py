@@ -7,6 +7,7 @@ Exit status 1: damaged. It takes no locks: read a region that nobody is writing.
 """
 import argparse
 import json
+import os
 import struct
 import sys
 
@@ -176,8 +177,17 @@ class Region:
             self.images.update(record['pages'])
             position, epoch = record['end'], record['epoch']
         self.epoch = epoch
+        self.expect_no_longer_ring(position)
         for page in range(position, self.tail_position + self.ring_bytes, PAGE):
             self.expect_nothing_later(page, position)
+
+    def expect_no_longer_ring(self, end):
+        """A record that is whole in a longer ring was written under another header (ibid.)."""
+        ring_bytes = self.ring_bytes
+        self.ring_bytes = (os.fstat(self.journal.fileno()).st_size - 8192) // PAGE * PAGE
+        longer = self.ring_bytes > ring_bytes and self.read_record(end, self.epoch + 1)
+        expect(not longer, 'the newest header of the journal is damaged: its ring was longer')
+        self.ring_bytes = ring_bytes
 
     def expect_nothing_later(self, position, end):
         """A record that follows a damaged one proves that this was committed (section 5, "Torn or damaged")."""

@@ -177,6 +177,31 @@ static void dump_records(struct call *call, struct quire_region *region, json_t 
 	}
 }
 
+/* dump: the bytes that are shown, and what was found to be wrong with them */
+struct dump {
+	struct quire_region *region;
+	const unsigned char *bytes;
+	uint64_t from, to;
+	char damage[512]; /* the first sentence; empty: none */
+};
+
+static bool is_damaged(struct dump *dump, uint64_t at, size_t count)
+{
+	if (quire_region_check_range(dump->region, dump->bytes + at, count, NULL) == 0)
+		return false;
+	if (dump->damage[0] == '\0')
+		(void)snprintf(dump->damage, sizeof(dump->damage), "%s", quire_error_text());
+	return true;
+}
+
+/* What of the range lies in the page of `at`. */
+static size_t rest_of_page(const struct dump *dump, uint64_t at)
+{
+	uint64_t end = at / PAGE * PAGE + PAGE;
+
+	return (size_t)((end < dump->to ? end : dump->to) - at);
+}
+
 static void dump_line(struct screen *screen, uint64_t at, const unsigned char *bytes, size_t count)
 {
 	say(screen, INK_FAINT, "%08llx ", (unsigned long long)at);
@@ -192,61 +217,72 @@ static void dump_line(struct screen *screen, uint64_t at, const unsigned char *b
 }
 
 /* Lines of zeros are left out, as everywhere. */
-static void dump_bytes(struct screen *screen, const unsigned char *bytes, uint64_t from, uint64_t to)
+static void dump_bytes(struct screen *screen, struct dump *dump)
 {
 	static const unsigned char zeros[LINE];
 	bool skipped = false;
 
-	for (uint64_t at = from; at < to; at += LINE) {
-		size_t count = to - at < LINE ? (size_t)(to - at) : LINE;
-		bool blank = memcmp(bytes + at, zeros, count) == 0;
+	for (uint64_t at = dump->from; at < dump->to; at += LINE) {
+		size_t count = dump->to - at < LINE ? (size_t)(dump->to - at) : LINE;
+		bool blank = memcmp(dump->bytes + at, zeros, count) == 0;
 
+		if ((at == dump->from || at % PAGE < LINE) && is_damaged(dump, at, 1)) {
+			say_item(screen, INK_PROBLEM, "DAMAGED ", INK_PLAIN, "%s", quire_error_text());
+			skipped = false;
+		}
 		if (blank && !skipped)
 			say(screen, INK_FAINT, "*\n");
 		if (!blank)
-			dump_line(screen, at, bytes + at, count);
+			dump_line(screen, at, dump->bytes + at, count);
 		skipped = blank;
 	}
-	say(screen, INK_FAINT, "%08llx\n", (unsigned long long)to);
+	say(screen, INK_FAINT, "%08llx\n", (unsigned long long)dump->to);
 }
 
-static void put_pages(json_t *document, const unsigned char *bytes, uint64_t from, uint64_t to)
+static void put_pages(json_t *document, struct dump *dump)
 {
 	static const unsigned char zeros[PAGE];
 	json_t *array = json_put_array(document, "pages");
 	char hex[2 * PAGE + 1];
 
-	for (uint64_t at = from; at < to; at += PAGE) {
-		size_t count = to - at < PAGE ? (size_t)(to - at) : PAGE;
+	for (uint64_t at = dump->from; at < dump->to; at += rest_of_page(dump, at)) {
+		size_t count = rest_of_page(dump, at);
+		bool damaged = is_damaged(dump, at, count);
 		json_t *object;
 
-		if (memcmp(bytes + at, zeros, count) == 0)
+		if (!damaged && memcmp(dump->bytes + at, zeros, count) == 0)
 			continue;
 		for (size_t i = 0; i < count; i++)
-			snprintf(hex + 2 * i, 3, "%02x", bytes[at + i]);
+			(void)snprintf(hex + 2 * i, 3, "%02x", dump->bytes[at + i]);
 		object = json_add_object(array);
 		json_put_count(object, "offset", at);
+		json_put_bool(object, "damaged", damaged);
 		json_put_text(object, "hex", hex);
 	}
+	json_put_text(document, "damage", dump->damage[0] == '\0' ? NULL : dump->damage);
 }
 
 static enum status run_dump(struct call *call, struct quire_region *region, json_t *document)
 {
 	const struct region_settings *settings = call->settings;
-	const unsigned char *bytes = quire_map_address(quire_region_map(region));
-	uint64_t end = stat_of(region).length, from = settings->offset;
+	struct dump dump = {
+		.region = region,
+		.bytes = quire_map_address(quire_region_map(region)),
+		.from = settings->offset,
+		.to = stat_of(region).length,
+	};
 
-	if (from > end)
-		return fail(STATUS_USAGE, "the region ends at %llu", (unsigned long long)end);
-	if (settings->length != 0 && settings->length < end - from)
-		end = from + settings->length;
+	if (dump.from > dump.to)
+		return fail(STATUS_USAGE, "the region ends at %llu", (unsigned long long)dump.to);
+	if (settings->length != 0 && settings->length < dump.to - dump.from)
+		dump.to = dump.from + settings->length;
 	json_put_count(document, "epoch", stat_of(region).epoch);
 	dump_records(call, region, document);
 	if (call->json)
-		put_pages(document, bytes, from, end);
+		put_pages(document, &dump);
 	else
-		dump_bytes(&call->screen, bytes, from, end);
-	return STATUS_OK;
+		dump_bytes(&call->screen, &dump);
+	return dump.damage[0] == '\0' ? STATUS_OK : fail(STATUS_FAILURE, "%s", dump.damage);
 }
 
 /* ---- the verb ---- */
@@ -308,7 +344,8 @@ static const char *const description[] = {
 	"Looks at a failure-atomic region (quire_region_open(3)): FILE with FILE.journal and FILE.lock beside it.",
 	"stat says what it holds, how much of the journal is in use, and who has it open. check compares every page with the "
 	"checksum it was written with, and walks the heap. recover brings home what a crash left in the journal, as the next "
-	"program that opens it for writing would. dump shows the commits that are still in the journal, and the bytes.",
+	"program that opens it for writing would. dump shows the commits that are still in the journal, and the bytes; a "
+	"page that is not what was committed is shown too, with a word before it, and the exit status is 2.",
 	"A journal that is damaged in the middle is refused: commits behind the damage were made, and would be lost in silence. "
 	"With --last-whole, stat, check and dump look at the last commit before the damage, and recover goes back to it for good. "
 	"Pages of later commits may be among the older ones, if they were being brought home when the writer ended: look with "
