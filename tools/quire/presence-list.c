@@ -582,7 +582,7 @@ static void show(struct call *call, const struct list *list)
 	if (list->files == 0)
 		return;
 	say(screen, INK_PLAIN, "\n");
-	say_next(screen, QUIRE_PROGRAM " presence FILE", "where in one of them");
+	say_next(screen, "where in one of them", QUIRE_PROGRAM " presence FILE");
 }
 
 static void put_line(json_t *array, const struct line *line)

@@ -352,7 +352,7 @@ static void say_view(struct call *call, const struct view *view)
 		say_pool(screen, &view->pools[i]);
 	}
 	say(screen, INK_PLAIN, "\n");
-	say_next(screen, QUIRE_PROGRAM " maps PID", "all memory of the process");
+	say_next(screen, "all memory of the process", QUIRE_PROGRAM " maps PID");
 }
 
 /* For a pipe: nothing is redrawn, so each look is one line a pool. */
