@@ -10,8 +10,8 @@
 static const char *const color_words[] = { "auto", "always", "never", NULL };
 
 const struct verb_option verb_options_common[] = {
-	{ "json", 0, OPTION_FLAG, offsetof(struct common_settings, json), NULL, "print one JSON document",
-		NULL },
+	{ "json", 0, OPTION_FLAG, offsetof(struct common_settings, json), NULL,
+		"print one JSON document; where there is no answer, one that says why", NULL },
 	{ "ascii", 0, OPTION_FLAG, offsetof(struct common_settings, ascii), NULL,
 		"draw with ASCII characters alone", NULL },
 	{ "color", 0, OPTION_CHOICE, offsetof(struct common_settings, color), "WHEN",

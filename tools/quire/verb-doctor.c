@@ -245,6 +245,10 @@ static enum status run_doctor(struct call *call)
 	unsigned int counts[LEVEL_COUNT];
 	enum status status = STATUS_OK;
 
+	if (settings->fix && call->json)
+		return fail(STATUS_USAGE,
+			"--fix prints a file for sysctl.d, --json a document with the same settings: "
+			"one of them");
 	doctor.root = system_root();
 	for (unsigned int i = 0; i < call->operand_count && status == STATUS_OK; i++)
 		status = read_operand(&doctor, call->operands[i]);

@@ -119,6 +119,8 @@ const struct verb *verb_guess(const char *name)
 	return best;
 }
 
+static char *complaint;
+
 __attribute__((format(printf, 1, 0))) static void complain_list(const char *format, va_list list)
 {
 	struct screen screen;
@@ -135,7 +137,15 @@ __attribute__((format(printf, 1, 0))) static void complain_list(const char *form
 	else
 		fprintf(stderr, QUIRE_PROGRAM ": %s\n", safe);
 	free(safe);
-	free(text);
+	if (complaint == NULL)
+		complaint = text;
+	else
+		free(text);
+}
+
+const char *first_complaint(void)
+{
+	return complaint;
 }
 
 void complain(const char *format, ...)
