@@ -224,7 +224,9 @@ static void show_table(
 	table_print(table);
 	free(order);
 	if (rows < view->group_count)
-		say(screen, INK_FAINT, "  ... and %s more (--top)\n", text_count(view->group_count - rows).s);
+		say(screen, INK_FAINT, "  ... and %s %s more (--top)\n",
+			text_count(view->group_count - rows).s,
+			view->group_count - rows == 1 ? "group" : "groups");
 }
 
 /* In the order of the table. */

@@ -59,7 +59,7 @@ static uint64_t number(const char *text, const char **rest)
 	errno = 0;
 	value = strtoull(text, &end, 10);
 	*rest = end;
-	if (text[0] < '0' || text[0] > '9' || errno != 0)
+	if (text[0] < '0' || text[0] > '9' || errno != 0 || value > INT64_MAX) /* what JSON can say of it */
 		*rest = "not a number";
 	return value;
 }
@@ -90,7 +90,7 @@ static bool read_size(uint64_t *value, const char *text)
 	uint64_t count = number(text, &rest);
 	uint64_t factor = unit(rest);
 
-	return factor != 0 && !__builtin_mul_overflow(count, factor, value);
+	return factor != 0 && !__builtin_mul_overflow(count, factor, value) && *value <= INT64_MAX;
 }
 
 static bool read_choice(unsigned int *value, const struct verb_option *option, const char *text)

@@ -214,10 +214,10 @@ static void print_comparison(struct screen *screen, const struct tally *tally)
 		if (sum->error != 0)
 			continue;
 		say(screen, sum == best ? INK_STRONG : INK_PLAIN, "  %-7s", sum->method->name);
-		draw_gauge(screen, INK_PRESENT, 20, speed(sum) / most);
+		draw_gauge(screen, INK_PRESENT, screen->width < 80 ? 8 : 20, speed(sum) / most);
 		say(screen, INK_PLAIN, " %10s  %9s  %016llx\n", text_speed(speed(sum)).s,
 			text_seconds(sum->seconds).s, (unsigned long long)digest_value(&sum->digest));
-		say(screen, INK_FAINT, "%31s %s minor, %s major faults\n", "",
+		say(screen, INK_FAINT, "%*s %s minor, %s major faults\n", screen->width < 80 ? 19 : 31, "",
 			text_count(sum->minor_faults).s, text_count(sum->major_faults).s);
 	}
 }

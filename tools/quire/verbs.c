@@ -123,6 +123,7 @@ static char *complaint;
 
 __attribute__((format(printf, 1, 0))) static void complain_list(const char *format, va_list list)
 {
+	int error = errno; /* callers return what they have just complained of */
 	struct screen screen;
 	char *text, *safe;
 
@@ -141,6 +142,7 @@ __attribute__((format(printf, 1, 0))) static void complain_list(const char *form
 		complaint = text;
 	else
 		free(text);
+	errno = error;
 }
 
 const char *first_complaint(void)
