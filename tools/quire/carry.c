@@ -154,6 +154,8 @@ enum status carry_open(struct carry *c, struct call *call, bool sends)
 					    : CARRY_BYTES,
 		.sends = sends,
 	};
+	if (call->json && !sends)
+		call->screen.out = stderr; /* what recv receives goes to stdout, so its document does not */
 	if (settings->lines && settings->records)
 		return fail(STATUS_USAGE, "--lines and --records exclude each other");
 	if (settings->ring != 0 && !is_capacity(settings->ring))
@@ -237,9 +239,6 @@ static void put_json(struct carry *c, const struct quire_channel_stat *st, doubl
 {
 	json_t *document = json_document(c->sends ? "send" : "recv");
 
-	/* What recv receives goes to stdout, so its document does not. */
-	if (!c->sends)
-		c->call->screen.out = stderr;
 	json_put_name(document, "channel", c->name);
 	json_put_text(document, "end", end_word(c->end, st->lost_peers));
 	json_put_count(document, "bytes", c->bytes);

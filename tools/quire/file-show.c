@@ -113,8 +113,17 @@ static void show_picture(struct screen *screen, const struct file_view *view, bo
 		text_count(view->run_count).s, view->run_count == 1 ? "stretch" : "stretches");
 }
 
-static void show_figure(struct screen *screen, const char *label, struct text figure, enum ink ink)
+/* Behind the one before it, or on a new line of a narrow terminal; *column is where the cursor is. */
+static void show_figure(
+	struct screen *screen, size_t *column, const char *label, struct text figure, enum ink ink)
 {
+	size_t columns = 3 + strlen(label) + strlen(figure.s);
+
+	if (*column + columns > screen->width) {
+		say(screen, INK_PLAIN, "\n");
+		*column = 0;
+	}
+	*column += columns;
 	say(screen, INK_FAINT, "  %s ", label);
 	say(screen, strcmp(figure.s, "?") == 0 ? INK_PROBLEM : ink, "%s", figure.s);
 }
@@ -123,20 +132,23 @@ static void show_figures(struct screen *screen, const struct file_view *view)
 {
 	const struct quire_presence *figures = &view->figures;
 	uint64_t in_flight = QUIRE_UNKNOWN;
+	size_t column = 0;
 
 	if (figures->pages == 0)
 		return;
 	if (figures->cached != QUIRE_UNKNOWN && figures->ready != QUIRE_UNKNOWN)
 		in_flight = figures->cached - figures->ready;
 	say(screen, INK_PLAIN, "\n");
-	show_figure(screen, "cached", of_file(view, figures->cached), INK_PRESENT);
-	show_figure(screen, "ready", of_file(view, figures->ready), INK_PLAIN);
-	show_figure(screen, "in flight", of_file(view, in_flight), INK_PLAIN);
-	show_figure(screen, "dirty", of_file(view, figures->dirty), INK_DIRTY);
-	show_figure(screen, "writing", of_file(view, figures->writing), INK_PLAIN);
+	show_figure(screen, &column, "cached", of_file(view, figures->cached), INK_PRESENT);
+	show_figure(screen, &column, "ready", of_file(view, figures->ready), INK_PLAIN);
+	show_figure(screen, &column, "in flight", of_file(view, in_flight), INK_PLAIN);
+	show_figure(screen, &column, "dirty", of_file(view, figures->dirty), INK_DIRTY);
+	show_figure(screen, &column, "writing", of_file(view, figures->writing), INK_PLAIN);
 	say(screen, INK_PLAIN, "\n");
-	show_figure(screen, "evicted", of_file(view, figures->evicted), INK_SWAPPED);
-	show_figure(screen, "of these recently", of_file(view, figures->evicted_recently), INK_SWAPPED);
+	column = 0;
+	show_figure(screen, &column, "evicted", of_file(view, figures->evicted), INK_SWAPPED);
+	show_figure(
+		screen, &column, "of these recently", of_file(view, figures->evicted_recently), INK_SWAPPED);
 	say(screen, INK_PLAIN, "\n");
 	if (view->ready_why[0] != '\0' && figures->ready == QUIRE_UNKNOWN)
 		say_paragraph(screen, INK_FAINT, 2, "? %s.", view->ready_why);
@@ -209,11 +221,24 @@ static void show_mappers(struct screen *screen, const struct file_view *view)
 			view->mappers_hidden == 1 ? "process" : "processes");
 }
 
+static void show_next(struct screen *screen, const struct file_view *view)
+{
+	const struct quire_presence *figures = &view->figures;
+	char *file = text_operand(view->path);
+
+	if (figures->cached == QUIRE_UNKNOWN && figures->ready == QUIRE_UNKNOWN)
+		say_next(screen, "root may know (mincore would say 100 % here: no information)",
+			"sudo " QUIRE_PROGRAM " presence %s", file);
+	else if (figures->cached != QUIRE_UNKNOWN && figures->cached < figures->pages)
+		say_next(screen, "bring in the rest", QUIRE_PROGRAM " touch --missing %s", file);
+	else if (figures->cached != QUIRE_UNKNOWN)
+		say_next(screen, "throw it out, and see what stays and why", QUIRE_PROGRAM " evict %s", file);
+	free(file);
+}
+
 static void show_meaning(struct screen *screen, const struct file_view *view)
 {
 	const struct quire_presence *figures = &view->figures;
-	struct shown_name name = text_name(view->path);
-	char command[600];
 
 	if (figures->moving != 0)
 		say_paragraph(screen, INK_PLAIN, 2,
@@ -227,16 +252,7 @@ static void show_meaning(struct screen *screen, const struct file_view *view)
 	if (figures->pages == 0)
 		return;
 	say(screen, INK_PLAIN, "\n");
-	if (figures->cached == QUIRE_UNKNOWN && figures->ready == QUIRE_UNKNOWN && figures->pages != 0) {
-		snprintf(command, sizeof(command), "sudo " QUIRE_PROGRAM " presence %s", name.s);
-		say_next(screen, command, "root may know (mincore would say 100 % here: no information)");
-	} else if (figures->cached != QUIRE_UNKNOWN && figures->cached < figures->pages) {
-		snprintf(command, sizeof(command), QUIRE_PROGRAM " touch --missing %s", name.s);
-		say_next(screen, command, "bring in the rest");
-	} else if (figures->cached != QUIRE_UNKNOWN && figures->pages != 0) {
-		snprintf(command, sizeof(command), QUIRE_PROGRAM " evict %s", name.s);
-		say_next(screen, command, "throw it out, and see what stays and why");
-	}
+	show_next(screen, view);
 }
 
 void view_show(struct screen *screen, const struct file_view *view, bool braille)

@@ -144,10 +144,31 @@ void json_add_text(json_t *array, const char *text)
 		must(NULL);
 }
 
-void json_print(struct call *call, json_t *document)
+static void print(struct call *call, json_t *document, size_t shape)
 {
 	/* a failed write is noticed when the command closes its output */
-	(void)json_dumpf(document, call->screen.out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	(void)json_dumpf(document, call->screen.out, shape | JSON_REAL_PRECISION(9));
 	fputc('\n', call->screen.out);
 	json_decref(document);
+	call->answered = true;
+}
+
+void json_print(struct call *call, json_t *document)
+{
+	print(call, document, JSON_INDENT(2));
+}
+
+void json_print_line(struct call *call, json_t *document)
+{
+	print(call, document, JSON_COMPACT);
+}
+
+void json_print_error(struct call *call, enum status status)
+{
+	json_t *document = json_document("error");
+
+	json_put_text(document, "verb", call->verb->name);
+	json_put_count(document, "status", (uint64_t)status);
+	json_put_text(document, "error", first_complaint());
+	json_print(call, document);
 }

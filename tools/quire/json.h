@@ -40,7 +40,11 @@ json_t *json_add_object(json_t *array);
 /* Text at the end of an array. */
 void json_add_text(json_t *array, const char *text);
 
-/* Prints on the call's screen and frees. */
+/* Prints on the call's screen and frees; as one line where many documents follow each other. */
 void json_print(struct call *call, json_t *document);
+void json_print_line(struct call *call, json_t *document);
+
+/* A reader of JSON shall always find a document: quire.error/1 where the verb printed none. */
+void json_print_error(struct call *call, enum status status);
 
 #endif

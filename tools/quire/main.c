@@ -12,6 +12,7 @@
 #include <quire/quire.h>
 
 #include "dump.h"
+#include "json.h"
 #include "options.h"
 #include "overview.h"
 #include "progress.h"
@@ -65,6 +66,8 @@ static enum status run_verb(const struct verb *verb, int argc, char **argv)
 		&call.screen, stdout, common.no_color ? WHEN_NEVER : (enum when)common.color, common.ascii);
 	progress_choose(common.no_progress ? -1 : common.progress ? 1 : 0, call.screen.unicode);
 	status = verb->run(&call);
+	if (call.json && !call.answered && status != STATUS_OK)
+		json_print_error(&call, status);
 	options_free(&call);
 	return status;
 }

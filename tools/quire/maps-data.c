@@ -183,7 +183,7 @@ static size_t changes_of(const struct maps_view *view, const json_t *before, str
 
 static void show_changes(struct screen *screen, const struct change *changes, size_t n, size_t top)
 {
-	static const struct column columns[] = { { "GROUP", COLUMN_WRAP }, { "N", COLUMN_RIGHT },
+	static const struct column columns[] = { { "GROUP", COLUMN_NAME }, { "N", COLUMN_RIGHT },
 		{ "CHANGE", COLUMN_RIGHT }, { "IN RAM", COLUMN_RIGHT }, { "CHANGE", COLUMN_RIGHT } };
 	struct table *table = table_new(screen, columns, 5);
 

@@ -145,6 +145,7 @@ static void show_answer(struct screen *screen, const struct maps_view *view)
 
 static void show_gauge(struct screen *screen, const struct maps_view *view)
 {
+	bool narrow = screen->width < 80;
 	double use = view->limit == QUIRE_UNKNOWN ? 0 : (double)view->mappings / (double)view->limit;
 
 	say(screen, INK_PLAIN, "\n  mappings  ");
@@ -152,7 +153,8 @@ static void show_gauge(struct screen *screen, const struct maps_view *view)
 		say(screen, INK_PLAIN, "%s; the limit cannot be read\n", text_count(view->mappings).s);
 		return;
 	}
-	draw_gauge(screen, use > 0.7 ? INK_PROBLEM : INK_PRESENT, 20, use > 1 ? 1 : use);
+	draw_gauge(screen, use > 0.7 ? INK_PROBLEM : INK_PRESENT, narrow ? 8 : 20, use > 1 ? 1 : use);
+	say(screen, INK_PLAIN, narrow ? "\n           " : "");
 	say(screen, INK_PLAIN, " %s of vm.max_map_count %s (%s)\n", text_count(view->mappings).s,
 		text_count(view->limit).s, text_percent(use).s);
 }
@@ -197,7 +199,7 @@ static void show_table(
 	unsigned int *order = sorted(view, settings->sort);
 	size_t rows = view->group_count < settings->top ? view->group_count : (size_t)settings->top,
 	       columns = 0;
-	struct column shape[9] = { { "GROUP", COLUMN_WRAP }, { "N", COLUMN_RIGHT }, { "SIZE", COLUMN_RIGHT },
+	struct column shape[9] = { { "GROUP", COLUMN_NAME }, { "N", COLUMN_RIGHT }, { "SIZE", COLUMN_RIGHT },
 		{ "IN RAM", COLUMN_RIGHT }, { "PSS", COLUMN_RIGHT }, { "DIRTY", COLUMN_RIGHT } };
 	struct table *table;
 
@@ -222,8 +224,9 @@ static void show_table(
 	table_print(table);
 	free(order);
 	if (rows < view->group_count)
-		say(screen, INK_FAINT, "  ... and %s groups more (--top)\n",
-			text_count(view->group_count - rows).s);
+		say(screen, INK_FAINT, "  ... and %s %s more (--top)\n",
+			text_count(view->group_count - rows).s,
+			view->group_count - rows == 1 ? "group" : "groups");
 }
 
 /* In the order of the table. */
@@ -294,18 +297,19 @@ static char *put_number(char *to, uint64_t number, unsigned int base, int column
 
 /* KiB as pmap prints them: a list of all mappings is read by columns, and 50,000 of them by a program. Not by printf,
  * which would be a third of the time. */
-static void show_row(FILE *out, const struct quire_mapping *m, const char *name)
+static void show_row(FILE *out, const struct quire_mapping *m, bool brief, const char *name)
 {
 	const uint64_t figures[] = { m->end - m->start, m->resident_bytes, m->share_bytes, m->dirty_bytes,
 		m->swap_bytes, m->huge_bytes + m->pool_bytes };
+	size_t count = brief ? 4 : 6;
 	char line[200];
-	char *at = put_number(line, m->start, 16, 16);
+	char *at = put_number(line, m->start, 16, brief ? 12 : 16);
 
 	flags_text(m->flags, at);
 	at[4] = ' ';
 	at += 5;
-	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
-		at = put_number(at, figures[i] / 1024, 10, 10);
+	for (size_t i = 0; i < count; i++)
+		at = put_number(at, figures[i] / 1024, 10, brief ? 8 : 10);
 	fwrite(line, 1, (size_t)(at - line), out);
 	fputs(name, out);
 	putc('\n', out);
@@ -315,16 +319,25 @@ static void show_all(struct screen *screen, const struct maps_view *view)
 {
 	struct shown_name name = { "" };
 	unsigned int last = UINT32_MAX;
+	/* Programs get all columns; on a terminal, those that would be empty leave their room to the names. */
+	bool brief = screen->terminal && view->sum.swap + view->sum.huge + view->sum.pool == 0;
+	size_t used = brief ? 54 : 88;
 
-	say(screen, INK_STRONG, "%16s %s %10s %10s %10s %10s %10s %10s %s\n", "ADDRESS", "MODE", "SIZE KIB",
-		"RSS", "PSS", "DIRTY", "SWAP", "HUGE", "NAME");
+	if (brief)
+		say(screen, INK_STRONG, "%12s %s %8s %8s %8s %8s %s\n", "ADDRESS", "MODE", "SIZE KIB", "RSS",
+			"PSS", "DIRTY", "NAME");
+	else
+		say(screen, INK_STRONG, "%16s %s %10s %10s %10s %10s %10s %10s %s\n", "ADDRESS", "MODE",
+			"SIZE KIB", "RSS", "PSS", "DIRTY", "SWAP", "HUGE", "NAME");
 	for (size_t i = 0; i < view->row_count; i++) {
 		const struct row *row = &view->rows[i];
 
 		if (row->group != last)
 			name = text_name(view->groups[row->group].name);
+		if (row->group != last && screen->terminal)
+			(void)text_cut(name.s, screen->width > used + 14 ? screen->width - used : 14);
 		last = row->group;
-		show_row(screen->out, &row->m, name.s);
+		show_row(screen->out, &row->m, brief, name.s);
 	}
 }
 
@@ -332,7 +345,6 @@ void maps_show(struct call *call, struct maps_view *view)
 {
 	const struct maps_settings *settings = call->settings;
 	struct screen *screen = &call->screen;
-	char command[64];
 
 	if (settings->filter != NULL)
 		show_answer_of_some(screen, view, settings->filter);
@@ -355,6 +367,6 @@ void maps_show(struct call *call, struct maps_view *view)
 	pools_say(screen, view->process.pid);
 	show_warnings(screen, view);
 	say(screen, INK_PLAIN, "\n");
-	snprintf(command, sizeof(command), QUIRE_PROGRAM " pages %d ADDRESS|FILE", view->process.pid);
-	say_next(screen, command, "each page of one of them");
+	say_next(screen, "each page of one of them", QUIRE_PROGRAM " pages %d ADDRESS|FILE",
+		view->process.pid);
 }

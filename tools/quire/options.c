@@ -10,8 +10,8 @@
 static const char *const color_words[] = { "auto", "always", "never", NULL };
 
 const struct verb_option verb_options_common[] = {
-	{ "json", 0, OPTION_FLAG, offsetof(struct common_settings, json), NULL, "print one JSON document",
-		NULL },
+	{ "json", 0, OPTION_FLAG, offsetof(struct common_settings, json), NULL,
+		"print one JSON document; where there is no answer, one that says why", NULL },
 	{ "ascii", 0, OPTION_FLAG, offsetof(struct common_settings, ascii), NULL,
 		"draw with ASCII characters alone", NULL },
 	{ "color", 0, OPTION_CHOICE, offsetof(struct common_settings, color), "WHEN",
@@ -59,7 +59,7 @@ static uint64_t number(const char *text, const char **rest)
 	errno = 0;
 	value = strtoull(text, &end, 10);
 	*rest = end;
-	if (text[0] < '0' || text[0] > '9' || errno != 0)
+	if (text[0] < '0' || text[0] > '9' || errno != 0 || value > INT64_MAX) /* what JSON can say of it */
 		*rest = "not a number";
 	return value;
 }
@@ -90,7 +90,7 @@ static bool read_size(uint64_t *value, const char *text)
 	uint64_t count = number(text, &rest);
 	uint64_t factor = unit(rest);
 
-	return factor != 0 && !__builtin_mul_overflow(count, factor, value);
+	return factor != 0 && !__builtin_mul_overflow(count, factor, value) && *value <= INT64_MAX;
 }
 
 static bool read_choice(unsigned int *value, const struct verb_option *option, const char *text)

@@ -56,7 +56,7 @@ void pages_show(struct screen *screen, const struct pages_view *view)
 		(m->flags & QUIRE_MAPPING_SHARED) != 0 ? 's' : 'p', text_bytes(m->end - m->start).s);
 	show_cells(screen, view);
 	if (view->cells < view->pages)
-		say(screen, INK_FAINT, "%14s 1 cell = %s; the most frequent kind of what is there\n", "",
+		say_paragraph(screen, INK_FAINT, 15, "1 cell = %s; the most frequent kind of what is there",
 			text_bytes((view->pages * PAGE + view->cells - 1) / view->cells).s);
 	if (view->cache_why[0] != '\0' && view->mapping.inode != 0)
 		say_paragraph(screen, INK_FAINT, 15, "? %s", view->cache_why);
@@ -64,12 +64,14 @@ void pages_show(struct screen *screen, const struct pages_view *view)
 
 void pages_legend(struct screen *screen, const uint64_t sums[KIND_COUNT])
 {
+	char mark[48];
+
 	for (int kind = 0; kind < KIND_COUNT; kind++) {
 		if (sums[kind] == 0)
 			continue;
-		say(screen, kinds[kind].ink, "  %c", pages_letters[kind]);
-		say(screen, INK_PLAIN, " %-9s %10s  ", kinds[kind].name, text_bytes(sums[kind] * PAGE).s);
-		say(screen, INK_FAINT, "%s\n", kinds[kind].what);
+		snprintf(mark, sizeof(mark), "  %c %-9s %10s  ", pages_letters[kind], kinds[kind].name,
+			text_bytes(sums[kind] * PAGE).s);
+		say_item(screen, kinds[kind].ink, mark, INK_FAINT, "%s", kinds[kind].what);
 	}
 }
 

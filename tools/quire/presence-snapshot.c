@@ -34,8 +34,8 @@ enum status presence_save(struct call *call, const char *to)
 	if (!call->json) {
 		say(&call->screen, INK_STRONG, "The maps of %u %s are in %s.\n\n", call->operand_count,
 			call->operand_count == 1 ? "file" : "files", text_name(to).s);
-		say_next(&call->screen, QUIRE_PROGRAM " presence --diff FILE PATH...",
-			"see what changed since");
+		say_next(&call->screen, "see what changed since",
+			QUIRE_PROGRAM " presence --diff FILE PATH...");
 	}
 	return status;
 }

@@ -13,9 +13,10 @@ static void wait_ms(uint64_t ms)
 	nanosleep(&pause, NULL);
 }
 
-static void put_moment(struct call *call, uint64_t look)
+static enum status put_moment(struct call *call, uint64_t look)
 {
 	const struct view_wish wish = { .bins = 0, .ready = false };
+	enum status status = STATUS_OK;
 
 	for (unsigned int i = 0; i < call->operand_count; i++) {
 		struct file_view view;
@@ -25,11 +26,11 @@ static void put_moment(struct call *call, uint64_t look)
 		view_gather(&view, call->operands[i], &wish);
 		view_put(json_add_object(files), &view);
 		json_put_count(line, "look", look);
-		json_dumpf(line, call->screen.out, JSON_COMPACT | JSON_REAL_PRECISION(9));
-		fputc('\n', call->screen.out);
-		json_decref(line);
+		json_print_line(call, line);
+		status = status_worse(status, view_status(&view));
 		view_done(&view);
 	}
+	return status;
 }
 
 /* For a pipe: nothing is redrawn, so each look is one line. */
@@ -63,7 +64,7 @@ enum status presence_watch(struct call *call)
 
 	for (uint64_t look = 1;; look++) {
 		if (call->json) {
-			put_moment(call, look);
+			status = put_moment(call, look);
 		} else if (call->screen.terminal) {
 			fputs("\033[H\033[2J", call->screen.out);
 			status = presence_files(call);

@@ -175,16 +175,29 @@ void say_item(
 	va_end(list);
 }
 
-void say_next(struct screen *screen, const char *command, const char *what)
+void say_next(struct screen *screen, const char *what, const char *command, ...)
 {
-	size_t column = 8 + strlen(command) < 38 ? 40 : 11 + strlen(command);
+	size_t columns, column;
+	va_list list;
+	char *text;
+	int bytes;
 
+	va_start(list, command);
+	bytes = vasprintf(&text, command, list);
+	va_end(list);
+	if (bytes < 0)
+		return;
+	columns = text_columns(text, (size_t)bytes);
+	column = 8 + columns < 38 ? 40 : 11 + columns;
 	say(screen, INK_FAINT, "  next  ");
-	say(screen, INK_STRONG, "%s", command);
-	if (column + text_columns(what, strlen(what)) <= screen->width)
-		say(screen, INK_PLAIN, "%*s%s\n", (int)(column - 8 - strlen(command)), "", what);
-	else
-		say(screen, INK_PLAIN, "\n%12s%s\n", "", what);
+	say(screen, INK_STRONG, "%s", text);
+	if (column + text_columns(what, strlen(what)) <= screen->width) {
+		say(screen, INK_PLAIN, "%*s%s\n", (int)(column - 8 - columns), "", what);
+	} else {
+		say(screen, INK_PLAIN, "\n");
+		say_paragraph(screen, INK_PLAIN, 12, "%s", what);
+	}
+	free(text);
 }
 
 static const char *const eighths_across[] = { " ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█" };

@@ -49,8 +49,9 @@ void say_paragraph(struct screen *screen, enum ink ink, unsigned int indent, con
 void say_item(struct screen *screen, enum ink mark_ink, const char *mark, enum ink ink, const char *format,
 	...) __attribute__((format(printf, 5, 6)));
 
-/* " next  quire sum FILE": the last line of a screen. */
-void say_next(struct screen *screen, const char *command, const char *what);
+/* " next  quire sum FILE": the last line of a screen; a name from the world comes as text_operand(). */
+void say_next(struct screen *screen, const char *what, const char *command, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* A bar of so many cells, filled from the left: |####      |, in eighths of a cell. */
 void draw_gauge(struct screen *screen, enum ink ink, unsigned int cells, double fraction);
@@ -86,10 +87,13 @@ void put_safe(FILE *out, const char *text);
 /* text_name() of any length; allocated. */
 char *text_path(const char *path);
 
+/* A path as one word of a command that can be typed as it stands, whatever is in the name; allocated. */
+char *text_operand(const char *path);
+
 /* Cuts a path in its middle to so many columns (20 at least); false when it was no longer. */
 bool text_cut(char *text, size_t columns);
 
-/* Columns of UTF-8 text: its bytes without continuation bytes. Good for what we write ourselves. */
+/* Columns that UTF-8 text takes on a terminal. */
 size_t text_columns(const char *text, size_t bytes);
 
 /* Bytes of the character that text begins with; 0 when that is no UTF-8, or the end. */
@@ -101,9 +105,10 @@ struct table;
 enum {
 	COLUMN_LEFT = 0,
 	COLUMN_RIGHT = 1,
-	COLUMN_WRAP = 2,
-	COLUMN_PATH =
-		4, /* the last one: on a terminal a long name is cut in its middle, into a pipe it goes whole */
+	COLUMN_WRAP = 2, /* sentences, broken between words */
+	/* Names are never broken, and into a pipe they go whole. On a terminal a long one is cut in its middle: */
+	COLUMN_PATH = 4, /* the last column: to what the others leave */
+	COLUMN_NAME = 8, /* any other: to the line, which it then has for itself */
 };
 
 struct column {

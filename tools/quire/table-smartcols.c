@@ -44,16 +44,29 @@ static char *chunk_next(const struct libscols_column *column, char *text, void *
 	return cut + 1;
 }
 
+static char *chunk_none(const struct libscols_column *column, char *text, void *nothing)
+{
+	(void)column;
+	(void)text;
+	(void)nothing;
+	return NULL;
+}
+
 static void add_columns(struct libscols_table *to, const struct table *table)
 {
 	for (size_t c = 0; c < table->column_count; c++) {
-		bool wrap = (table->columns[c].flags & COLUMN_WRAP) != 0;
+		bool name = (table->columns[c].flags & COLUMN_NAME) != 0;
+		bool wrap = name || (table->columns[c].flags & COLUMN_WRAP) != 0;
 		bool right = (table->columns[c].flags & COLUMN_RIGHT) != 0;
 		struct libscols_column *column = scols_table_new_column(to, table->columns[c].title,
 			wrap ? 0.1 : 0, (right ? SCOLS_FL_RIGHT : 0) | (wrap ? SCOLS_FL_WRAP : 0));
 
-		if (wrap && column != NULL)
-			scols_column_set_wrapfunc(column, chunk_columns, chunk_next, NULL);
+		if (column == NULL)
+			return;
+		scols_column_set_safechars(column, "\\"); /* names are escaped once, by us */
+		if (wrap)
+			scols_column_set_wrapfunc(
+				column, chunk_columns, name ? chunk_none : chunk_next, NULL);
 	}
 }
 

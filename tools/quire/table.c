@@ -56,20 +56,27 @@ size_t table_widest(const struct table *table, size_t column)
 	return most;
 }
 
-/* To what the other columns leave of a terminal's line. */
-static bool cut_paths(struct table *table)
+static bool cut_column(struct table *table, size_t column, size_t columns)
 {
-	size_t last = table->column_count - 1, used = 0;
 	bool cut = false;
 
-	if ((table->columns[last].flags & COLUMN_PATH) == 0 || !table->screen->terminal)
-		return false;
-	for (size_t c = 0; c < last; c++)
+	for (size_t i = column; i < table->cell_count; i += table->column_count)
+		cut = text_cut(table->cells[i].text, columns < 20 ? 20 : columns) || cut;
+	return cut;
+}
+
+static bool cut_names(struct table *table)
+{
+	size_t width = table->screen->width, used = 0;
+	bool cut = false;
+
+	for (size_t c = 0; c < table->column_count && table->screen->terminal; c++) {
+		if ((table->columns[c].flags & COLUMN_PATH) != 0)
+			cut = cut_column(table, c, width > used ? width - used : 0) || cut;
+		else if ((table->columns[c].flags & COLUMN_NAME) != 0)
+			cut = cut_column(table, c, width) || cut;
 		used += table_widest(table, c) + 1;
-	for (size_t i = last; i < table->cell_count; i += table->column_count)
-		cut = text_cut(table->cells[i].text,
-			      table->screen->width > used + 20 ? table->screen->width - used : 20) ||
-			cut;
+	}
 	return cut;
 }
 
@@ -79,7 +86,7 @@ bool table_print(struct table *table)
 
 	while (table->cell_count % table->column_count != 0)
 		table_cell(table, INK_PLAIN, "%s", "");
-	cut = cut_paths(table);
+	cut = cut_names(table);
 	table_lay_out(table);
 	for (size_t i = 0; i < table->cell_count; i++)
 		free(table->cells[i].text);

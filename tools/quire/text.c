@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "screen.h"
 #include "verbs.h"
@@ -152,21 +153,46 @@ struct shown_name text_name(const char *name)
 	return shown;
 }
 
+/* Columns that one character takes on a terminal, and its bytes: none for an accent that joins the letter before it, two for a
+ * Chinese one. What the locale does not know takes one. */
+static size_t character_columns(const char *text, size_t *bytes)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t length = utf8_length(text);
+	uint32_t code = s[0];
+	int columns;
+
+	*bytes = length == 0 ? 1 : length;
+	if (length < 2)
+		return 1;
+	code &= 0x7fU >> length;
+	for (size_t i = 1; i < length; i++)
+		code = code << 6 | (s[i] & 0x3f);
+	columns = wcwidth((wchar_t)code);
+	return columns < 0 ? 1 : (size_t)columns;
+}
+
 size_t text_columns(const char *text, size_t bytes)
 {
-	size_t columns = 0;
+	size_t columns = 0, length;
 
-	for (size_t i = 0; i < bytes; i++)
-		columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+	for (size_t i = 0; i < bytes; i += length)
+		columns += character_columns(text + i, &length);
 	return columns;
 }
 
-/* Where the character begins that has so many columns before it. */
+/* The first letter that has at least so many columns before it. */
 static char *after_columns(char *text, size_t columns)
 {
-	for (; *text != '\0'; text++)
-		if (((unsigned char)*text & 0xc0) != 0x80 && columns-- == 0)
+	size_t before = 0, length;
+
+	for (; *text != '\0'; text += length) {
+		size_t own = character_columns(text, &length);
+
+		if (before >= columns && own != 0)
 			break;
+		before += own;
+	}
 	return text;
 }
 
@@ -183,6 +209,8 @@ bool text_cut(char *text, size_t columns)
 	if (tail < room / 2 || tail > room - room / 4)
 		tail = room / 2;
 	gap = after_columns(text, room - tail);
+	if (text_columns(text, (size_t)(gap - text)) > room - tail) /* its last letter has two */
+		gap = after_columns(text, room - tail - 1);
 	rest = after_columns(text, all - tail);
 	memset(gap, '.', 3); /* more than three columns are cut */
 	memmove(gap + 3, rest, strlen(rest) + 1);
@@ -197,6 +225,57 @@ char *text_path(const char *path)
 
 	if (out != NULL) {
 		put_safe(out, path);
+		fclose(out);
+	}
+	if (text == NULL)
+		exit((int)fail(STATUS_SYSTEM, "no memory"));
+	return text;
+}
+
+/* Writes what a shell reads as that text: within '...', or, where something must not reach the terminal as it is, $'...'. */
+static void put_quoted(FILE *out, const char *text, bool escaped)
+{
+	char bytes[8];
+	size_t length;
+
+	fputs(escaped ? "$'" : "'", out);
+	for (; *text != '\0'; text += length) {
+		length = utf8_length(text);
+		if (length == 0 || is_control(text, length)) {
+			escape(bytes, sizeof(bytes), (unsigned char)*text);
+			fputs(bytes, out);
+			length = 1;
+			continue;
+		}
+		if (escaped && (*text == '\'' || *text == '\\'))
+			fputc('\\', out);
+		else if (*text == '\'')
+			fputs("'\\'", out);
+		fwrite(text, 1, length, out);
+	}
+	fputc('\'', out);
+}
+
+char *text_operand(const char *path)
+{
+	static const char plain[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./,:+@%=-";
+	bool quoted = path[0] == '\0', escaped = false;
+	char *text = NULL;
+	size_t bytes, length;
+	FILE *out = open_memstream(&text, &bytes);
+
+	for (const char *at = path; *at != '\0'; at += length == 0 ? 1 : length) {
+		length = utf8_length(at);
+		escaped = escaped || length == 0 || is_control(at, length);
+		quoted = quoted || (length < 2 && strchr(plain, *at) == NULL);
+	}
+	if (out != NULL) {
+		fputs(path[0] == '-' ? "./" : "", out); /* no option */
+		if (quoted || escaped)
+			put_quoted(out, path, escaped);
+		else
+			fputs(path, out);
 		fclose(out);
 	}
 	if (text == NULL)

@@ -249,20 +249,20 @@ static enum status run_channel(struct call *call)
 			print_verdict(call, &p);
 		print_table(call, &p, settings->every);
 	}
-	r = (int)p.count;
 	free(p.all);
-	if (r > 0 || call->json)
-		return r == 0 && p.hidden > 0 ? STATUS_FORBIDDEN : STATUS_OK;
+	if (p.count > 0)
+		return STATUS_OK;
 	if (p.hidden > 0)
 		return fail(STATUS_FORBIDDEN,
 			"no channel is seen%s%s, but %u processes of other users hide theirs from this one",
 			name != NULL ? " under the name " : "", name != NULL ? name : "", p.hidden);
-	if (name == NULL) {
+	if (name != NULL)
+		return fail(STATUS_NOT_FOUND,
+			"no process uses a channel '%s': '" QUIRE_PROGRAM " channel ls' shows those in use",
+			name);
+	if (!call->json)
 		say(&call->screen, INK_PLAIN, "No process uses a channel.\n");
-		return STATUS_OK;
-	}
-	return fail(STATUS_NOT_FOUND,
-		"no process uses a channel '%s': '" QUIRE_PROGRAM " channel ls' shows those in use", name);
+	return STATUS_OK;
 }
 
 static const char *const description[] = {

@@ -265,8 +265,10 @@ static void show(struct call *call, const struct choice *choice)
 	say_paragraph(screen, INK_STRONG, 0, "Use %s: %s.", choice->kind, choice->reason);
 	say(screen, INK_PLAIN, "\n");
 	for (size_t i = 0; i < choice->count; i++) {
-		say(screen, INK_PLAIN, "  %zu. %s ", i + 1, choice->steps[i].question);
-		say(screen, INK_PRESENT, "%s\n", choice->steps[i].answer);
+		char question[100];
+
+		snprintf(question, sizeof(question), "  %zu. %s ", i + 1, choice->steps[i].question);
+		say_item(screen, INK_PLAIN, question, INK_PRESENT, "%s", choice->steps[i].answer);
 		say_paragraph(screen, INK_FAINT, 5, "%s", choice->steps[i].reason);
 	}
 	say(screen, INK_PLAIN, "\n");
@@ -276,7 +278,7 @@ static void show(struct call *call, const struct choice *choice)
 	if (choice->caution[0] != '\0')
 		say_paragraph(screen, INK_DIRTY, 2, "! %s", choice->caution);
 	say(screen, INK_PLAIN, "\n");
-	say_next(screen, QUIRE_PROGRAM " doctor PATH", "what mapping means where the data lies");
+	say_next(screen, "what mapping means where the data lies", QUIRE_PROGRAM " doctor PATH");
 }
 
 static void put(struct call *call, const struct choice *choice, const struct data *d)

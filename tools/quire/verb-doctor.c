@@ -149,8 +149,10 @@ static void show_finding(struct screen *screen, const struct finding *f, bool al
 {
 	bool matters = f->level == LEVEL_FAIL || f->level == LEVEL_WARN;
 
-	say(screen, levels[f->level].ink, "  %s ", levels[f->level].word);
-	say(screen, matters ? INK_STRONG : INK_PLAIN, "%s\n", f->figure);
+	char mark[16];
+
+	snprintf(mark, sizeof(mark), "  %s ", levels[f->level].word);
+	say_item(screen, levels[f->level].ink, mark, matters ? INK_STRONG : INK_PLAIN, "%s", f->figure);
 	if (f->meaning[0] != '\0' && (matters || f->level == LEVEL_UNKNOWN || all))
 		say_paragraph(screen, matters ? INK_PLAIN : INK_FAINT, 7, "%s.", f->meaning);
 	if (f->fix[0] != '\0' && (matters || all))
@@ -183,9 +185,9 @@ static void show(struct call *call, const struct doctor *doctor)
 			counts[LEVEL_SKIPPED] == 1 ? "check does" : "checks do");
 	say(screen, INK_PLAIN, "\n");
 	if (counts[LEVEL_FAIL] + counts[LEVEL_WARN] != 0)
-		say_next(screen, QUIRE_PROGRAM " doctor --fix", "print a sysctl.d file; nothing is changed");
+		say_next(screen, "print a sysctl.d file; nothing is changed", QUIRE_PROGRAM " doctor --fix");
 	else
-		say_next(screen, QUIRE_PROGRAM " doctor --all", "what each of these means");
+		say_next(screen, "what each of these means", QUIRE_PROGRAM " doctor --all");
 }
 
 static void put(struct call *call, const struct doctor *doctor)
@@ -243,6 +245,10 @@ static enum status run_doctor(struct call *call)
 	unsigned int counts[LEVEL_COUNT];
 	enum status status = STATUS_OK;
 
+	if (settings->fix && call->json)
+		return fail(STATUS_USAGE,
+			"--fix prints a file for sysctl.d, --json a document with the same settings: "
+			"one of them");
 	doctor.root = system_root();
 	for (unsigned int i = 0; i < call->operand_count && status == STATUS_OK; i++)
 		status = read_operand(&doctor, call->operands[i]);

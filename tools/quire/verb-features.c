@@ -128,7 +128,7 @@ static enum status run_features(struct call *call)
 		print_reasons(screen, path);
 	}
 	say(screen, INK_PLAIN, "\n");
-	say_next(screen, QUIRE_PROGRAM " features PATH", "ask a filesystem too: DAX, holes, direct I/O");
+	say_next(screen, "ask a filesystem too: DAX, holes, direct I/O", QUIRE_PROGRAM " features PATH");
 	return STATUS_OK;
 }
 

@@ -9,18 +9,20 @@ void overview(struct screen *screen)
 {
 	const struct verb *verb;
 
-	say(screen, INK_STRONG, QUIRE_PROGRAM " %s", quire_version());
-	say(screen, INK_PLAIN, " - memory-mapped files you can trust in production\n\n");
+	char title[64], mark[64];
+
+	snprintf(title, sizeof(title), QUIRE_PROGRAM " %s - ", quire_version());
+	say_item(screen, INK_STRONG, title, INK_PLAIN, "memory-mapped files you can trust in production");
+	say(screen, INK_PLAIN, "\n");
 	for (unsigned int i = 0; (verb = verb_at(i)) != NULL; i++) {
 		if (verb->hidden)
 			continue;
-		say(screen, INK_PLAIN, "  " QUIRE_PROGRAM " ");
-		say(screen, INK_STRONG, "%-10s", verb->name);
-		say(screen, INK_PLAIN, " %s\n", verb->summary);
+		snprintf(mark, sizeof(mark), "  " QUIRE_PROGRAM " %-10s ", verb->name);
+		say_item(screen, INK_STRONG, mark, INK_PLAIN, "%s", verb->summary);
 	}
 	say(screen, INK_PLAIN, "\n");
-	say_next(screen, QUIRE_PROGRAM " help VERB", "options and examples of one verb");
-	say_next(screen, QUIRE_PROGRAM " tour", "see it work on the files of this machine");
+	say_next(screen, "options and examples of one verb", QUIRE_PROGRAM " help VERB");
+	say_next(screen, "see it work on the files of this machine", QUIRE_PROGRAM " tour");
 }
 
 enum status unknown_verb(const char *name)

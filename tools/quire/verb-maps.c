@@ -100,6 +100,9 @@ static enum status run_maps(struct call *call)
 
 	if (pid <= 0)
 		return fail(STATUS_USAGE, "'%s' is no process number", call->operands[0]);
+	if (settings->summary && (settings->all || settings->filter || settings->save || settings->diff))
+		return fail(STATUS_USAGE,
+			"--summary is of the whole process: it goes with no --all, --filter, --save or --diff");
 	if (settings->summary)
 		return maps_summary(call, pid);
 	status = maps_gather(&view, pid, settings);

@@ -224,13 +224,10 @@ static void put_view(struct call *call, const struct view *view, bool one_line)
 	array = json_put_array(document, "pools");
 	for (size_t i = 0; i < view->pool_count; i++)
 		put_pool(json_add_object(array), &view->pools[i]);
-	if (!one_line) {
+	if (one_line)
+		json_print_line(call, document);
+	else
 		json_print(call, document);
-		return;
-	}
-	json_dumpf(document, call->screen.out, JSON_COMPACT | JSON_REAL_PRECISION(9));
-	fputc('\n', call->screen.out);
-	json_decref(document);
 }
 
 /* ---- for people ---- */
@@ -352,7 +349,7 @@ static void say_view(struct call *call, const struct view *view)
 		say_pool(screen, &view->pools[i]);
 	}
 	say(screen, INK_PLAIN, "\n");
-	say_next(screen, QUIRE_PROGRAM " maps PID", "all memory of the process");
+	say_next(screen, "all memory of the process", QUIRE_PROGRAM " maps PID");
 }
 
 /* For a pipe: nothing is redrawn, so each look is one line a pool. */

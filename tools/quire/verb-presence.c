@@ -99,8 +99,12 @@ static enum status run_presence(struct call *call)
 		return fail(STATUS_USAGE,
 			sources == 0 ? "which file? a PATH, --pid PID or --system is needed"
 				     : "PATH, --pid and --system exclude each other");
-	if (settings->system || settings->pid != 0 || settings->recursive)
+	if (settings->system || settings->pid != 0 || settings->recursive) {
+		if (settings->watch || settings->save != NULL || settings->diff != NULL)
+			return fail(STATUS_USAGE,
+				"--watch, --save and --diff take files by their names, not -r, --pid or --system");
 		return presence_list(call);
+	}
 	if (has_directory(call))
 		return fail(STATUS_USAGE, "a directory is looked at with -r");
 	if (settings->diff != NULL)

@@ -91,7 +91,7 @@ static enum status run_stat(struct call *call, struct quire_region *region, json
 		say(screen, INK_PLAIN, "  writer   none\n");
 	say(screen, INK_PLAIN, "  readers  %u besides us\n", stat.readers);
 	say(screen, INK_PLAIN, "  growth   up to %s, in place\n\n", text_bytes(stat.reserve_bytes).s);
-	say_next(screen, QUIRE_PROGRAM " region check FILE", "compare every page with its checksum");
+	say_next(screen, "compare every page with its checksum", QUIRE_PROGRAM " region check FILE");
 	return STATUS_OK;
 }
 
@@ -121,7 +121,8 @@ static enum status run_check(struct call *call, struct quire_region *region, jso
 	if (call->json)
 		return sound ? STATUS_OK : STATUS_FAILURE;
 	if (!sound) {
-		say_item(&call->screen, INK_PROBLEM, "  DAMAGED  ", INK_PLAIN, "%s", quire_error_text());
+		say_item(&call->screen, INK_PROBLEM, "  DAMAGED  ", INK_PLAIN, "%s",
+			text_name(quire_error_text()).s);
 		return STATUS_FAILURE;
 	}
 	say_item(&call->screen, INK_GOOD, "  sound  ", INK_PLAIN,

@@ -141,7 +141,7 @@ static struct shm_sum sum_of(const struct shared_list *list)
 static void show(struct call *call, const struct shared_list *list, const struct shm_sum *sum)
 {
 	static const struct column columns[] = { { "KIND", COLUMN_LEFT }, { "SIZE", COLUMN_RIGHT },
-		{ "IN RAM", COLUMN_RIGHT }, { "OWNER", COLUMN_LEFT }, { "NAME", COLUMN_WRAP },
+		{ "IN RAM", COLUMN_RIGHT }, { "OWNER", COLUMN_LEFT }, { "NAME", COLUMN_NAME },
 		{ "USED BY", COLUMN_WRAP } };
 	const struct shm_settings *settings = call->settings;
 	uint64_t hidden = quire_segments_hidden(list->segments);
@@ -175,10 +175,10 @@ static void show(struct call *call, const struct shared_list *list, const struct
 			text_count(hidden).s, hidden == 1 ? "process" : "processes");
 	say(screen, INK_PLAIN, "\n");
 	if (sum->orphans != 0)
-		say_next(screen, "rm /dev/shm/NAME | ipcrm -m SHMID",
-			"gives an orphan's memory back, for good");
+		say_next(screen, "gives an orphan's memory back, for good",
+			"rm /dev/shm/NAME, or ipcrm -m SHMID");
 	else
-		say_next(screen, QUIRE_PROGRAM " maps PID", "the memory of one of the users");
+		say_next(screen, "the memory of one of the users", QUIRE_PROGRAM " maps PID");
 }
 
 static void put_segment(json_t *array, const struct shared *shared)

@@ -175,11 +175,11 @@ static void print_one(struct screen *screen, const struct sum *sum)
 {
 	say(screen, INK_STRONG, "%016llx", (unsigned long long)digest_value(&sum->digest));
 	say(screen, INK_PLAIN, "  %s\n", text_name(sum->path).s);
-	say(screen, INK_PLAIN, "  %s in %s by %s: %s, %s minor and %s major page faults\n",
+	say_paragraph(screen, INK_PLAIN, 2, "%s in %s by %s: %s, %s minor and %s major page faults",
 		text_bytes(sum->digest.bytes).s, text_seconds(sum->seconds).s, sum->method->name,
 		text_speed(speed(sum)).s, text_count(sum->minor_faults).s, text_count(sum->major_faults).s);
 	if (sum->paged)
-		say(screen, INK_PLAIN, "  %s faults answered; at most %s resident, %s allowed\n",
+		say_paragraph(screen, INK_PLAIN, 2, "%s faults answered; at most %s resident, %s allowed",
 			text_count(sum->faults).s, text_bytes(sum->resident_max).s,
 			text_bytes(sum->cache_bytes).s);
 	if (sum->why[0] != '\0')
@@ -214,10 +214,10 @@ static void print_comparison(struct screen *screen, const struct tally *tally)
 		if (sum->error != 0)
 			continue;
 		say(screen, sum == best ? INK_STRONG : INK_PLAIN, "  %-7s", sum->method->name);
-		draw_gauge(screen, INK_PRESENT, 20, speed(sum) / most);
+		draw_gauge(screen, INK_PRESENT, screen->width < 80 ? 8 : 20, speed(sum) / most);
 		say(screen, INK_PLAIN, " %10s  %9s  %016llx\n", text_speed(speed(sum)).s,
 			text_seconds(sum->seconds).s, (unsigned long long)digest_value(&sum->digest));
-		say(screen, INK_FAINT, "%31s %s minor, %s major faults\n", "",
+		say(screen, INK_FAINT, "%*s %s minor, %s major faults\n", screen->width < 80 ? 19 : 31, "",
 			text_count(sum->minor_faults).s, text_count(sum->major_faults).s);
 	}
 }
@@ -230,8 +230,8 @@ static void print_people(struct call *call, const struct tally *tally)
 	if (settings->by == BY_ALL && call->operand_count == 1) {
 		print_comparison(screen, tally);
 		if (!settings->cold)
-			say_next(screen, QUIRE_PROGRAM " sum --by all --cold FILE",
-				"each from the disk, not the cache");
+			say_next(screen, "each from the disk, not the cache",
+				QUIRE_PROGRAM " sum --by all --cold FILE");
 		return;
 	}
 	for (size_t i = 0; i < tally->count; i++)

@@ -191,10 +191,10 @@ static void print_end(struct tour *tour, double seconds)
 	if (tour->settings->keep && scratch_directory()[0] != '\0')
 		say(screen, INK_PLAIN, "The files are kept in %s\n", text_name(scratch_directory()).s);
 	say(screen, INK_PLAIN, "\n");
-	say_next(screen, QUIRE_PROGRAM " sum --by all FILE", "which way to a file's bytes is fastest?");
-	say_next(screen, QUIRE_PROGRAM " features", "what this machine allows, and why not");
-	say_next(screen, QUIRE_PROGRAM " help", "everything else");
-	say_next(screen, "examples/guarded-reader.c", "the truncated file, in your own program");
+	say_next(screen, "which way to a file's bytes is fastest?", QUIRE_PROGRAM " sum --by all FILE");
+	say_next(screen, "what this machine allows, and why not", QUIRE_PROGRAM " features");
+	say_next(screen, "everything else", QUIRE_PROGRAM " help");
+	say_next(screen, "the truncated file, in your own program", "examples/guarded-reader.c");
 }
 
 static enum status finish(struct tour *tour, json_t *document, int r, double seconds)

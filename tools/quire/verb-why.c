@@ -56,7 +56,7 @@ static void show(struct call *call, const struct crash *crash, const struct why_
 	if (answer->cause == WHY_SENT)
 		return;
 	say(screen, INK_PLAIN, "\n");
-	say_next(screen, QUIRE_PROGRAM " doctor", "limits and filesystems that lead to such deaths");
+	say_next(screen, "limits and filesystems that lead to such deaths", QUIRE_PROGRAM " doctor");
 }
 
 static void put(struct call *call, const struct crash *crash, const struct why_answer *answer)

@@ -119,18 +119,35 @@ const struct verb *verb_guess(const char *name)
 	return best;
 }
 
+static char *complaint;
+
 __attribute__((format(printf, 1, 0))) static void complain_list(const char *format, va_list list)
 {
-	char *text;
+	int error = errno; /* callers return what they have just complained of */
+	struct screen screen;
+	char *text, *safe;
 
 	progress_clear();
 	fflush(stdout); /* so that a terminal shows both in the order in which they happened */
-	fputs(QUIRE_PROGRAM ": ", stderr);
-	if (vasprintf(&text, format, list) >= 0) {
-		put_safe(stderr, text); /* names and the library's sentences may have any bytes */
+	screen_open(&screen, stderr, WHEN_NEVER, false);
+	if (vasprintf(&text, format, list) < 0)
+		return;
+	safe = text_path(text); /* names and the library's sentences may have any bytes */
+	if (screen.terminal)
+		say_paragraph(&screen, INK_PLAIN, 0, QUIRE_PROGRAM ": %s", safe);
+	else
+		fprintf(stderr, QUIRE_PROGRAM ": %s\n", safe);
+	free(safe);
+	if (complaint == NULL)
+		complaint = text;
+	else
 		free(text);
-	}
-	fputc('\n', stderr);
+	errno = error;
+}
+
+const char *first_complaint(void)
+{
+	return complaint;
 }
 
 void complain(const char *format, ...)

@@ -101,7 +101,8 @@ struct call {
 	char **operands;
 	unsigned int operand_count;
 	bool json;
-	struct screen screen; /* stdout */
+	bool answered;        /* a JSON document was printed */
+	struct screen screen; /* stdout; of recv --json stderr, for stdout is what it receives */
 };
 
 const struct verb *verb_find(const char *name);
@@ -117,6 +118,9 @@ extern const struct verb_option verb_options_common[];
 
 /* "quire: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* What the first of them said; NULL when there was none. */
+const char *first_complaint(void);
 
 /* The same, and hands the status through: return fail(STATUS_NOT_FOUND, "no such file: %s", path); */
 enum status fail(enum status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
