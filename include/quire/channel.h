@@ -175,6 +175,8 @@ struct quire_channel_options {
  *   -EINVAL       an option is out of range
  *   -E2BIG        the options struct is newer than this library
  *   -EADDRINUSE   another process listens there
+ *   -EEXIST       a file that is no socket stands there
+ *   -EBUSY        another program keeps the directory locked
  *   -EACCES       no permission to make the socket
  *   -ENOENT       its directory does not exist
  *   -ENAMETOOLONG the path of the socket has more than 107 bytes
@@ -273,7 +275,8 @@ QUIRE_API int quire_channel_gather(struct quire_listener *listener, uint32_t cou
  *   -EINVAL          an option is out of range
  *   -E2BIG           the options struct is newer than this library
  *   -ENOENT          nobody listens there
- *   -EACCES          the socket's permissions or the access list say no
+ *   -EACCES          the socket's permissions or the access list say no; or another user listens under an abstract name
+ *                    in place of $XDG_RUNTIME_DIR
  *   -EPROTONOSUPPORT the other side speaks another version of the layout
  *   -EPROTOTYPE      role, mode or schema do not fit
  *   -EPERM           the other side's memory is not sealed

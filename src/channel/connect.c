@@ -53,6 +53,21 @@ static int explain_connect(int error, const struct name_place *place, const char
 		error, "cannot connect to channel '%s' (%s): %s", name, place->address, strerror(-error));
 }
 
+/* Nobody's permissions protect an abstract name: what is not this user's or root's is not what was meant. */
+static int check_owner(int socket, const char *name)
+{
+	struct sys_peer who = { .uid = (uid_t)-1 };
+	int r = sys_unix_peer(socket, &who);
+
+	if (r == 0 && (who.uid == geteuid() || who.uid == 0))
+		return socket;
+	sys_close(socket);
+	return error_set(-EACCES,
+		"user %u listens on '%s', which is an abstract name that anybody can take: set $XDG_RUNTIME_DIR, "
+		"or give a path",
+		(unsigned int)who.uid, name);
+}
+
 /* A full backlog says EAGAIN: the listener is there and slow. */
 static int connect_until(const char *name, uint64_t deadline_ns)
 {
@@ -66,8 +81,10 @@ static int connect_until(const char *name, uint64_t deadline_ns)
 		uint64_t now;
 
 		fd = sys_unix_connect(place.address);
+		if (fd >= 0)
+			return place.anybodys ? check_owner(fd, name) : fd;
 		if (fd != -EAGAIN)
-			return fd < 0 ? explain_connect(fd, &place, name) : fd;
+			return explain_connect(fd, &place, name);
 		now = sys_now_ns();
 		if (now >= deadline_ns)
 			return error_set(
@@ -191,7 +208,7 @@ static int await_answer(struct channel *c, int socket, uint64_t deadline_ns)
 int channel_connect(
 	struct as *as, const struct plan *plan, const char *name, uint64_t deadline_ns, struct channel **out)
 {
-	struct channel *c;
+	struct channel *c = NULL;
 	int socket = connect_until(name, deadline_ns);
 	int r;
 

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,35 +17,51 @@
 #include "channel/hello.h"
 #include "channel/seek.h"
 #include "sys/clock.h"
+#include "sys/directory.h"
 #include "sys/file.h"
 #include "sys/futex.h"
+#include "sys/thread.h"
 #include "sys/unix.h"
 
-enum { BACKLOG = 128, OWNER_ONLY = 0600 };
+enum { BACKLOG = 128, OWNER_ONLY = 0600, LOCK_WAIT_NS = 1000000000, LOCK_RETRY_NS = 1000000 };
 
 /* ---- the name ---- */
 
-static int in_use(const struct listener *l)
+static int cannot_listen(const struct listener *l, int error)
 {
-	return error_set(-EADDRINUSE, "another process listens on '%s' already", l->place.address);
+	if (error == -EADDRINUSE)
+		return error_set(error, "another process listens on '%s' already", l->place.address);
+	if (error == -EEXIST)
+		return error_set(error, "'%s' is there and is no socket: choose another name, or remove it",
+			l->place.address);
+	return error_set(error, "cannot listen on '%s': %s", l->place.address, strerror(-error));
 }
 
-/* A socket file whose owner was killed refuses connections; then it is ours to replace. The directory is locked, so that
- * two who find it do not replace each other. */
+/* A socket file whose owner was killed is ours to replace. The directory is locked, so that two who find it do not replace
+ * each other. */
 static int bind_over(struct listener *l)
 {
 	int fd = sys_unix_bind(l->place.address);
-	int probe;
+	int r;
 
 	if (fd != -EADDRINUSE || l->place.directory[0] == '\0')
 		return fd;
-	probe = sys_unix_connect(l->place.address);
-	if (probe >= 0)
-		sys_close(probe);
-	if (probe != -ECONNREFUSED)
-		return -EADDRINUSE;
-	(void)sys_unlink(l->place.address);
-	return sys_unix_bind(l->place.address);
+	r = name_free(l->place.address);
+	return r < 0 ? r : sys_unix_bind(l->place.address);
+}
+
+/* The file at our address: is it our socket still, or has somebody put another one there? */
+static bool file_there(const struct listener *l, struct stat *stat)
+{
+	return sys_fstatat(AT_FDCWD, l->place.address, stat, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void remove_name(const struct listener *l)
+{
+	struct stat stat;
+
+	if (file_there(l, &stat) && stat.st_dev == l->file.st_dev && stat.st_ino == l->file.st_ino)
+		(void)sys_unlink(l->place.address);
 }
 
 /* One of many has a name that nobody had before it: a pid, and a moment. */
@@ -57,37 +74,57 @@ static int name_one_of_many(struct name_place *place)
 		: 0;
 }
 
-static int bind_in_directory(struct listener *l, uint32_t permissions)
+/* Nobody can connect before listen(), so the permissions are right from the first moment on. */
+static int listen_there(struct listener *l, mode_t mode, bool has_file)
 {
-	mode_t mode = permissions == 0 ? OWNER_ONLY : permissions;
-	int lock = -1;
-	int fd;
-	int r = name_make_directory(&l->place);
+	int r = 0;
 
-	if (r == 0 && l->place.directory[0] != '\0')
-		r = lock = sys_lock_directory(l->place.directory);
-	if (r < 0)
-		return error_set(r, "cannot use the directory %s: %s", l->place.directory, strerror(-r));
-
-	fd = l->place.many ? name_one_of_many(&l->place) : 0;
-	if (fd == 0)
-		fd = bind_over(l);
-	/* Nobody can connect before listen(), so the permissions are right from the first moment on. */
-	if (fd >= 0 && lock >= 0)
-		(void)sys_set_permissions(l->place.address, mode);
-	r = fd < 0 ? fd : sys_unix_listen(fd, BACKLOG);
+	l->socket = bind_over(l);
+	if (l->socket < 0)
+		return l->socket;
+	l->unlink = has_file && file_there(l, &l->file);
+	if (has_file)
+		r = sys_set_permissions(l->place.address, mode);
+	if (r == 0)
+		r = sys_unix_listen(l->socket, BACKLOG);
 	if (r == 0 && l->place.many)
 		(void)sys_set_permissions(
 			l->place.address, mode); /* who seeks us sees this, and comes again */
+	return r;
+}
+
+/* Anybody who may look into a directory may lock it, and keep it locked: so it is not waited for without end. */
+static int lock_directory(const char *path)
+{
+	uint64_t until = sys_now_ns() + LOCK_WAIT_NS;
+	int r;
+
+	while ((r = sys_lock_directory(path)) == -EAGAIN && sys_now_ns() < until)
+		sys_sleep(LOCK_RETRY_NS);
+	if (r == -EAGAIN)
+		return error_set(-EBUSY,
+			"another program keeps the directory %s locked (flock): end it, or listen elsewhere",
+			path);
+	return r < 0 ? error_set(r, "cannot use the directory %s: %s", path, strerror(-r)) : r;
+}
+
+static int bind_in_directory(struct listener *l, uint32_t permissions)
+{
+	int lock = -1;
+	int r = name_make_directory(&l->place);
+
+	if (r < 0)
+		return error_set(r, "cannot make the directory %s: %s", l->place.directory, strerror(-r));
+	if (l->place.directory[0] != '\0')
+		r = lock = lock_directory(l->place.directory);
+	if (r < 0)
+		return r;
+	r = l->place.many ? name_one_of_many(&l->place) : 0;
+	if (r == 0)
+		r = listen_there(l, permissions == 0 ? OWNER_ONLY : permissions, lock >= 0);
 	if (lock >= 0)
 		sys_close(lock);
-	if (r == -EADDRINUSE)
-		return in_use(l);
-	if (r < 0)
-		return error_set(r, "cannot listen on '%s': %s", l->place.address, strerror(-r));
-	l->unlink = lock >= 0;
-	l->socket = fd;
-	return 0;
+	return r < 0 ? cannot_listen(l, r) : 0;
 }
 
 static int adopt(struct listener *l, int fd)
@@ -174,7 +211,7 @@ void listener_close(struct listener *l)
 		sys_close(leave_row(l, 0));
 	/* A child made by fork has the socket as well, but the name is its parent's. */
 	if (l->unlink && fork_is_mine(l->mark))
-		(void)sys_unlink(l->place.address);
+		remove_name(l);
 	if (l->socket >= 0)
 		sys_close(l->socket);
 	channel_close(l->spare);

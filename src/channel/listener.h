@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "channel/channel.h"
 #include "channel/name.h"
@@ -34,7 +35,8 @@ struct stranger {
 /* listener: a name that others connect to, and who may */
 struct listener {
 	int socket;
-	bool unlink; /* the socket's file is ours */
+	bool unlink;      /* the socket's file is ours ... */
+	struct stat file; /* ... as long as it is this one */
 	struct name_place place;
 	struct plan plan;
 	struct as *as;

@@ -242,7 +242,7 @@ int sys_lock_directory(const char *path)
 	if (fd < 0)
 		return fd;
 	do
-		r = result(flock(fd, LOCK_EX));
+		r = result(flock(fd, LOCK_EX | LOCK_NB));
 	while (r == -EINTR);
 	if (r < 0) {
 		sys_close(fd);

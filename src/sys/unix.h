@@ -49,7 +49,7 @@ void sys_eventfd_signal(int fd); /* of our own: see docs/decisions/ on why never
 
 /* For the directory of names: made with permissions 0700 when missing; -EEXIST never. */
 int sys_make_directory(const char *path, mode_t mode);
-int sys_lock_directory(const char *path); /* a descriptor; closing it unlocks */
+int sys_lock_directory(const char *path); /* a descriptor; closing it unlocks. -EAGAIN somebody else has it */
 int sys_set_permissions(const char *path, mode_t mode);
 
 #endif
