@@ -11,17 +11,21 @@
 #include "channel/name.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "sys/socket.h"
 #include "sys/unix.h"
 
 /* ---- links ---- */
 
-int link_make(struct link *link, int socket, const struct segment *peer, bool fence)
+int link_make(struct link *link, int socket, pid_t sender, const struct segment *peer, bool fence)
 {
 	struct sys_peer who;
 	int r = sys_unix_peer(socket, &who);
 
 	if (r < 0)
 		return r;
+	if (sender > 0)
+		who.pid =
+			sender; /* who has called listen(2) may be another one: the socket can be inherited */
 	*link = (struct link){
 		.peer = *peer,
 		.control = peer->control,
@@ -110,7 +114,7 @@ static int refused(int status)
 	}
 }
 
-static int take_answer(struct channel *c, int socket, const struct hello *hello, int fd)
+static int take_answer(struct channel *c, int socket, pid_t sender, const struct hello *hello, int fd)
 {
 	bool fence = !c->said_barrier || (hello->flags & HELLO_BARRIER) == 0;
 	struct segment peer = { .file = NULL };
@@ -131,7 +135,7 @@ static int take_answer(struct channel *c, int socket, const struct hello *hello,
 	c->plan.policy = hello->policy;
 	r = link_fits(&peer, hello);
 	if (r == 0)
-		r = link_make(&link, socket, &peer, fence);
+		r = link_make(&link, socket, sender, &peer, fence);
 	link.start = link.tail = (c->plan.role & ROLE_RECEIVE) != 0 ? hello->start : 0;
 	link.start_records = hello->start_records;
 	if (r == 0 && !is_aligned(link.start, RECORD_ALIGN))
@@ -160,6 +164,7 @@ int channel_greet(struct as *as, const struct plan *plan, int socket, struct cha
 
 	if (r < 0)
 		return r;
+	sys_learn_sender(socket);
 	c->said_barrier = hello_barrier();
 	hello_fill(&hello, &c->plan, c->said_barrier);
 	r = hello_send(socket, &hello, segment_fd(&c->own));
@@ -179,13 +184,14 @@ int channel_greet(struct as *as, const struct plan *plan, int socket, struct cha
 int channel_answered(struct channel *c, int socket)
 {
 	struct hello hello;
+	pid_t sender = 0;
 	int fd = -1;
-	int r = hello_receive(socket, &hello, &fd);
+	int r = hello_receive(socket, &hello, &fd, &sender);
 
 	if (r == -EPIPE || r == -ECONNRESET)
 		return error_set(-ECONNREFUSED, "the listener went away before it answered");
 	if (r == 0)
-		r = take_answer(c, socket, &hello, fd);
+		r = take_answer(c, socket, sender, &hello, fd);
 	if (fd >= 0)
 		sys_close(fd);
 	return r;

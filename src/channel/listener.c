@@ -23,7 +23,14 @@
 #include "sys/thread.h"
 #include "sys/unix.h"
 
-enum { BACKLOG = 128, OWNER_ONLY = 0600, LOCK_WAIT_NS = 1000000000, LOCK_RETRY_NS = 1000000 };
+enum {
+	BACKLOG = 128,
+	OWNER_ONLY = 0600,
+	LOCK_WAIT_NS = 1000000000,
+	LOCK_RETRY_NS = 1000000,
+	PATIENCE_NS =
+		500000000, /* with who is silent; a client makes its memory first, and many may be at it at once */
+};
 
 /* ---- the name ---- */
 
@@ -132,6 +139,7 @@ static int adopt(struct listener *l, int fd)
 	if (!sys_unix_is_listener(fd))
 		return error_set(
 			-EINVAL, "descriptor %d is no listening Unix socket of type SOCK_SEQPACKET", fd);
+	l->adopted = true;
 	l->socket = sys_dup(fd);
 	if (l->socket < 0)
 		return error_set(
@@ -198,6 +206,14 @@ static int leave_row(struct listener *l, uint32_t i)
 	return socket;
 }
 
+static void send_away(struct listener *l, uint32_t i)
+{
+	int socket = leave_row(l, i);
+
+	sys_unix_hang_up(socket);
+	sys_close(socket);
+}
+
 void listener_close(struct listener *l)
 {
 	if (l == NULL)
@@ -207,11 +223,18 @@ void listener_close(struct listener *l)
 	if (l->epoll >= 0)
 		sys_close(l->epoll);
 	l->epoll = -1;
+	/* A child has the sockets as well, but the name and who stands in the row are its parent's. And it may outlive the
+	 * parent's listener: then nobody shall wait at its door. */
+	if (fork_is_mine(l->mark)) {
+		while (l->stranger_count > 0)
+			send_away(l, 0);
+		if (l->unlink)
+			remove_name(l);
+		if (l->socket >= 0 && !l->adopted)
+			sys_unix_hang_up(l->socket);
+	}
 	while (l->stranger_count > 0)
 		sys_close(leave_row(l, 0));
-	/* A child made by fork has the socket as well, but the name is its parent's. */
-	if (l->unlink && fork_is_mine(l->mark))
-		remove_name(l);
 	if (l->socket >= 0)
 		sys_close(l->socket);
 	channel_close(l->spare);
@@ -312,12 +335,15 @@ struct guest {
 	struct sys_peer who;       /* set by check() */
 	struct segment segment;    /* set by check() */
 	struct channel *channel;   /* set by seat(): where it goes */
+	bool our_fault;            /* set by welcome(), when it fails: the next one would not fare better */
 };
 
 static int check(struct guest *g)
 {
 	int r = hello_fits(&g->hello, &g->listener->plan);
 
+	if (r == 0 && g->listener->full)
+		r = error_set(-EUSERS, "the queue has %d clients, and no room for another one", LANES_MAX);
 	if (r == 0)
 		r = check_credentials(g->listener, g->socket, &g->hello, &g->who);
 	if (r == 0 && g->fd < 0)
@@ -358,7 +384,7 @@ static int seat(struct guest *g, struct channel *hub, struct link *link)
 	if (r == 0 && hub == NULL && g->listener->gathered)
 		g->channel->news = g->listener->news; /* a lane: its hub sleeps on one word for all */
 	if (r == 0)
-		r = link_make(link, g->socket, &g->segment, fence);
+		r = link_make(link, g->socket, 0, &g->segment, fence);
 	if (r < 0)
 		return r;
 	link->start = link->tail = g->channel->out.head;
@@ -391,8 +417,11 @@ static int welcome(struct guest *g, struct channel *hub)
 	struct link link = { .socket = -1, .pidfd = -1 };
 	int r = check(g);
 
-	if (r == 0)
+	g->our_fault = r == -EMFILE || r == -ENFILE;
+	if (r == 0) {
 		r = seat(g, hub, &link);
+		g->our_fault = r < 0;
+	}
 	if (r == 0)
 		r = answer(g, &link);
 	if (r == 0)
@@ -412,63 +441,84 @@ static int welcome(struct guest *g, struct channel *hub)
 	return r;
 }
 
-/* Everybody who has connected stands in the row; when it is full, the one who has been silent longest leaves. */
-static void line_up(struct listener *l)
+/* Is there a place in the row? */
+static bool has_place(struct listener *l)
 {
-	int fd;
+	if (l->stranger_count == STRANGERS_MAX && sys_now_ns() - l->strangers[0].since_ns >= PATIENCE_NS)
+		send_away(l, 0);
+	return l->stranger_count < STRANGERS_MAX;
+}
 
-	for (fd = sys_unix_accept(l->socket); fd >= 0; fd = sys_unix_accept(l->socket)) {
-		struct stranger *last;
+static int no_more_files(int error)
+{
+	return error_set(error, "a client is there, but this process cannot take it in: %s (see ulimit -n)",
+		strerror(-error));
+}
 
-		if (l->stranger_count == STRANGERS_MAX)
-			sys_close(leave_row(l, 0));
-		last = &l->strangers[l->stranger_count++];
-		*last = (struct stranger){ .socket = fd };
+/* Who has connected stands in the row, as long as there is a place. -EMFILE, -ENFILE: we have no descriptor for it. */
+static int line_up(struct listener *l)
+{
+	int fd = -EAGAIN;
+
+	while (has_place(l) && (fd = sys_unix_accept(l->socket)) >= 0) {
+		struct stranger *last = &l->strangers[l->stranger_count++];
+
+		*last = (struct stranger){ .socket = fd, .since_ns = sys_now_ns() };
 		if (l->epoll >= 0)
 			(void)sys_epoll_set(l->epoll, fd, EPOLLIN | EPOLLRDHUP, 0);
 		if (l->news != NULL)
 			(void)watch_add(fd, WATCH_READABLE, l->news, &last->watch);
 	}
+	return fd == -EMFILE || fd == -ENFILE ? no_more_files(fd) : 0;
 }
 
 /* The first in the row who has said something sensible: its channel. -EAGAIN when nobody has. */
 static int greet(struct listener *l, struct channel *hub, struct channel **out)
 {
-	line_up(l);
+	l->trouble = line_up(l);
 	for (uint32_t i = 0; i < l->stranger_count;) {
 		struct guest g = {
 			.listener = l, .socket = l->strangers[i].socket, .barrier = hello_barrier(), .fd = -1
 		};
-		int r = hello_receive(g.socket, &g.hello, &g.fd);
+		int r = hello_receive(g.socket, &g.hello, &g.fd, &g.who.pid);
 
 		if (r == -EAGAIN) {
 			i++;
 			continue;
 		}
-		(void)leave_row(l, i);
 		if (r < 0) {
-			sys_close(g.socket);
+			if (r == -EMFILE)
+				refuse(&g, l->trouble = r);
+			send_away(l, i);
 			continue;
 		}
-		if (welcome(&g, hub) < 0)
+		(void)leave_row(l, i);
+		r = welcome(&g, hub);
+		if (r < 0) {
+			l->trouble = g.our_fault ? r : l->trouble;
 			continue;
+		}
 		*out = g.channel;
 		return 0;
 	}
-	return -EAGAIN;
+	return l->trouble < 0 ? l->trouble : -EAGAIN;
 }
 
 /* ---- accepting ---- */
 
-void listener_wait(const struct listener *l, uint64_t deadline_ns)
+void listener_wait(struct listener *l, uint64_t deadline_ns)
 {
 	int fds[STRANGERS_MAX + 1];
 	bool ready[STRANGERS_MAX + 1];
+	size_t n = 0;
 
-	fds[0] = l->socket;
-	for (uint32_t i = 0; i < l->stranger_count; i++)
-		fds[i + 1] = l->strangers[i].socket;
-	(void)sys_wait_readable(fds, l->stranger_count + 1, deadline_ns, ready);
+	for (; n < l->stranger_count; n++)
+		fds[n] = l->strangers[n].socket;
+	if (n < STRANGERS_MAX)
+		fds[n++] = l->socket;
+	else
+		deadline_ns = min_u64(deadline_ns, l->strangers[0].since_ns + PATIENCE_NS);
+	(void)sys_wait_readable(fds, n, deadline_ns, ready);
 }
 
 int listener_accept(struct listener *l, uint64_t deadline_ns, struct channel **channel)
@@ -493,5 +543,6 @@ void listener_admit(struct listener *l, struct channel *hub)
 
 	while (greet(l, hub, &same) == 0)
 		assert(same == hub);
-	listener_again(l);
+	if (l->trouble == 0)
+		listener_again(l); /* else it would be news again and again that we have no descriptor left */
 }
