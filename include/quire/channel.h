@@ -71,7 +71,8 @@ enum quire_channel_mode {
  * @QUIRE_CHANNEL_PAIR: each client has a channel of its own with the listener (quire_channel_accept)
  * @QUIRE_CHANNEL_QUEUE: each message goes to one: many clients send and the listener receives, or the listener sends and
  *	each message goes to one of many clients. Where the name ends in '/', many listen and each client has all of them:
- *	many write and many read. A reader gets what one writer has sent it in the order in which it was sent
+ *	many write and many read. A reader gets what one writer has sent it in the order in which it was sent. Each end has
+ *	up to 126 at the other one
  * @QUIRE_CHANNEL_TOPIC: each message goes to all: the listener sends, every client receives everything from the moment it
  *	connects
  *
@@ -175,6 +176,8 @@ struct quire_channel_options {
  *   -EINVAL       an option is out of range
  *   -E2BIG        the options struct is newer than this library
  *   -EADDRINUSE   another process listens there
+ *   -EEXIST       a file that is no socket stands there
+ *   -EBUSY        another program keeps the directory locked
  *   -EACCES       no permission to make the socket
  *   -ENOENT       its directory does not exist
  *   -ENAMETOOLONG the path of the socket has more than 107 bytes
@@ -229,6 +232,8 @@ QUIRE_API int quire_channel_listener_fd(struct quire_listener *listener);
  *   -ETIMEDOUT nobody came before the deadline
  *   -EINVAL    the listener is one of a queue or topic: use quire_channel_gather()
  *   -ENOMEM    no memory
+ *   -EMFILE    a client is there, and too many files are open to take it in; it was told so, or waits
+ *   -ENFILE    the same, of the whole machine
  *   -ECHILD    the listener belongs to the parent of this process
  * Since: 0.1   Example: examples/channel-server.c   See: quire_channel_listen(3)
  */
@@ -252,6 +257,7 @@ QUIRE_API int quire_channel_accept(
  *   -EINVAL    the listener is one of pairs, or .role is wrong for the pattern
  *   -EBUSY     the listener has a channel already
  *   -ENOMEM    no memory
+ *   -EMFILE    a client is there, and too many files are open to take it in
  *   -ECHILD    the listener belongs to the parent of this process
  * Since: 0.1   Example: examples/channel-broadcast.c   See: quire_channel_listen(3)
  */
@@ -273,7 +279,8 @@ QUIRE_API int quire_channel_gather(struct quire_listener *listener, uint32_t cou
  *   -EINVAL          an option is out of range
  *   -E2BIG           the options struct is newer than this library
  *   -ENOENT          nobody listens there
- *   -EACCES          the socket's permissions or the access list say no
+ *   -EACCES          the socket's permissions or the access list say no; or another user listens under an abstract name
+ *                    in place of $XDG_RUNTIME_DIR
  *   -EPROTONOSUPPORT the other side speaks another version of the layout
  *   -EPROTOTYPE      role, mode or schema do not fit
  *   -EPERM           the other side's memory is not sealed
@@ -281,7 +288,8 @@ QUIRE_API int quire_channel_gather(struct quire_listener *listener, uint32_t cou
  *   -ECONNREFUSED    the listener went away
  *   -ETIMEDOUT       no answer before the deadline
  *   -ENAMETOOLONG    the path of the socket has more than 107 bytes
- *   -EMFILE          too many open files
+ *   -EUSERS          the queue has as many clients as it can have: 126
+ *   -EMFILE          too many open files, here or at the listener
  *   -ENOMEM          no memory
  * Since: 0.1   Example: examples/channel-client.c   See: quire_channel_listen(3)
  */
@@ -403,6 +411,7 @@ QUIRE_API int quire_channel_publish_batch(struct quire_channel *channel, size_t 
  *   -EOWNERDEAD the other side died, and everything it had published was delivered
  *   -ENOBUFS    the topic's writer has dropped this reader as too slow
  *   -EPROTO     the other side has broken the protocol; the channel is of no use any more
+ *   -EBUSY      stream mode: quire_channel_recv() has left bytes of a piece, which come first
  *   -EINVAL     the channel does not receive
  *   -ECHILD     the channel belongs to the parent of this process
  * Since: 0.1   Example: examples/channel-broadcast.c   See: quire_channel_release(3)

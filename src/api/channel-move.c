@@ -171,6 +171,16 @@ int64_t quire_channel_send(
 
 /* ---- receiving ---- */
 
+static int64_t peek_some(struct quire_channel *channel, struct iovec *out, size_t count, uint64_t deadline_ns)
+{
+	int r = channel->hub == NULL ? channel_may_peek(channel->one) : 0;
+
+	if (r < 0)
+		return r;
+	return channel->hub == NULL ? channel_peek_batch(channel->one, out, count, deadline_ns)
+				    : hub_peek_batch(channel->hub, out, count, deadline_ns);
+}
+
 static int64_t peek_in_turn(struct quire_channel *channel, uint64_t deadline_ns, const void **out)
 {
 	struct iovec record;
@@ -180,7 +190,7 @@ static int64_t peek_in_turn(struct quire_channel *channel, uint64_t deadline_ns,
 		return n;
 	if (out == NULL)
 		return error_set(-EINVAL, "quire_channel_peek: nowhere to put the address");
-	n = hub_peek_batch(channel->hub, &record, 1, deadline_ns);
+	n = peek_some(channel, &record, 1, deadline_ns);
 	if (n < 0)
 		return n;
 	*out = record.iov_base;
@@ -210,8 +220,7 @@ int64_t quire_channel_peek_batch(
 		return r;
 	if (out == NULL || count == 0)
 		return error_set(-EINVAL, "quire_channel_peek_batch: no room for addresses");
-	return channel->hub == NULL ? channel_peek_batch(channel->one, out, count, deadline_ns)
-				    : hub_peek_batch(channel->hub, out, count, deadline_ns);
+	return peek_some(channel, out, count, deadline_ns);
 }
 
 static int release_in_turn(struct quire_channel *channel, size_t count)
@@ -221,11 +230,11 @@ static int release_in_turn(struct quire_channel *channel, size_t count)
 
 	if (r < 0)
 		return r;
-	c = channel->hub->held;
-	if (c == NULL)
+	c = channel->hub == NULL ? channel->one : channel->hub->held;
+	if (c == NULL || (count > 0 && channel_may_peek(c) < 0))
 		return error_set(-EINVAL, "no messages are held");
 	r = channel_release(c, count);
-	if (c->in.held == 0 || r == -EPROTO)
+	if (channel->hub != NULL && (c->in.held == 0 || r == -EPROTO))
 		channel->hub->held = NULL;
 	return r;
 }

@@ -201,9 +201,11 @@ static struct quire_channel *new_handle(struct quire *quire, uint32_t role)
 
 static void opened(struct quire_channel *handle, uint32_t mark, struct quire_channel **out)
 {
+	uint32_t mode = handle->one == NULL ? MODE_MESSAGES : handle->one->plan.mode;
+
 	handle->mark = mark;
 	handle->sends = (handle->role & ROLE_SEND) != 0 ? handle->one : NULL;
-	handle->receives = (handle->role & ROLE_RECEIVE) != 0 ? handle->one : NULL;
+	handle->receives = (handle->role & ROLE_RECEIVE) != 0 && mode == MODE_MESSAGES ? handle->one : NULL;
 	atomic_fetch_add(&handle->quire->maps, 1);
 	*out = handle;
 }
@@ -310,6 +312,8 @@ int quire_channel_gather(
 
 		if (there >= count)
 			return (int)there;
+		if (listener->listener->trouble != 0)
+			return listener->listener->trouble;
 		if (deadline_ns == QUIRE_NOW)
 			return -EAGAIN;
 		if (deadline_ns != QUIRE_FOREVER && sys_now_ns() >= deadline_ns)
@@ -468,19 +472,6 @@ int quire_channel_map(struct quire_channel *channel, uint32_t role, struct quire
 
 /* ---- what is known of it ---- */
 
-static void describe_peer(const struct channel *c, struct quire_channel_stat *s)
-{
-	s->ring_bytes = c->out.capacity != 0 ? c->out.capacity : c->in.capacity;
-	s->mode = c->plan.mode;
-	s->pattern = c->plan.pattern;
-	s->policy = c->plan.policy;
-	if (c->link_count == 0)
-		return;
-	s->peer_pid = c->links[0].who.pid;
-	s->peer_uid = c->links[0].who.uid;
-	s->peer_gid = c->links[0].who.gid;
-}
-
 static void put_counts(const struct counts *t, struct quire_channel_stat *s)
 {
 	s->sent_records = t->sent_records;
@@ -495,6 +486,26 @@ static void put_counts(const struct counts *t, struct quire_channel_stat *s)
 	s->space_sleep_ns = t->space_sleep_ns;
 	s->bells = t->bells;
 	s->fill_bytes = t->fill_bytes;
+	s->lost_peers = t->lost_peers;
+	s->peers = t->peers;
+	s->ring_bytes = t->ring_bytes;
+	s->peer_pid = t->peer.pid;
+	s->peer_uid = t->peer.uid;
+	s->peer_gid = t->peer.gid;
+}
+
+static void put_plan(const struct quire_channel *channel, struct quire_channel_stat *s)
+{
+	const struct channel *c = channel->one;
+
+	s->role = channel->role;
+	if (c == NULL) {
+		s->pattern = QUIRE_CHANNEL_QUEUE;
+		return;
+	}
+	s->mode = c->plan.mode;
+	s->pattern = c->plan.pattern;
+	s->policy = c->plan.policy;
 }
 
 int quire_channel_stat(struct quire_channel *channel, struct quire_channel_stat *out)
@@ -509,23 +520,13 @@ int quire_channel_stat(struct quire_channel *channel, struct quire_channel_stat 
 	if (out == NULL || out->size < sizeof(out->size))
 		return error_set(-EINVAL, "quire_channel_stat: stat.size is not set");
 	room = min_u64(out->size, sizeof(stat));
-	if (channel->hub == NULL) {
-		describe_peer(channel->one, &stat);
+	if (channel->hub == NULL)
 		channel_count(channel->one, &counts);
-		stat.peers = channel->one->link_count;
-	} else {
-		counts = channel->hub->past;
-		for (uint32_t i = channel->hub->lane_count; i-- > 0;) {
-			describe_peer(channel->hub->lanes[i], &stat);
-			channel_count(channel->hub->lanes[i], &counts);
-		}
-		stat.peers = channel->hub->lane_count;
-		stat.lost_peers = channel->hub->lost_peers;
-		stat.pattern = QUIRE_CHANNEL_QUEUE;
-	}
+	else
+		hub_count(channel->hub, &counts);
+	put_plan(channel, &stat);
 	put_counts(&counts, &stat);
 	stat.refused_clients = channel->listener == NULL ? 0 : channel->listener->listener->refused;
-	stat.role = channel->role;
 	stat.size = room;
 	memcpy(out, &stat, room);
 	return 0;

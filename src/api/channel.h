@@ -20,8 +20,9 @@ struct quire_listener {
 
 /* Either a channel with one segment of its own, or a hub of lanes. */
 struct quire_channel {
-	struct channel *sends;    /* = one, when it sends: so that the fast path asks one question */
-	struct channel *receives; /* = one, when it receives */
+	struct channel *sends; /* = one, when it sends: so that the fast path asks one question */
+	struct channel
+		*receives; /* = one, when it receives messages; what is looked at in a stream is asked more */
 	uint32_t mark;
 	struct channel *one;
 	struct hub *hub;

@@ -24,6 +24,8 @@ static int space_init(struct quire *quire, uint32_t guard)
 static void own_init(void)
 {
 	own_error = space_init(&own, QUIRE_GUARD_DEFAULT);
+	if (own_error == 0)
+		lock_hold_over_fork(&own.as.lock);
 }
 
 int quire_get(struct quire **quire)

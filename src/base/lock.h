@@ -74,6 +74,12 @@ static inline void lock_give(struct lock *lock)
 	(void)pthread_mutex_unlock(&lock->mutex);
 }
 
+/*
+ * For a lock that belongs to the process, not to a handle: whoever forks takes it first, so that a child never finds it
+ * taken by a thread that it has not got. Once a lock is enough. Handles of a parent are not for its children.
+ */
+void lock_hold_over_fork(struct lock *lock);
+
 /* What a thread waits for while it holds a lock: given up while it sleeps, held again when it wakes. */
 struct condition {
 	pthread_cond_t cond;

@@ -90,7 +90,11 @@ struct counts {
 	uint64_t space_sleeps;
 	uint64_t space_sleep_ns;
 	uint64_t bells;
-	uint64_t fill_bytes; /* of the fullest ring, now */
+	uint64_t fill_bytes;  /* of the fullest ring, now */
+	uint64_t lost_peers;  /* of a hub */
+	uint32_t peers;       /* now */
+	struct sys_peer peer; /* one of them */
+	uint64_t ring_bytes;  /* of the ring written, or else read */
 };
 
 /* waiter: what one direction of a channel remembers between two waits */
@@ -140,7 +144,7 @@ struct channel {
 
 int channel_new(struct as *as, const struct plan *plan, uint64_t id, struct channel **channel);
 void channel_close(struct channel *c); /* takes NULL; the peers learn that it was in order */
-void channel_count(const struct channel *c, struct counts *counts); /* adds to it */
+void channel_count(struct channel *c, struct counts *counts); /* adds to it; any thread */
 
 /* Takes the link over. Called before the channel is used, or by its own threads under lock (topic). */
 int channel_join(struct channel *c, const struct link *link);
@@ -156,6 +160,9 @@ int wait_is_ready(struct channel *c, enum wait_for what);
 /* Takes note of who hung up and who came. */
 void wait_hear_news(struct channel *c, enum wait_for what);
 void wait_init(struct channel *c);
+
+/* For who will say that nothing is there without having waited: the next one rings all the same. */
+void wait_arm(struct channel *c, enum wait_for what);
 
 static inline bool wait_has_news(const struct channel *c, enum wait_for what)
 {
@@ -226,6 +233,9 @@ int64_t channel_sendv(struct channel *c, const struct iovec *parts, size_t count
 
 int channel_peek_slow(struct channel *c, struct record *record, uint64_t deadline_ns);
 int channel_release_slow(struct channel *c, uint64_t count);
+
+/* In a stream: -EBUSY when a piece was received in part. */
+int channel_may_peek(const struct channel *c);
 
 /* 1, or as channel_reserve(); also -ENOBUFS dropped as too slow */
 static inline int channel_peek(struct channel *c, struct record *record, uint64_t deadline_ns)

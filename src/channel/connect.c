@@ -11,17 +11,21 @@
 #include "channel/name.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "sys/socket.h"
 #include "sys/unix.h"
 
 /* ---- links ---- */
 
-int link_make(struct link *link, int socket, const struct segment *peer, bool fence)
+int link_make(struct link *link, int socket, pid_t sender, const struct segment *peer, bool fence)
 {
 	struct sys_peer who;
 	int r = sys_unix_peer(socket, &who);
 
 	if (r < 0)
 		return r;
+	if (sender > 0)
+		who.pid =
+			sender; /* who has called listen(2) may be another one: the socket can be inherited */
 	*link = (struct link){
 		.peer = *peer,
 		.control = peer->control,
@@ -53,6 +57,21 @@ static int explain_connect(int error, const struct name_place *place, const char
 		error, "cannot connect to channel '%s' (%s): %s", name, place->address, strerror(-error));
 }
 
+/* Nobody's permissions protect an abstract name: what is not this user's or root's is not what was meant. */
+static int check_owner(int socket, const char *name)
+{
+	struct sys_peer who = { .uid = (uid_t)-1 };
+	int r = sys_unix_peer(socket, &who);
+
+	if (r == 0 && (who.uid == geteuid() || who.uid == 0))
+		return socket;
+	sys_close(socket);
+	return error_set(-EACCES,
+		"user %u listens on '%s', which is an abstract name that anybody can take: set $XDG_RUNTIME_DIR, "
+		"or give a path",
+		(unsigned int)who.uid, name);
+}
+
 /* A full backlog says EAGAIN: the listener is there and slow. */
 static int connect_until(const char *name, uint64_t deadline_ns)
 {
@@ -66,8 +85,10 @@ static int connect_until(const char *name, uint64_t deadline_ns)
 		uint64_t now;
 
 		fd = sys_unix_connect(place.address);
+		if (fd >= 0)
+			return place.anybodys ? check_owner(fd, name) : fd;
 		if (fd != -EAGAIN)
-			return fd < 0 ? explain_connect(fd, &place, name) : fd;
+			return explain_connect(fd, &place, name);
 		now = sys_now_ns();
 		if (now >= deadline_ns)
 			return error_set(
@@ -93,7 +114,7 @@ static int refused(int status)
 	}
 }
 
-static int take_answer(struct channel *c, int socket, const struct hello *hello, int fd)
+static int take_answer(struct channel *c, int socket, pid_t sender, const struct hello *hello, int fd)
 {
 	bool fence = !c->said_barrier || (hello->flags & HELLO_BARRIER) == 0;
 	struct segment peer = { .file = NULL };
@@ -114,7 +135,7 @@ static int take_answer(struct channel *c, int socket, const struct hello *hello,
 	c->plan.policy = hello->policy;
 	r = link_fits(&peer, hello);
 	if (r == 0)
-		r = link_make(&link, socket, &peer, fence);
+		r = link_make(&link, socket, sender, &peer, fence);
 	link.start = link.tail = (c->plan.role & ROLE_RECEIVE) != 0 ? hello->start : 0;
 	link.start_records = hello->start_records;
 	if (r == 0 && !is_aligned(link.start, RECORD_ALIGN))
@@ -143,6 +164,7 @@ int channel_greet(struct as *as, const struct plan *plan, int socket, struct cha
 
 	if (r < 0)
 		return r;
+	sys_learn_sender(socket);
 	c->said_barrier = hello_barrier();
 	hello_fill(&hello, &c->plan, c->said_barrier);
 	r = hello_send(socket, &hello, segment_fd(&c->own));
@@ -162,13 +184,14 @@ int channel_greet(struct as *as, const struct plan *plan, int socket, struct cha
 int channel_answered(struct channel *c, int socket)
 {
 	struct hello hello;
+	pid_t sender = 0;
 	int fd = -1;
-	int r = hello_receive(socket, &hello, &fd);
+	int r = hello_receive(socket, &hello, &fd, &sender);
 
 	if (r == -EPIPE || r == -ECONNRESET)
 		return error_set(-ECONNREFUSED, "the listener went away before it answered");
 	if (r == 0)
-		r = take_answer(c, socket, &hello, fd);
+		r = take_answer(c, socket, sender, &hello, fd);
 	if (fd >= 0)
 		sys_close(fd);
 	return r;
@@ -191,7 +214,7 @@ static int await_answer(struct channel *c, int socket, uint64_t deadline_ns)
 int channel_connect(
 	struct as *as, const struct plan *plan, const char *name, uint64_t deadline_ns, struct channel **out)
 {
-	struct channel *c;
+	struct channel *c = NULL;
 	int socket = connect_until(name, deadline_ns);
 	int r;
 

@@ -17,8 +17,9 @@ int channel_greet(struct as *as, const struct plan *plan, int socket, struct cha
 /* 0: the listener has answered, and the channel owns the socket. -EAGAIN not yet; else why not. */
 int channel_answered(struct channel *c, int socket);
 
-/* A link over a connected socket, from what the peer has sent; takes socket and segment over. */
-int link_make(struct link *link, int socket, const struct segment *peer, bool fence);
+/* A link over a connected socket, from what the peer has sent; takes socket and segment over. sender: its pid; 0: that of who
+ * connected. */
+int link_make(struct link *link, int socket, pid_t sender, const struct segment *peer, bool fence);
 
 /* A peer must write what we read, and must not write when we do not read. -EBADMSG */
 int link_fits(const struct segment *peer, const struct hello *hello);

@@ -9,7 +9,9 @@
 #include "pmap/native.h"
 #include "vm/as.h"
 
-const volatile uint32_t *fork_page;
+static const uint32_t nothing_opened; /* 0, as the page is in a child */
+
+const volatile uint32_t *fork_page = &nothing_opened;
 
 static uint32_t *page;
 static uint32_t generation; /* survives fork, so that a child's marks differ from its parent's */
@@ -34,6 +36,8 @@ static int map_page(void)
 		r = as_map(&as, &request, &start);
 	if (r < 0)
 		return error_default(r, "no memory for the page that notices a fork");
+	lock_hold_over_fork(&lock);
+	lock_hold_over_fork(&as.lock);
 	page = (uint32_t *)start;
 	fork_page = page;
 	return 0;

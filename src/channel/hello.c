@@ -50,12 +50,15 @@ int hello_send(int socket, const struct hello *hello, int fd)
 	return n < 0 ? (int)n : -EPIPE;
 }
 
-int hello_receive(int socket, struct hello *hello, int *fd)
+int hello_receive(int socket, struct hello *hello, int *fd, pid_t *sender)
 {
 	unsigned int fd_count = 1;
 	int got = -1;
-	ssize_t n = sys_receive_fds(socket, hello, sizeof(*hello), &got, &fd_count);
+	ssize_t n = sys_receive_fds_from(socket, hello, sizeof(*hello), &got, &fd_count, sender);
 
+	if (n == -EMFILE)
+		return error_set(
+			-EMFILE, "too many open files to take the other side's memory: see ulimit -n");
 	if (n < 0)
 		return (int)n;
 	if (n == sizeof(*hello) && memcmp(hello->magic, LAYOUT_MAGIC, sizeof(hello->magic)) == 0) {

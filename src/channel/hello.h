@@ -42,8 +42,9 @@ _Static_assert(sizeof(struct hello) == 120, "docs/format.md, Channel hello");
 
 void hello_fill(struct hello *hello, const struct plan *plan, bool barrier);
 
-/* -EAGAIN nothing there yet, -EPIPE hung up, -EBADMSG. *fd: the segment's, -1 when none came. */
-int hello_receive(int socket, struct hello *hello, int *fd);
+/* -EAGAIN nothing there yet, -EPIPE hung up, -EBADMSG, -EMFILE. *fd: the segment's, -1 when none came. *sender: the pid of
+ * who sent it, after sys_learn_sender(); 0: it is not known. */
+int hello_receive(int socket, struct hello *hello, int *fd, pid_t *sender);
 int hello_send(int socket, const struct hello *hello, int fd); /* fd -1: none */
 
 /* Does what the other one says fit to what we are? 0, -EPROTONOSUPPORT, -EPROTOTYPE, -EBADMSG, with a sentence. */

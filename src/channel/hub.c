@@ -22,6 +22,7 @@ static struct hub *hub_start(void)
 		return NULL;
 	}
 	hub->epoll = -1;
+	lock_init(&hub->lock);
 	atomic_init(&hub->news, 1); /* whoever is there already is news */
 	return hub;
 }
@@ -87,6 +88,7 @@ void hub_close(struct hub *hub)
 	seek_close(hub->seek);
 	if (hub->epoll >= 0)
 		sys_close(hub->epoll);
+	lock_done(&hub->lock);
 	free(hub);
 }
 
@@ -94,23 +96,29 @@ void hub_close(struct hub *hub)
 
 static int next_client(struct hub *hub, struct channel **lane)
 {
-	return hub->seek != NULL ? seek_next(hub->seek, lane)
-				 : listener_accept(hub->listener, CHANNEL_NOW, lane);
+	bool full = hub->lane_count == LANES_MAX;
+
+	if (hub->seek != NULL)
+		return full ? -EAGAIN : seek_next(hub->seek, lane);
+	hub->listener->full = full; /* they are told so, and do not stand at the door for ever */
+	return listener_accept(hub->listener, CHANNEL_NOW, lane);
 }
 
 static void admit(struct hub *hub)
 {
 	struct channel *lane;
 
-	while (hub->lane_count < LANES_MAX && next_client(hub, &lane) == 0) {
+	while (next_client(hub, &lane) == 0) {
+		lock_take(&hub->lock);
 		hub->lanes[hub->lane_count++] = lane;
+		lock_give(&hub->lock);
 		if (hub->epoll >= 0)
 			channel_descriptors(lane, hub->epoll);
 		lane->polled = hub->epoll >= 0;
 	}
 	if (hub->seek != NULL)
 		seek_again(hub->seek);
-	else
+	else if (hub->listener->trouble == 0)
 		listener_again(hub->listener);
 }
 
@@ -131,6 +139,17 @@ static bool has_lost(const struct channel *lane)
 		(lane->out.data != NULL && (tail == 0 ? link->start : tail) != lane->out.head);
 }
 
+static void take_out(struct hub *hub, uint32_t i)
+{
+	lock_take(&hub->lock);
+	hub->lost_peers += has_lost(hub->lanes[i]);
+	channel_count(hub->lanes[i], &hub->past);
+	hub->past.fill_bytes = 0;
+	hub->past.peers = 0;
+	hub->lanes[i] = hub->lanes[--hub->lane_count];
+	lock_give(&hub->lock);
+}
+
 static void let_go(struct hub *hub)
 {
 	for (uint32_t i = hub->lane_count; i-- > 0;) {
@@ -138,12 +157,19 @@ static void let_go(struct hub *hub)
 
 		if (lane == hub->held || !is_done(lane))
 			continue;
-		hub->lost_peers += has_lost(lane);
-		channel_count(lane, &hub->past);
-		hub->past.fill_bytes = 0;
+		take_out(hub, i);
 		close_lane(hub, lane);
-		hub->lanes[i] = hub->lanes[--hub->lane_count];
 	}
+}
+
+void hub_count(struct hub *hub, struct counts *counts)
+{
+	lock_take(&hub->lock);
+	*counts = hub->past;
+	counts->lost_peers = hub->lost_peers;
+	for (uint32_t i = 0; i < hub->lane_count; i++)
+		channel_count(hub->lanes[i], counts);
+	lock_give(&hub->lock);
 }
 
 static void hear(struct hub *hub)
@@ -199,6 +225,8 @@ int hub_gather(struct hub *hub, uint32_t count, uint64_t deadline_ns)
 		hub_tend(hub);
 		if (hub->lane_count >= count)
 			return (int)hub->lane_count;
+		if (hub->listener != NULL && hub->listener->trouble != 0)
+			return hub->listener->trouble;
 		if (deadline_ns == CHANNEL_NOW)
 			return -EAGAIN;
 		if (deadline_ns != CHANNEL_FOREVER && sys_now_ns() >= deadline_ns)

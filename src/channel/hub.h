@@ -25,6 +25,7 @@ struct hub {
 	struct seek *seek;         /* NULL: it has a listener */
 	int door;                  /* readable when somebody comes, or has answered */
 	uint64_t ring_bytes;       /* of each lane it writes */
+	struct lock lock;          /* of the list of lanes: figures are asked for by other threads as well */
 	struct channel *lanes[LANES_MAX];
 	uint32_t lane_count;
 	uint32_t next;        /* whose turn it is */
@@ -55,5 +56,7 @@ int64_t hub_receive(struct hub *hub, void *bytes, size_t room, uint64_t deadline
 int hub_gather(struct hub *hub, uint32_t count, uint64_t deadline_ns);
 
 void hub_poll(struct hub *hub, int epoll);
+void hub_count(struct hub *hub,
+	struct counts *counts); /* of all lanes, those that are gone among them; any thread */
 
 #endif

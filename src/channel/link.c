@@ -50,6 +50,7 @@ static void check(struct link *link)
 
 static void forget(struct channel *c, uint32_t i)
 {
+	sys_unix_hang_up(c->links[i].socket);
 	link_close(&c->links[i]);
 	c->links[i] = c->links[--c->link_count];
 }

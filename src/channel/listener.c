@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,35 +17,58 @@
 #include "channel/hello.h"
 #include "channel/seek.h"
 #include "sys/clock.h"
+#include "sys/directory.h"
 #include "sys/file.h"
 #include "sys/futex.h"
+#include "sys/thread.h"
 #include "sys/unix.h"
 
-enum { BACKLOG = 128, OWNER_ONLY = 0600 };
+enum {
+	BACKLOG = 128,
+	OWNER_ONLY = 0600,
+	LOCK_WAIT_NS = 1000000000,
+	LOCK_RETRY_NS = 1000000,
+	PATIENCE_NS =
+		500000000, /* with who is silent; a client makes its memory first, and many may be at it at once */
+};
 
 /* ---- the name ---- */
 
-static int in_use(const struct listener *l)
+static int cannot_listen(const struct listener *l, int error)
 {
-	return error_set(-EADDRINUSE, "another process listens on '%s' already", l->place.address);
+	if (error == -EADDRINUSE)
+		return error_set(error, "another process listens on '%s' already", l->place.address);
+	if (error == -EEXIST)
+		return error_set(error, "'%s' is there and is no socket: choose another name, or remove it",
+			l->place.address);
+	return error_set(error, "cannot listen on '%s': %s", l->place.address, strerror(-error));
 }
 
-/* A socket file whose owner was killed refuses connections; then it is ours to replace. The directory is locked, so that
- * two who find it do not replace each other. */
+/* A socket file whose owner was killed is ours to replace. The directory is locked, so that two who find it do not replace
+ * each other. */
 static int bind_over(struct listener *l)
 {
 	int fd = sys_unix_bind(l->place.address);
-	int probe;
+	int r;
 
 	if (fd != -EADDRINUSE || l->place.directory[0] == '\0')
 		return fd;
-	probe = sys_unix_connect(l->place.address);
-	if (probe >= 0)
-		sys_close(probe);
-	if (probe != -ECONNREFUSED)
-		return -EADDRINUSE;
-	(void)sys_unlink(l->place.address);
-	return sys_unix_bind(l->place.address);
+	r = name_free(l->place.address);
+	return r < 0 ? r : sys_unix_bind(l->place.address);
+}
+
+/* The file at our address: is it our socket still, or has somebody put another one there? */
+static bool file_there(const struct listener *l, struct stat *stat)
+{
+	return sys_fstatat(AT_FDCWD, l->place.address, stat, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void remove_name(const struct listener *l)
+{
+	struct stat stat;
+
+	if (file_there(l, &stat) && stat.st_dev == l->file.st_dev && stat.st_ino == l->file.st_ino)
+		(void)sys_unlink(l->place.address);
 }
 
 /* One of many has a name that nobody had before it: a pid, and a moment. */
@@ -57,37 +81,57 @@ static int name_one_of_many(struct name_place *place)
 		: 0;
 }
 
-static int bind_in_directory(struct listener *l, uint32_t permissions)
+/* Nobody can connect before listen(), so the permissions are right from the first moment on. */
+static int listen_there(struct listener *l, mode_t mode, bool has_file)
 {
-	mode_t mode = permissions == 0 ? OWNER_ONLY : permissions;
-	int lock = -1;
-	int fd;
-	int r = name_make_directory(&l->place);
+	int r = 0;
 
-	if (r == 0 && l->place.directory[0] != '\0')
-		r = lock = sys_lock_directory(l->place.directory);
-	if (r < 0)
-		return error_set(r, "cannot use the directory %s: %s", l->place.directory, strerror(-r));
-
-	fd = l->place.many ? name_one_of_many(&l->place) : 0;
-	if (fd == 0)
-		fd = bind_over(l);
-	/* Nobody can connect before listen(), so the permissions are right from the first moment on. */
-	if (fd >= 0 && lock >= 0)
-		(void)sys_set_permissions(l->place.address, mode);
-	r = fd < 0 ? fd : sys_unix_listen(fd, BACKLOG);
+	l->socket = bind_over(l);
+	if (l->socket < 0)
+		return l->socket;
+	l->unlink = has_file && file_there(l, &l->file);
+	if (has_file)
+		r = sys_set_permissions(l->place.address, mode);
+	if (r == 0)
+		r = sys_unix_listen(l->socket, BACKLOG);
 	if (r == 0 && l->place.many)
 		(void)sys_set_permissions(
 			l->place.address, mode); /* who seeks us sees this, and comes again */
+	return r;
+}
+
+/* Anybody who may look into a directory may lock it, and keep it locked: so it is not waited for without end. */
+static int lock_directory(const char *path)
+{
+	uint64_t until = sys_now_ns() + LOCK_WAIT_NS;
+	int r;
+
+	while ((r = sys_lock_directory(path)) == -EAGAIN && sys_now_ns() < until)
+		sys_sleep(LOCK_RETRY_NS);
+	if (r == -EAGAIN)
+		return error_set(-EBUSY,
+			"another program keeps the directory %s locked (flock): end it, or listen elsewhere",
+			path);
+	return r < 0 ? error_set(r, "cannot use the directory %s: %s", path, strerror(-r)) : r;
+}
+
+static int bind_in_directory(struct listener *l, uint32_t permissions)
+{
+	int lock = -1;
+	int r = name_make_directory(&l->place);
+
+	if (r < 0)
+		return error_set(r, "cannot make the directory %s: %s", l->place.directory, strerror(-r));
+	if (l->place.directory[0] != '\0')
+		r = lock = lock_directory(l->place.directory);
+	if (r < 0)
+		return r;
+	r = l->place.many ? name_one_of_many(&l->place) : 0;
+	if (r == 0)
+		r = listen_there(l, permissions == 0 ? OWNER_ONLY : permissions, lock >= 0);
 	if (lock >= 0)
 		sys_close(lock);
-	if (r == -EADDRINUSE)
-		return in_use(l);
-	if (r < 0)
-		return error_set(r, "cannot listen on '%s': %s", l->place.address, strerror(-r));
-	l->unlink = lock >= 0;
-	l->socket = fd;
-	return 0;
+	return r < 0 ? cannot_listen(l, r) : 0;
 }
 
 static int adopt(struct listener *l, int fd)
@@ -95,6 +139,7 @@ static int adopt(struct listener *l, int fd)
 	if (!sys_unix_is_listener(fd))
 		return error_set(
 			-EINVAL, "descriptor %d is no listening Unix socket of type SOCK_SEQPACKET", fd);
+	l->adopted = true;
 	l->socket = sys_dup(fd);
 	if (l->socket < 0)
 		return error_set(
@@ -161,6 +206,14 @@ static int leave_row(struct listener *l, uint32_t i)
 	return socket;
 }
 
+static void send_away(struct listener *l, uint32_t i)
+{
+	int socket = leave_row(l, i);
+
+	sys_unix_hang_up(socket);
+	sys_close(socket);
+}
+
 void listener_close(struct listener *l)
 {
 	if (l == NULL)
@@ -170,11 +223,18 @@ void listener_close(struct listener *l)
 	if (l->epoll >= 0)
 		sys_close(l->epoll);
 	l->epoll = -1;
+	/* A child has the sockets as well, but the name and who stands in the row are its parent's. And it may outlive the
+	 * parent's listener: then nobody shall wait at its door. */
+	if (fork_is_mine(l->mark)) {
+		while (l->stranger_count > 0)
+			send_away(l, 0);
+		if (l->unlink)
+			remove_name(l);
+		if (l->socket >= 0 && !l->adopted)
+			sys_unix_hang_up(l->socket);
+	}
 	while (l->stranger_count > 0)
 		sys_close(leave_row(l, 0));
-	/* A child made by fork has the socket as well, but the name is its parent's. */
-	if (l->unlink && fork_is_mine(l->mark))
-		(void)sys_unlink(l->place.address);
 	if (l->socket >= 0)
 		sys_close(l->socket);
 	channel_close(l->spare);
@@ -275,12 +335,15 @@ struct guest {
 	struct sys_peer who;       /* set by check() */
 	struct segment segment;    /* set by check() */
 	struct channel *channel;   /* set by seat(): where it goes */
+	bool our_fault;            /* set by welcome(), when it fails: the next one would not fare better */
 };
 
 static int check(struct guest *g)
 {
 	int r = hello_fits(&g->hello, &g->listener->plan);
 
+	if (r == 0 && g->listener->full)
+		r = error_set(-EUSERS, "the queue has %d clients, and no room for another one", LANES_MAX);
 	if (r == 0)
 		r = check_credentials(g->listener, g->socket, &g->hello, &g->who);
 	if (r == 0 && g->fd < 0)
@@ -321,7 +384,7 @@ static int seat(struct guest *g, struct channel *hub, struct link *link)
 	if (r == 0 && hub == NULL && g->listener->gathered)
 		g->channel->news = g->listener->news; /* a lane: its hub sleeps on one word for all */
 	if (r == 0)
-		r = link_make(link, g->socket, &g->segment, fence);
+		r = link_make(link, g->socket, 0, &g->segment, fence);
 	if (r < 0)
 		return r;
 	link->start = link->tail = g->channel->out.head;
@@ -354,8 +417,11 @@ static int welcome(struct guest *g, struct channel *hub)
 	struct link link = { .socket = -1, .pidfd = -1 };
 	int r = check(g);
 
-	if (r == 0)
+	g->our_fault = r == -EMFILE || r == -ENFILE;
+	if (r == 0) {
 		r = seat(g, hub, &link);
+		g->our_fault = r < 0;
+	}
 	if (r == 0)
 		r = answer(g, &link);
 	if (r == 0)
@@ -375,63 +441,84 @@ static int welcome(struct guest *g, struct channel *hub)
 	return r;
 }
 
-/* Everybody who has connected stands in the row; when it is full, the one who has been silent longest leaves. */
-static void line_up(struct listener *l)
+/* Is there a place in the row? */
+static bool has_place(struct listener *l)
 {
-	int fd;
+	if (l->stranger_count == STRANGERS_MAX && sys_now_ns() - l->strangers[0].since_ns >= PATIENCE_NS)
+		send_away(l, 0);
+	return l->stranger_count < STRANGERS_MAX;
+}
 
-	for (fd = sys_unix_accept(l->socket); fd >= 0; fd = sys_unix_accept(l->socket)) {
-		struct stranger *last;
+static int no_more_files(int error)
+{
+	return error_set(error, "a client is there, but this process cannot take it in: %s (see ulimit -n)",
+		strerror(-error));
+}
 
-		if (l->stranger_count == STRANGERS_MAX)
-			sys_close(leave_row(l, 0));
-		last = &l->strangers[l->stranger_count++];
-		*last = (struct stranger){ .socket = fd };
+/* Who has connected stands in the row, as long as there is a place. -EMFILE, -ENFILE: we have no descriptor for it. */
+static int line_up(struct listener *l)
+{
+	int fd = -EAGAIN;
+
+	while (has_place(l) && (fd = sys_unix_accept(l->socket)) >= 0) {
+		struct stranger *last = &l->strangers[l->stranger_count++];
+
+		*last = (struct stranger){ .socket = fd, .since_ns = sys_now_ns() };
 		if (l->epoll >= 0)
 			(void)sys_epoll_set(l->epoll, fd, EPOLLIN | EPOLLRDHUP, 0);
 		if (l->news != NULL)
 			(void)watch_add(fd, WATCH_READABLE, l->news, &last->watch);
 	}
+	return fd == -EMFILE || fd == -ENFILE ? no_more_files(fd) : 0;
 }
 
 /* The first in the row who has said something sensible: its channel. -EAGAIN when nobody has. */
 static int greet(struct listener *l, struct channel *hub, struct channel **out)
 {
-	line_up(l);
+	l->trouble = line_up(l);
 	for (uint32_t i = 0; i < l->stranger_count;) {
 		struct guest g = {
 			.listener = l, .socket = l->strangers[i].socket, .barrier = hello_barrier(), .fd = -1
 		};
-		int r = hello_receive(g.socket, &g.hello, &g.fd);
+		int r = hello_receive(g.socket, &g.hello, &g.fd, &g.who.pid);
 
 		if (r == -EAGAIN) {
 			i++;
 			continue;
 		}
-		(void)leave_row(l, i);
 		if (r < 0) {
-			sys_close(g.socket);
+			if (r == -EMFILE)
+				refuse(&g, l->trouble = r);
+			send_away(l, i);
 			continue;
 		}
-		if (welcome(&g, hub) < 0)
+		(void)leave_row(l, i);
+		r = welcome(&g, hub);
+		if (r < 0) {
+			l->trouble = g.our_fault ? r : l->trouble;
 			continue;
+		}
 		*out = g.channel;
 		return 0;
 	}
-	return -EAGAIN;
+	return l->trouble < 0 ? l->trouble : -EAGAIN;
 }
 
 /* ---- accepting ---- */
 
-void listener_wait(const struct listener *l, uint64_t deadline_ns)
+void listener_wait(struct listener *l, uint64_t deadline_ns)
 {
 	int fds[STRANGERS_MAX + 1];
 	bool ready[STRANGERS_MAX + 1];
+	size_t n = 0;
 
-	fds[0] = l->socket;
-	for (uint32_t i = 0; i < l->stranger_count; i++)
-		fds[i + 1] = l->strangers[i].socket;
-	(void)sys_wait_readable(fds, l->stranger_count + 1, deadline_ns, ready);
+	for (; n < l->stranger_count; n++)
+		fds[n] = l->strangers[n].socket;
+	if (n < STRANGERS_MAX)
+		fds[n++] = l->socket;
+	else
+		deadline_ns = min_u64(deadline_ns, l->strangers[0].since_ns + PATIENCE_NS);
+	(void)sys_wait_readable(fds, n, deadline_ns, ready);
 }
 
 int listener_accept(struct listener *l, uint64_t deadline_ns, struct channel **channel)
@@ -456,5 +543,6 @@ void listener_admit(struct listener *l, struct channel *hub)
 
 	while (greet(l, hub, &same) == 0)
 		assert(same == hub);
-	listener_again(l);
+	if (l->trouble == 0)
+		listener_again(l); /* else it would be news again and again that we have no descriptor left */
 }

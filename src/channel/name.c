@@ -2,12 +2,15 @@
 #include "channel/name.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/directory.h"
+#include "sys/file.h"
 #include "sys/unix.h"
 
 enum { NAME_OF_ONE = 32 }; /* of the socket of one of many: a pid, a moment */
@@ -56,7 +59,7 @@ static int as_written(const char *name, struct name_place *place)
 
 	if (n >= NAME_BYTES)
 		return too_long(name);
-	if (slash == NULL)
+	if (slash == NULL || name[0] == '@')
 		return 0;
 	(void)snprintf(place->directory, sizeof(place->directory), "%.*s",
 		slash == name ? 1 : (int)(slash - name), name);
@@ -70,7 +73,7 @@ bool name_is_of_many(const char *name)
 
 int name_resolve(const char *name, struct name_place *place)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 
 	*place = (struct name_place){ .make_directory = false };
 	if (name == NULL || name[0] == '\0' || strcmp(name, "@") == 0)
@@ -83,6 +86,7 @@ int name_resolve(const char *name, struct name_place *place)
 		return as_written(name, place);
 	if (runtime != NULL && runtime[0] == '/')
 		return in_runtime_directory(name, runtime, place);
+	place->anybodys = true;
 	return snprintf(place->address, sizeof(place->address), "@quire-%u/%s", (unsigned int)getuid(),
 		       name) >= NAME_BYTES
 		? too_long(name)
@@ -101,4 +105,19 @@ int name_make_directory(const struct name_place *place)
 		*strrchr(above, '/') = '\0'; /* $XDG_RUNTIME_DIR/quire */
 	r = sys_make_directory(above, 0700);
 	return r < 0 || !place->many ? r : sys_make_directory(place->directory, 0700);
+}
+
+/* Listeners bind and listen under the lock, so whoever refuses now is dead. A file of another kind refuses as well. */
+int name_free(const char *address)
+{
+	struct stat stat;
+	int probe = sys_unix_connect(address);
+
+	if (probe >= 0)
+		sys_close(probe);
+	if (probe != -ECONNREFUSED)
+		return -EADDRINUSE;
+	if (sys_fstatat(AT_FDCWD, address, &stat, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(stat.st_mode))
+		return -EEXIST;
+	return sys_unlink(address);
 }

@@ -8,6 +8,9 @@
 #include "base/align.h"
 #include "base/error.h"
 #include "channel/channel.h"
+#include "sys/clock.h"
+
+enum { TURNS_MAX = 64 }; /* so many for nothing between two looks at the clock */
 
 static void tell(struct channel *c)
 {
@@ -35,8 +38,26 @@ static int look(struct channel *c, struct record *record)
 	return r < 0 ? channel_broken(c, &c->links[0]) : r;
 }
 
+/* What was there is not there any more: a lossy writer was faster, or a liar takes back what it shows. It must not keep us
+ * beyond the deadline. */
+static int try_again(struct channel *c, uint64_t deadline_ns, unsigned int *turns)
+{
+	if (deadline_ns == CHANNEL_FOREVER || ++*turns < TURNS_MAX)
+		return 0;
+	if (deadline_ns == CHANNEL_NOW) {
+		wait_arm(
+			c, WAIT_DATA); /* we are about to say that nothing is there: the next message rings */
+		return *turns == TURNS_MAX ? 0 : -EAGAIN;
+	}
+	*turns = 0;
+	return sys_now_ns() < deadline_ns
+		? 0
+		: error_set(-ETIMEDOUT, "the writer was faster than this reader until the deadline");
+}
+
 int channel_peek_slow(struct channel *c, struct record *record, uint64_t deadline_ns)
 {
+	unsigned int turns = 0;
 	int r = look(c, record);
 
 	while (r == 0) {
@@ -44,10 +65,10 @@ int channel_peek_slow(struct channel *c, struct record *record, uint64_t deadlin
 		if (c->in.told != c->in.tail)
 			tell(c);
 		r = wait_ready(&c, 1, WAIT_DATA, deadline_ns, -1);
-		if (r < 0)
-			return r;
-		r = look(c,
-			record); /* 0 in a lossy topic: it was overwritten meanwhile, and there is no newer one */
+		if (r >= 0)
+			r = look(c, record);
+		if (r == 0)
+			r = try_again(c, deadline_ns, &turns);
 	}
 	return r;
 }
@@ -76,6 +97,16 @@ static int64_t peek_more(struct channel *c, struct iovec *records, size_t count)
 		records[n] = part_of(&record);
 	}
 	return r < 0 ? r : (int64_t)n;
+}
+
+int channel_may_peek(const struct channel *c)
+{
+	return c->open.bytes == NULL
+		? 0
+		: error_set(-EBUSY,
+			  "%" PRIu64 " bytes of a piece that was received in part are left: receive them "
+			  "before you look at the next one",
+			  c->open.length - c->open_used);
 }
 
 int64_t channel_peek_batch(struct channel *c, struct iovec *records, size_t count, uint64_t deadline_ns)
@@ -120,6 +151,7 @@ static void put_back(struct ring_reader *in, const struct record *record)
 static int64_t receive_message(struct channel *c, void *bytes, size_t room, uint64_t deadline_ns)
 {
 	struct record record;
+	unsigned int turns = 0;
 
 	for (;;) {
 		int r = channel_peek(c, &record, deadline_ns);
@@ -133,10 +165,14 @@ static int64_t receive_message(struct channel *c, void *bytes, size_t room, uint
 				" bytes, there is room for %zu; it is still there",
 				record.length, room);
 		}
-		memcpy(bytes, record.bytes, record.length);
+		if (record.length > 0)
+			memcpy(bytes, record.bytes, record.length);
 		if (!c->in.checks || !ring_overtaken(&c->in, c->in.next - record_step(record.length)))
 			break;
 		put_back(&c->in, &record); /* newer bytes may be among those we copied */
+		r = try_again(c, deadline_ns, &turns);
+		if (r < 0)
+			return r;
 	}
 	ring_release_all(&c->in);
 	if (ring_must_tell(&c->in))

@@ -175,6 +175,14 @@ void ring_mark(struct ring_writer *w)
 	atomic_store_explicit(&c->mark_version, version + 2, memory_order_release);
 }
 
+bool ring_can_resync(const struct ring_reader *r)
+{
+	const struct layout_control *c = r->from_control;
+
+	return (atomic_load_explicit(&c->mark_version, memory_order_acquire) & 1) == 0 &&
+		atomic_load_explicit(&c->mark_at, memory_order_relaxed) > r->next;
+}
+
 int ring_resync(struct ring_reader *r)
 {
 	const struct layout_control *c = r->from_control;
@@ -186,7 +194,8 @@ int ring_resync(struct ring_reader *r)
 	atomic_thread_fence(memory_order_acquire);
 	if ((version & 1) != 0 || atomic_load_explicit(&c->mark_version, memory_order_relaxed) != version)
 		return -EAGAIN;
-	/* The writer marks each eighth of the ring, so whoever was overtaken finds a mark in front of it. */
+	/* The writer marks each eighth of the ring, so whoever was overtaken finds a mark in front of it: at once, or, when
+	 * the writer is busy with a record of nearly the whole ring, behind that. */
 	if (at <= r->next || records < seen || !is_aligned(at, RECORD_ALIGN))
 		return ring_overtaken(r, r->next) && at > r->next ? -EPROTO : -EAGAIN;
 	r->lost += records - seen;

@@ -78,6 +78,7 @@ void ring_mark(struct ring_writer *w);
 int ring_peek_checked(struct ring_reader *r, struct record *record);
 bool ring_overtaken(const struct ring_reader *r, uint64_t from);
 int ring_resync(struct ring_reader *r); /* to the newest mark; counts what was lost. -EAGAIN, -EPROTO */
+bool ring_can_resync(const struct ring_reader *r);
 
 /* Gives back the oldest `count` of what was looked at. -EINVAL when fewer are held, -EPROTO when a header has changed. */
 int ring_release(struct ring_reader *r, uint64_t count);
@@ -158,11 +159,15 @@ static inline int ring_peek(struct ring_reader *r, struct record *record)
 /* As many as are there, at most count: how many, or -EPROTO. Not for who may be overtaken. */
 int64_t ring_peek_batch(struct ring_reader *r, struct iovec *records, size_t count);
 
-/* Is there something to look at? */
+/* Is there something to look at? A lossy reader that was overtaken has nothing before there is a newer mark to go on from:
+ * the writer makes it when it publishes, which may be late, or never. */
 static inline bool ring_has_data(const struct ring_reader *r)
 {
-	return ring_header_load(r->data, r->capacity, r->next) != 0 ||
-		(r->checks && ring_overtaken(r, r->next));
+	bool there = ring_header_load(r->data, r->capacity, r->next) != 0;
+
+	if (r->checks && ring_overtaken(r, r->next))
+		return !r->lossy || ring_can_resync(r);
+	return there;
 }
 
 /* Everything that was looked at is given back: what nearly every caller does. */

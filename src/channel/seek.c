@@ -45,17 +45,11 @@ static int each_entry(const char *directory, entry_fn *fn, void *arg)
 	return n < 0 ? (int)n : 0;
 }
 
-/* Listeners bind and listen under the lock, so whoever refuses now is dead. */
 static void remove_dead(void *arg, const char *name, const char *address)
 {
-	int probe = sys_unix_connect(address);
-
 	(void)arg;
 	(void)name;
-	if (probe >= 0)
-		sys_close(probe);
-	if (probe == -ECONNREFUSED)
-		(void)sys_unlink(address);
+	(void)name_free(address);
 }
 
 void seek_sweep(const char *directory)

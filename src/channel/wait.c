@@ -59,6 +59,7 @@ enum {
 	CHECK_EVERY_NS = 300000, /* ... and asks the sockets each so many ns: 0.3 % of its time */
 	/* A store leaves its processor's buffer in well under 10 us: 64 entries of one miss each. Ten times that. */
 	SETTLE_NS = 100000,
+	UNHEARD_NS = 1000000,
 };
 
 /* waiting: one wait in progress */
@@ -70,6 +71,7 @@ struct waiting {
 	int door; /* readable when somebody comes; -1: nobody is expected */
 	struct sys_word words[SYS_WORDS_MAX];
 	size_t word_count; /* set by hear() */
+	bool unheard;      /* set by hear(): there are more bells than one can sleep on */
 	bool came;         /* set by sleep_on_sockets(): somebody is at the door */
 };
 
@@ -251,6 +253,7 @@ static void hear(struct waiting *w)
 			w->words[w->word_count++] = (struct sys_word){ .word = c->news,
 				.value = c->waiters[w->what].news_seen };
 		last = c->news;
+		w->unheard = c->link_count + 1 > SYS_WORDS_MAX;
 		for (uint32_t l = 0; l < c->link_count && w->word_count < SYS_WORDS_MAX; l++) {
 			const atomic_uint *bell = &c->links[l].control->bell;
 
@@ -261,6 +264,12 @@ static void hear(struct waiting *w)
 			};
 		}
 	}
+}
+
+/* A topic may have more readers than words can be slept on: then the others are looked at now and then. */
+static uint64_t sleep_until(const struct waiting *w)
+{
+	return w->unheard ? min_u64(w->deadline_ns, sys_now_ns() + UNHEARD_NS) : w->deadline_ns;
 }
 
 /* A statistic for people; what one thread adds no other does. */
@@ -313,10 +322,11 @@ static int sleep_on_sockets(struct waiting *w)
 	size_t n = list_descriptors(w, fds);
 	int r;
 
+	w->unheard = w->set[0]->link_count > LANES_MAX - 1;
 	arm(w, ARMED_SOCKET);
 	r = first_ready(w);
 	if (r == -EAGAIN && !has_news(w))
-		w->came = sys_wait_readable(fds, n, w->deadline_ns, ready) > 0 && w->door >= 0 &&
+		w->came = sys_wait_readable(fds, n, sleep_until(w), ready) > 0 && w->door >= 0 &&
 			ready[n - 1];
 	disarm(w);
 	look_for_dead(w); /* takes the bytes as well */
@@ -332,7 +342,7 @@ static int sleep_on_words(struct waiting *w)
 	arm(w, ARMED_FUTEX);
 	r = first_ready(w);
 	if (r == -EAGAIN && !has_news(w))
-		slept = sys_futex_wait_any(w->words, w->word_count, w->deadline_ns);
+		slept = sys_futex_wait_any(w->words, w->word_count, sleep_until(w));
 	disarm(w);
 	return slept < 0 && slept != -ETIMEDOUT ? -ENOSYS : r;
 }
@@ -409,6 +419,14 @@ static int arm_for_poll(const struct waiting *w)
 	if (r != -EAGAIN)
 		disarm(w);
 	return r;
+}
+
+void wait_arm(struct channel *c, enum wait_for what)
+{
+	const struct waiting w = { .set = &c, .count = 1, .what = what };
+
+	if (c->polled)
+		arm(&w, ARMED_SOCKET);
 }
 
 static int look_once(struct waiting *w)

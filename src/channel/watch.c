@@ -144,6 +144,7 @@ static int start(void)
 {
 	int r;
 
+	lock_hold_over_fork(&own.lock);
 	own.epoll = sys_epoll_create();
 	own.stop = sys_eventfd();
 	r = own.epoll < 0 ? own.epoll : own.stop < 0 ? own.stop : 0;

@@ -14,7 +14,7 @@ enum { FDS_MAX = 16 };
 
 union control {
 	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+	char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
 ssize_t sys_send_fds(int socket, const void *bytes, size_t length, const int *fds, unsigned int fd_count)
@@ -64,7 +64,32 @@ static unsigned int take_fds(struct msghdr *message, int *fds, unsigned int room
 	return came;
 }
 
+void sys_learn_sender(int socket)
+{
+	const int on = 1;
+
+	(void)setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)); /* then the sender is not known */
+}
+
+static pid_t sender_of(struct msghdr *message)
+{
+	struct ucred cred = { .pid = 0 };
+
+	for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head != NULL; head = CMSG_NXTHDR(message, head))
+		if (head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&cred, CMSG_DATA(head), sizeof(cred));
+	return cred.pid;
+}
+
 ssize_t sys_receive_fds(int socket, void *bytes, size_t length, int *fds, unsigned int *fd_count)
+{
+	pid_t sender;
+
+	return sys_receive_fds_from(socket, bytes, length, fds, fd_count, &sender);
+}
+
+ssize_t sys_receive_fds_from(
+	int socket, void *bytes, size_t length, int *fds, unsigned int *fd_count, pid_t *sender)
 {
 	union control control;
 	struct iovec part = { .iov_base = bytes, .iov_len = length };
@@ -84,6 +109,9 @@ ssize_t sys_receive_fds(int socket, void *bytes, size_t length, int *fds, unsign
 	if (r < 0)
 		return -errno;
 	came = take_fds(&message, fds, room);
+	*sender = sender_of(&message);
+	if (came == 0 && (message.msg_flags & MSG_CTRUNC) != 0)
+		return -EMFILE; /* the kernel found no number to give to any of them */
 	if (came > room || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
 		for (unsigned int i = 0; i < came && i < room; i++)
 			(void)close(fds[i]);

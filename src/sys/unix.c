@@ -93,6 +93,11 @@ int sys_unix_accept(int socket)
 	return r;
 }
 
+void sys_unix_hang_up(int socket)
+{
+	(void)shutdown(socket, SHUT_RDWR); /* fails when the other end has hung up already */
+}
+
 bool sys_unix_is_listener(int fd)
 {
 	int value = 0;
@@ -242,7 +247,7 @@ int sys_lock_directory(const char *path)
 	if (fd < 0)
 		return fd;
 	do
-		r = result(flock(fd, LOCK_EX));
+		r = result(flock(fd, LOCK_EX | LOCK_NB));
 	while (r == -EINTR);
 	if (r < 0) {
 		sys_close(fd);

@@ -17,6 +17,8 @@ int sys_unix_bind(const char *path); /* a new socket; -ENAMETOOLONG */
 int sys_unix_listen(int socket, int backlog);
 int sys_unix_connect(const char *path); /* a new socket */
 int sys_unix_accept(int socket);        /* does not block: -EAGAIN; the result does not block either */
+void sys_unix_hang_up(
+	int socket); /* also for who has a duplicate, as children made by fork have; not yet closed */
 bool sys_unix_is_listener(int fd);
 int sys_unix_set_blocking(int fd, bool block);
 
@@ -49,7 +51,7 @@ void sys_eventfd_signal(int fd); /* of our own: see docs/decisions/ on why never
 
 /* For the directory of names: made with permissions 0700 when missing; -EEXIST never. */
 int sys_make_directory(const char *path, mode_t mode);
-int sys_lock_directory(const char *path); /* a descriptor; closing it unlocks */
+int sys_lock_directory(const char *path); /* a descriptor; closing it unlocks. -EAGAIN somebody else has it */
 int sys_set_permissions(const char *path, mode_t mode);
 
 #endif

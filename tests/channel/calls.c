@@ -209,6 +209,30 @@ static void a_stream_carries_more_than_its_ring(void **state)
 	close_ends(&e);
 }
 
+/* What is looked at must not jump over what recv has left. */
+static void a_piece_that_was_begun_is_received_before_the_next_is_looked_at(void **state)
+{
+	struct ends e = { .ring_bytes = 4096, .mode = QUIRE_CHANNEL_STREAM };
+	const void *piece = NULL;
+	char text[16];
+
+	(void)state;
+	open_ends(&e);
+	assert_int_equal(quire_channel_send(e.writer, "abcdefgh", 8, QUIRE_NOW), 8);
+	assert_int_equal(quire_channel_send(e.writer, "ijkl", 4, QUIRE_NOW), 4);
+	assert_int_equal(quire_channel_recv(e.reader, text, 3, in_ms(20000)), 3);
+	assert_int_equal(quire_channel_peek(e.reader, QUIRE_NOW, &piece), -EBUSY);
+	assert_non_null(strstr(quire_error_text(), "5 bytes"));
+	assert_int_equal(quire_channel_release(e.reader, 1), -EINVAL);
+	assert_int_equal(quire_channel_recv(e.reader, text, 5, in_ms(20000)), 5);
+	assert_memory_equal(text, "defgh", 5);
+	assert_int_equal(quire_channel_peek(e.reader, in_ms(20000), &piece), 4);
+	assert_memory_equal(piece, "ijkl", 4);
+	assert_int_equal(quire_channel_recv(e.reader, text, 1, QUIRE_NOW), -EBUSY);
+	assert_int_equal(quire_channel_release(e.reader, 1), 0);
+	close_ends(&e);
+}
+
 static void the_end_comes_after_everything_that_was_sent(void **state)
 {
 	struct ends e = { .ring_bytes = 4096 };
@@ -382,6 +406,7 @@ int main(void)
 		cmocka_unit_test(a_full_ring_says_so_until_there_is_room),
 		cmocka_unit_test(a_message_longer_than_the_ring_is_an_error_at_once),
 		cmocka_unit_test(a_stream_carries_more_than_its_ring),
+		cmocka_unit_test(a_piece_that_was_begun_is_received_before_the_next_is_looked_at),
 		cmocka_unit_test(the_end_comes_after_everything_that_was_sent),
 		cmocka_unit_test(a_reader_that_closed_is_an_error_for_the_writer),
 		cmocka_unit_test(the_memory_is_a_mapping_that_only_the_writer_can_store_to),

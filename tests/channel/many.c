@@ -2,6 +2,9 @@
 /* Queues and topics: many at one end. */
 #include "channel/peers.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 enum { CLIENTS = 3, EACH = 3000 };
 
 struct parcel {
@@ -319,6 +322,124 @@ static void a_lossy_reader_knows_exactly_what_it_lost(void **state)
 	quire_channel_unlisten(l);
 }
 
+/* A message of nearly the whole ring that is not finished yet lies over what the reader has not read: nothing is there for
+ * it, and it waits as for any message. */
+static void read_around_a_large_one(const char *name, int go, int seen)
+{
+	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	char bytes[4096];
+
+	(void)alarm(60);
+	MUST(read(go, bytes, 1) == 1);
+	MUST(quire_channel_recv(c, bytes, sizeof(bytes), QUIRE_NOW) == -EAGAIN);
+	MUST(quire_channel_recv(c, bytes, sizeof(bytes), in_ms(50)) == -ETIMEDOUT);
+	MUST(write(seen, "s", 1) == 1);
+	MUST(quire_channel_recv(c, bytes, sizeof(bytes), in_ms(20000)) == 4);
+	MUST(memcmp(bytes, "next", 4) == 0);
+	MUST(quire_channel_stat(c, &st) == 0 && st.lost_records == 3);
+	_exit(0);
+}
+
+static void who_is_overtaken_by_an_unfinished_message_waits(void **state)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(
+		name, QUIRE_CHANNEL_SEND, QUIRE_CHANNEL_TOPIC, QUIRE_CHANNEL_LOSSY);
+	struct quire_channel *t = NULL;
+	void *record;
+	int go[2], seen[2];
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(go) | pipe(seen), 0);
+	pid = spawn();
+	if (pid == 0)
+		read_around_a_large_one(name, go[0], seen[1]);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &t), 1);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(quire_channel_send(t, "small", 5, QUIRE_NOW), 5);
+	assert_int_equal(quire_channel_reserve(t, 4096 - 16, QUIRE_NOW, &record), 0);
+	assert_int_equal(write(go[1], "g", 1), 1);
+	assert_int_equal(read(seen[0], &byte, 1), 1);
+	assert_int_equal(quire_channel_publish(t, 4096 - 16), 0);
+	assert_int_equal(quire_channel_send(t, "next", 4, QUIRE_NOW), 4);
+	assert_int_equal(exit_of(pid), 0);
+	quire_channel_close(t);
+	quire_channel_unlisten(l);
+	assert_int_equal(close(go[0]) | close(go[1]) | close(seen[0]) | close(seen[1]), 0);
+}
+
+/* ---- figures, from another thread ---- */
+
+static struct quire_channel *asked;
+static atomic_bool answered;
+
+static void *ask_for_figures(void *arg)
+{
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	int r = 0;
+
+	while (!atomic_load(&answered) && r == 0)
+		r = quire_channel_stat(asked, &st);
+	return r == 0 ? arg : NULL;
+}
+
+static void come_and_go(const char *name)
+{
+	struct quire_channel *c = NULL;
+	char bytes[8];
+
+	for (;;) {
+		c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
+		(void)quire_channel_recv(c, bytes, sizeof(bytes), in_ms(20000));
+		quire_channel_close(c);
+	}
+}
+
+static void ask_while_they_come_and_go(uint32_t pattern)
+{
+	const char *name = fresh_name();
+	struct quire_listener *l = listen_many(name, QUIRE_CHANNEL_SEND, pattern, 0);
+	struct quire_channel_stat st = { .size = sizeof(st) };
+	uint64_t until;
+	pthread_t thread;
+	void *fine = NULL;
+	pid_t pids[2];
+
+	for (int i = 0; i < 2; i++) {
+		pids[i] = spawn();
+		if (pids[i] == 0)
+			come_and_go(name);
+	}
+	asked = NULL;
+	assert_int_equal(quire_channel_gather(l, 2, in_ms(20000), &asked), 2);
+	atomic_store(&answered, false);
+	assert_int_equal(pthread_create(&thread, NULL, ask_for_figures, asked), 0);
+	for (until = in_ms(300); now_ns() < until;)
+		(void)quire_channel_send(asked, "x", 1, in_ms(10));
+	atomic_store(&answered, true);
+	assert_int_equal(pthread_join(thread, &fine), 0);
+	assert_ptr_equal(fine, asked);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(kill(pids[i], SIGKILL), 0);
+		(void)wait_for(pids[i]);
+	}
+	assert_int_equal(quire_channel_stat(asked, &st), 0);
+	assert_true(st.sent_records > 0);
+	quire_channel_close(asked);
+	quire_channel_unlisten(l);
+}
+
+/* What is counted may go away at that very moment. */
+static void figures_are_for_any_thread(void **state)
+{
+	(void)state;
+	ask_while_they_come_and_go(QUIRE_CHANNEL_TOPIC);
+	ask_while_they_come_and_go(QUIRE_CHANNEL_QUEUE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +450,8 @@ int main(void)
 		cmocka_unit_test(every_reader_of_a_blocking_topic_gets_everything),
 		cmocka_unit_test(the_slowest_reader_is_dropped_and_told_so),
 		cmocka_unit_test(a_lossy_reader_knows_exactly_what_it_lost),
+		cmocka_unit_test(who_is_overtaken_by_an_unfinished_message_waits),
+		cmocka_unit_test(figures_are_for_any_thread),
 	};
 
 	return RUN(tests);

@@ -382,6 +382,47 @@ static void a_name_belongs_to_one_listener(void **state)
 	quire_channel_unlisten(l);
 }
 
+/* Without $XDG_RUNTIME_DIR the names of all users stand in one place, and whoever comes first has them. */
+static void another_users_abstract_name_is_not_connected_to(void **state)
+{
+	const char *before = getenv("XDG_RUNTIME_DIR");
+	const struct quire_channel_right anybody = {
+		.uid = QUIRE_ANYBODY, .gid = QUIRE_ANYBODY, .may = QUIRE_CHANNEL_BOTH
+	};
+	struct quire_channel *c = NULL;
+	struct quire_listener *l = NULL;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	skip_unless_root();
+	assert_int_equal(pipe(ready), 0);
+	pid = spawn();
+	if (pid == 0) {
+		become_nobody();
+		MUST(quire_channel_listen(NULL, "@quire-0/thief",
+			     QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE, .rights = &anybody,
+				     .right_count = 1),
+			     &l) == 0);
+		MUST(write(ready[1], "r", 1) == 1);
+		(void)quire_channel_accept(l, QUIRE_FOREVER, &c);
+		_exit(99);
+	}
+	assert_int_equal(close(ready[1]), 0);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+	assert_int_equal(
+		quire_channel_connect(NULL, "thief", QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND), &c),
+		-EACCES);
+	assert_non_null(strstr(quire_error_text(), "65534"));
+	if (before != NULL)
+		assert_int_equal(setenv("XDG_RUNTIME_DIR", before, 1), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	(void)wait_for(pid);
+	assert_int_equal(close(ready[0]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_container_with_a_small_shm_sends_through_a_large_ring),
 		cmocka_unit_test(nothing_is_left_when_all_are_killed),
 		cmocka_unit_test(a_name_belongs_to_one_listener),
+		cmocka_unit_test(another_users_abstract_name_is_not_connected_to),
 	};
 
 	return RUN(tests);
