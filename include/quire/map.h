@@ -393,7 +393,8 @@ typedef int quire_fault_fn(const struct quire_fault *fault, void *user);
  * @numa: an enum quire_numa
  * @numa_nodes: bit n is memory node n
  * @engine: an enum quire_engine
- * @pool: with QUIRE_ENGINE_PAGED: the pool its pages live in
+ * @pool: with QUIRE_ENGINE_PAGED: the pool its pages live in. Mappings of one file that share a pool show each other's stores, as
+ * the kernel's do; a file in two pools, behind a filter, or mapped by the kernel as well is cached in each place apart
  * @cache_bytes: without @pool: the bound of a pool of its own, in bytes
  * @object: where its bytes come from, instead of @path
  *
@@ -703,7 +704,8 @@ QUIRE_API int quire_map_flush(struct quire_map *map, size_t offset, size_t lengt
  * Threads: any. Blocks: reads the pages in. Memory: counts against RLIMIT_MEMLOCK. Signals: none.
  * Returns: 0, or
  *   -EINVAL     unknown flags, or outside of the mapping
- *   -ENOMEM     over RLIMIT_MEMLOCK, or part of the range is not mapped
+ *   -ENOMEM     over RLIMIT_MEMLOCK, or part of the range is not mapped; of a paged mapping also: it does not fit into the pool,
+ *               and none of the range is locked now
  *   -EPERM      this user may lock nothing
  *   -EAGAIN     some pages could not be read in
  * Since: 0.1   Example: examples/locked-secret.c   Source: mlock2(2)   See: quire_map_unlock(3)

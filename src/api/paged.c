@@ -75,6 +75,30 @@ static int paged_file(const struct quire_map *map, const struct quire_map_option
 	return r;
 }
 
+/* What the kernel's shared mappings of a file are to each other, ours are within a pool: one file is one object. */
+static int join_pool(struct quire_map *map)
+{
+	struct object *object = map_object(map);
+	struct object *other;
+	int r = object_join_once(object, &map->pool->pool, file_is_shared, &other);
+
+	if (r < 0)
+		return error_set(r, "the object's pages live in another pool: one object, one pool");
+	if (other == NULL)
+		return 0;
+	if (map->file == NULL || (other->can & object->can) != object->can) {
+		object_unref(other);
+		return error_set(-EBUSY,
+			map->file == NULL
+				? "the file's pages are in the pool already, through another object: map that one"
+				: "the file is mapped in this pool already, for reading only: map it for writing "
+				  "first, or use another pool");
+	}
+	object_unref(object);
+	map->file = file_object_of(other);
+	return 0;
+}
+
 int paged_object(struct quire_map *map, const struct quire_map_options *o)
 {
 	struct object *object;
@@ -97,10 +121,10 @@ int paged_object(struct quire_map *map, const struct quire_map_options *o)
 	if (o->sharing == QUIRE_SHARED && (o->protection & QUIRE_WRITE) != 0 &&
 		(object->can & CAN_WRITE) == 0)
 		return error_set(-EACCES, "the object is read-only: map it private, or for reading");
-	r = object_join(object, &map->pool->pool);
+	r = join_pool(map);
 	if (r == 0 && (o->flags & QUIRE_ORDERED) != 0)
-		atomic_store(&object->epochs, true);
-	return r < 0 ? error_set(r, "the object's pages live in another pool: one object, one pool") : 0;
+		atomic_store(&map_object(map)->epochs, true);
+	return r;
 }
 
 /* ---- ranges ---- */
@@ -110,14 +134,21 @@ int paged_advise(struct quire_map *map, const struct pmap_span *span, int advice
 	return front_madvise(&map->pool->front, span->start, span->end - span->start, advice);
 }
 
-int paged_lock(struct quire_map *map, const struct pmap_span *span, int flags)
-{
-	return front_mlock(&map->pool->front, span->start, span->end - span->start, flags);
-}
-
 int paged_unlock(struct quire_map *map, const struct pmap_span *span)
 {
 	return front_munlock(&map->pool->front, span->start, span->end - span->start);
+}
+
+int paged_lock(struct quire_map *map, const struct pmap_span *span, int flags)
+{
+	int r = front_mlock(&map->pool->front, span->start, span->end - span->start, flags);
+
+	if (r != -ENOMEM)
+		return r;
+	/* What is locked half would keep every frame, and the next fault anywhere would find none. */
+	(void)paged_unlock(map, span);
+	return error_set(
+		r, "the pool, or RLIMIT_MEMLOCK, has no room for all of it; none of the range is locked now");
 }
 
 int paged_resident(struct quire_map *map, const struct pmap_span *span, unsigned char *pages)

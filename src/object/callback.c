@@ -9,6 +9,9 @@
 #include "vm/io.h"
 #include "vm/object.h"
 
+/* No errno of Linux is larger (EHWPOISON), and a page keeps it in a byte. */
+enum { ERRNO_MAX = 133 };
+
 struct callback {
 	struct object object;
 	struct callback_plan plan;
@@ -56,8 +59,8 @@ static void callback_start(struct object *object, struct io *io)
 		r = plan->sync == NULL ? 0 : plan->sync(plan->user);
 	else
 		r = each_run(plan, io);
-	io->error = r > 0 ? -EIO
-			  : r; /* a callback that returns a count has misread its contract; do not guess */
+	/* A callback that returns a count, or what is no errno, has misread its contract; do not guess. */
+	io->error = r > 0 || r < -ERRNO_MAX ? -EIO : r;
 	io->done(io);
 }
 

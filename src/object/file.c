@@ -13,7 +13,7 @@
 #include "sys/file.h"
 #include "sys/uapi.h"
 
-static struct file_object *of(struct object *object)
+struct file_object *file_object_of(struct object *object)
 {
 	return CONTAINER_OF(object, struct file_object, object);
 }
@@ -36,11 +36,11 @@ static int file_size(struct object *object, uint64_t *bytes)
 	struct stat stat;
 	int r;
 
-	if (!of(object)->regular) {
+	if (!file_object_of(object)->regular) {
 		*bytes = 0; /* a device has no size to ask for */
 		return 0;
 	}
-	r = stat_ours(of(object), &stat);
+	r = stat_ours(file_object_of(object), &stat);
 	if (r < 0)
 		return r;
 	*bytes = (uint64_t)stat.st_size;
@@ -49,7 +49,7 @@ static int file_size(struct object *object, uint64_t *bytes)
 
 static int file_grow(struct object *object, uint64_t bytes, bool preallocate)
 {
-	struct file_object *file = of(object);
+	struct file_object *file = file_object_of(object);
 	uint64_t now;
 	int r;
 
@@ -71,12 +71,12 @@ static int file_grow(struct object *object, uint64_t bytes, bool preallocate)
 
 static const struct pmap_window *file_window(struct object *object)
 {
-	return &of(object)->window;
+	return &file_object_of(object)->window;
 }
 
 static void file_close(struct object *object)
 {
-	struct file_object *file = of(object);
+	struct file_object *file = file_object_of(object);
 	struct stat stat;
 	bool ours = stat_ours(file, &stat) == 0;
 
@@ -88,12 +88,12 @@ static void file_close(struct object *object)
 
 static void file_start(struct object *object, struct io *io)
 {
-	transfer_start(of(object)->transfer, io);
+	transfer_start(file_object_of(object)->transfer, io);
 }
 
 static int file_reap(struct object *object, unsigned int want)
 {
-	return transfer_reap(of(object)->transfer, want);
+	return transfer_reap(file_object_of(object)->transfer, want);
 }
 
 static const struct object_ops file_ops = {
@@ -104,6 +104,13 @@ static const struct object_ops file_ops = {
 	.window = file_window,
 	.close = file_close,
 };
+
+bool file_is_shared(struct object *a, struct object *b)
+{
+	return a->ops == &file_ops && b->ops == &file_ops &&
+		file_object_of(a)->device == file_object_of(b)->device &&
+		file_object_of(a)->inode == file_object_of(b)->inode && ((a->can | b->can) & CAN_WRITE) != 0;
+}
 
 /* ---- making one ---- */
 

@@ -48,6 +48,11 @@ int memfd_open(
 	const char *name, uint64_t bytes, bool sealable, unsigned int huge_shift, struct file_object **file);
 int secret_open(uint64_t bytes, struct file_object **file);
 
+/* The same file, and one of the two may write it: what is kept of it apart would not stay the same. */
+bool file_is_shared(struct object *a, struct object *b);
+
+struct file_object *file_object_of(struct object *object); /* which is one */
+
 /* Makes its pages ready to come and go. -ENOMEM. */
 int file_make_paged(struct file_object *file);
 

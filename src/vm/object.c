@@ -31,18 +31,39 @@ struct object *object_ref(struct object *object)
 
 /* ---- its pages ---- */
 
-int object_join(struct object *object, struct pool *pool)
+/* With the pool's lock. */
+static int join(struct object *object, struct pool *pool)
 {
-	int r = 0;
-
-	spin_take(&pool->lock);
 	if (object->pool == NULL) {
 		object->pool = pool;
 		object->joined = pool->joined;
 		pool->joined = object;
 	}
-	if (object->pool != pool)
-		r = -EBUSY;
+	return object->pool == pool ? 0 : -EBUSY;
+}
+
+int object_join(struct object *object, struct pool *pool)
+{
+	int r;
+
+	spin_take(&pool->lock);
+	r = join(object, pool);
+	spin_give(&pool->lock);
+	return r;
+}
+
+int object_join_once(struct object *object, struct pool *pool, object_same_fn *same, struct object **other)
+{
+	struct object *found;
+	int r = 0;
+
+	spin_take(&pool->lock);
+	for (found = pool->joined; found != NULL; found = found->joined)
+		if (found == object || (same(found, object) && object_hold(found)))
+			break;
+	*other = found == object ? NULL : found;
+	if (found == NULL)
+		r = join(object, pool);
 	spin_give(&pool->lock);
 	return r;
 }

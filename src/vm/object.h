@@ -84,6 +84,12 @@ void object_unref(struct object *object); /* takes NULL */
 /* From now on its pages are in this pool. -EBUSY: they are in another. */
 int object_join(struct object *object, struct pool *pool);
 
+/* Do two objects stand for the same bytes? */
+typedef bool object_same_fn(struct object *a, struct object *b);
+
+/* The same, unless one for the same bytes is there already: other is a reference to that, or NULL. */
+int object_join_once(struct object *object, struct pool *pool, object_same_fn *same, struct object **other);
+
 /* Its pages are written back and gone; it may join another. Nothing maps it. */
 void object_leave(struct object *object);
 

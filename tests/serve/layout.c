@@ -141,6 +141,105 @@ static void what_is_on_its_way_from_swap_ends_before_the_pool_does(void **state)
 	}
 }
 
+/* Opened by name each time. Two caches of one file would each write back whole pages, and lose what the other had in them. */
+static void mappings_of_one_file_are_of_one_content(void **state)
+{
+	(void)state;
+	for (int d = 0; d < 2; d++) {
+		char path[64];
+		int fd = named_file_of((size_t)PAGES * PAGE, path);
+		struct quire_pool *pool = open_pool(deliveries[d]);
+		struct quire_map *one = open_map(pool, path, QUIRE_SHARED, PAGES);
+		struct quire_map *two = open_map(pool, path, QUIRE_SHARED, PAGES);
+		struct quire_map *copy = open_map(pool, path, QUIRE_PRIVATE, PAGES);
+		struct quire_object *object;
+		struct quire_map *other;
+		char bytes[2];
+
+		for (int i = 0; i < PAGES; i++) {
+			((volatile char *)quire_map_address(one))[i * PAGE] = '1';
+			((volatile char *)quire_map_address(two))[i * PAGE + 1] = '2';
+			assert_int_equal(((volatile char *)quire_map_address(two))[i * PAGE], '1');
+			assert_int_equal(((volatile char *)quire_map_address(copy))[i * PAGE + 1], '2');
+			((volatile char *)quire_map_address(copy))[i * PAGE] = '3';
+		}
+		assert_int_equal(quire_object_file(path, 1, &object), 0);
+		assert_int_equal(quire_map(NULL,
+					 QUIRE_OPTIONS(map, .object = object, .engine = QUIRE_ENGINE_PAGED,
+						 .pool = pool, .sharing = QUIRE_SHARED,
+						 .protection = QUIRE_READ | QUIRE_WRITE),
+					 &other),
+			-EBUSY);
+		quire_object_close(object);
+		assert_int_equal(quire_unmap(one), 0);
+		assert_int_equal(quire_unmap(copy), 0);
+		assert_int_equal(quire_unmap(two), 0);
+		for (int i = 0; i < PAGES; i++) {
+			assert_int_equal(pread(fd, bytes, 2, (off_t)i * PAGE), 2);
+			assert_memory_equal(bytes, "12", 2);
+		}
+		assert_int_equal(quire_pool_close(pool), 0);
+		close(fd);
+		unlink(path);
+	}
+}
+
+/* What is only read is entered without a place where a store of others could be seen. */
+static void a_file_that_is_read_is_not_written_through_the_same_pool(void **state)
+{
+	char path[64];
+	int fd = named_file_of((size_t)PAGES * PAGE, path);
+	struct quire_pool *pool = open_pool(QUIRE_DELIVERY_THREAD);
+	struct quire_map *map;
+	struct quire_map *other;
+
+	(void)state;
+	assert_int_equal(quire_map(NULL,
+				 QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED, .pool = pool,
+					 .sharing = QUIRE_SHARED, .protection = QUIRE_READ),
+				 &map),
+		0);
+	assert_int_equal(quire_map(NULL,
+				 QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED, .pool = pool,
+					 .sharing = QUIRE_SHARED, .protection = QUIRE_READ | QUIRE_WRITE),
+				 &other),
+		-EBUSY);
+	assert_non_null(strstr(quire_error_text(), "for reading only"));
+	assert_int_equal(((volatile char *)quire_map_address(map))[PAGE], 'b');
+	assert_int_equal(quire_unmap(map), 0);
+	other = open_map(pool, path, QUIRE_SHARED, PAGES);
+	assert_int_equal(quire_map(NULL,
+				 QUIRE_OPTIONS(map, .path = path, .engine = QUIRE_ENGINE_PAGED, .pool = pool,
+					 .sharing = QUIRE_SHARED, .protection = QUIRE_READ),
+				 &map),
+		0);
+	((volatile char *)quire_map_address(other))[PAGE] = 'X';
+	assert_int_equal(((volatile char *)quire_map_address(map))[PAGE], 'X');
+	assert_int_equal(quire_unmap(map), 0);
+	assert_int_equal(quire_unmap(other), 0);
+	assert_int_equal(quire_pool_close(pool), 0);
+	close(fd);
+	unlink(path);
+}
+
+static void what_cannot_be_locked_whole_is_not_locked(void **state)
+{
+	(void)state;
+	for (int d = 0; d < 2; d++) {
+		struct quire_pool *pool = open_pool(deliveries[d]);
+		struct quire_map *map = open_map(pool, NULL, QUIRE_PRIVATE, PAGES);
+
+		store_all(map, 0, PAGES, 3);
+		assert_int_equal(quire_map_lock(map, 0, (size_t)POOL_PAGES / 2 * PAGE, 0), 0);
+		check_all(map, 0, PAGES, 3);
+		assert_int_equal(quire_map_lock(map, 0, (size_t)2 * POOL_PAGES * PAGE, 0), -ENOMEM);
+		assert_non_null(strstr(quire_error_text(), "no room"));
+		check_all(map, 0, PAGES, 3); /* all frames would be locked */
+		assert_int_equal(quire_unmap(map), 0);
+		assert_int_equal(quire_pool_close(pool), 0);
+	}
+}
+
 static void a_swap_file_takes_nobodys_place(void **state)
 {
 	struct quire_pool *pool;
@@ -237,6 +336,9 @@ int main(void)
 		cmocka_unit_test(a_unit_is_one_fault),
 		cmocka_unit_test(a_unit_is_a_power_of_two_up_to_64_kib),
 		cmocka_unit_test(what_is_on_its_way_from_swap_ends_before_the_pool_does),
+		cmocka_unit_test(mappings_of_one_file_are_of_one_content),
+		cmocka_unit_test(a_file_that_is_read_is_not_written_through_the_same_pool),
+		cmocka_unit_test(what_cannot_be_locked_whole_is_not_locked),
 		cmocka_unit_test(a_swap_file_takes_nobodys_place),
 		cmocka_unit_test(private_memory_that_may_be_read_only_goes_to_swap_too),
 	};
