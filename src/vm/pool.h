@@ -116,8 +116,8 @@ struct pool {
 	bool own_ledger;
 	uint32_t tally_hint;     /* none below is free */
 	uint64_t (*clock)(void); /* NULL: nothing is timed */
-	void (*before_wait)(
-		void *waiter); /* a fault is about to wait for something; NULL: nobody wants to know */
+	/* A fault is about to wait for something; NULL: nobody wants to know. */
+	void (*before_wait)(void *waiter);
 	void *waiter;
 };
 
