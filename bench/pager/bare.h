@@ -27,7 +27,10 @@ struct bare {
 	struct sigaction before;
 };
 
+/* Of the one that is open. */
 static int bare_uffd; /* for the signal handler */
+static uintptr_t bare_view;
+static uint32_t bare_bytes = PAGE; /* that one fault enters: a power of two */
 
 /* Word 0 of every page is known. */
 static inline int bare_memfd(size_t bytes)
@@ -46,7 +49,8 @@ static inline int bare_memfd(size_t bytes)
 
 static inline void bare_continue(int uffd, uintptr_t va)
 {
-	struct uffdio_continue call = { .range = { va & ~(uintptr_t)(PAGE - 1), PAGE } };
+	uintptr_t first = bare_view + ((va - bare_view) & ~(uintptr_t)(bare_bytes - 1));
+	struct uffdio_continue call = { .range = { first, bare_bytes } };
 
 	if (ioctl(uffd, UFFDIO_CONTINUE, &call) < 0 && errno != EEXIST)
 		abort();
@@ -87,6 +91,7 @@ static inline void bare_open(struct bare *bare, int memfd, size_t bytes, bool in
 	bench_must(bare->uffd >= 0 && ioctl(bare->uffd, UFFDIO_API, &api) == 0, "userfaultfd");
 	bare->view = mmap(NULL, bytes + PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	bench_must(bare->view != MAP_FAILED, "mmap");
+	bare_view = (uintptr_t)bare->view;
 	(void)madvise(bare->view, bytes + PAGE, MADV_NOHUGEPAGE);
 	call = (struct uffdio_register){ .range = { (uintptr_t)bare->view, bytes + PAGE },
 		.mode = UFFDIO_REGISTER_MODE_MINOR };

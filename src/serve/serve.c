@@ -24,9 +24,9 @@
 enum { MESSAGES = 64 };
 
 /* After a message the next is waited for by asking again, some 10 us: a sleeping thread is woken in 60 us on another
- * processor, and faults come in runs. Where asking finds nothing - who faults has to have this processor first - half as
- * often the next time, and after so many sleeps the other way is tried again. */
-enum { SPINS = 32, SPINS_LEAST = 8, SLEEPS = 256, DESCRIPTORS = 2 };
+ * processor, and faults come in runs. Where asking finds nothing, half as often the next time, and after so many sleeps the
+ * other way is tried again. Who faults on this processor comes only when he takes it away: that is seen after so many messages. */
+enum { SPINS = 32, SPINS_LEAST = 8, SLEEPS = 1024, LOOK_AFTER = 16, DESCRIPTORS = 2 };
 
 /* The pageout thread looks at its pool this often even when nobody calls: budgets shrink, hints grow old. */
 static const uint64_t look_ns = 1000000000;
@@ -93,87 +93,135 @@ static void answer(struct serve *serve, const struct uffd_msg *message)
 	(void)uffd_wake(serve->uffd, question.va);
 }
 
-static bool answer_all(struct serve *serve, int fd)
+/* One handler waits for messages, and the others for its turn to end: with all of them waiting, who faults and takes the
+ * processor from the one that has just answered would wake another (half a switch more a fault). */
+static void take_lead(struct serve *serve)
+{
+	lock_take(&serve->lead);
+	atomic_store(&serve->leader, sys_thread_id());
+	serve->preempted = sys_thread_preempted();
+}
+
+static bool leads(const struct serve *serve)
+{
+	return atomic_load(&serve->leader) == sys_thread_id();
+}
+
+/* Also before a handler waits for anything: what that is may need another fault to be answered first. */
+static void give_lead(void *user)
+{
+	struct serve *serve = user;
+
+	if (!leads(serve))
+		return;
+	atomic_store(&serve->leader, 0);
+	lock_give(&serve->lead);
+}
+
+/* What the descriptor has. Afterwards the lead may be another's. */
+static bool answer_all(struct serve *serve, unsigned int which)
 {
 	struct uffd_msg messages[MESSAGES];
-	int n = sys_uffd_read(fd, messages, MESSAGES);
+	int n = sys_uffd_read(uffd_descriptor(serve->uffd, which == 0), messages, MESSAGES);
 
 	if (n <= 0)
 		return false;
 	atomic_fetch_add_explicit(&serve->answered, 1, memory_order_relaxed);
-	if (n > 1)
+	serve->last = which;
+	if (n > 1) {
+		give_lead(serve); /* more may come meanwhile */
 		qsort(messages, (size_t)n, sizeof(messages[0]), by_address);
+	}
 	for (int i = 0; i < n; i++)
 		answer(serve, &messages[i]);
 	return true;
 }
 
 /* The descriptor the last message came from, now and then the other one. */
-static bool answer_next(struct handler *handler, unsigned int spin)
+static bool answer_next(struct serve *serve, unsigned int spin)
 {
-	unsigned int which = spin % SPINS_LEAST == SPINS_LEAST - 1 ? !handler->last : handler->last;
-
-	if (!answer_all(handler->serve, uffd_descriptor(handler->serve->uffd, which == 0)))
-		return false;
-	handler->last = which;
-	return true;
+	return answer_all(serve, spin % SPINS_LEAST == SPINS_LEAST - 1 ? !serve->last : serve->last);
 }
 
-static void spin(struct handler *handler)
+/* Has this thread lost its processor for every second message since the last look? */
+static bool is_in_the_way(struct serve *serve)
 {
-	bool found = false;
+	uint64_t before = serve->preempted;
 
-	for (unsigned int i = 0; i < handler->patience; i++)
-		if (answer_next(handler, i)) {
-			found = true;
-			i = 0;
+	serve->preempted = sys_thread_preempted();
+	return serve->preempted - before > LOOK_AFTER / 2;
+}
+
+static void spin(struct serve *serve)
+{
+	unsigned int found = serve->found;
+
+	for (unsigned int i = 0; i < serve->patience; i++) {
+		if (!answer_next(serve, i))
+			continue;
+		if (!leads(serve))
+			return;
+		i = 0;
+		if (++serve->found % LOOK_AFTER == 0 && is_in_the_way(serve)) {
+			serve->patience = 0;
+			return;
 		}
-	if (found)
-		handler->patience = SPINS;
-	else if (handler->patience >= SPINS_LEAST)
-		handler->patience /= 2;
-	else if (handler->sleeps++ % SLEEPS == SLEEPS - 1)
-		handler->patience = SPINS;
+	}
+	if (serve->found != found)
+		serve->patience = SPINS;
+	else if (serve->patience >= SPINS_LEAST)
+		serve->patience /= 2;
+	else if (serve->sleeps++ % SLEEPS == SLEEPS - 1)
+		serve->patience = SPINS;
 	else
-		handler->patience = 0;
+		serve->patience = 0;
+}
+
+/* One turn of the leader. False: all ends. */
+static bool lead(struct serve *serve)
+{
+	unsigned int ready = sys_watch_wait(serve->watch);
+
+	if (ready == 0 || (ready & 1U << DESCRIPTORS) != 0)
+		return false; /* 0: the program has closed our descriptors */
+	for (unsigned int which = 0; which < DESCRIPTORS; which++)
+		if ((ready & 1U << which) != 0 && leads(serve))
+			(void)answer_all(serve, which);
+	if (leads(serve))
+		spin(serve);
+	return true;
 }
 
 static void *handler_run(void *user)
 {
-	struct handler *handler = user;
-	struct serve *serve = handler->serve;
+	struct serve *serve = user;
+	bool goes_on = true;
 
-	for (;;) {
-		unsigned int ready = sys_watch_wait(handler->watch);
-
-		if (ready == 0)
-			return NULL; /* the program has closed our descriptors */
-		if ((ready & 1U << DESCRIPTORS) != 0) {
-			if (!atomic_load(&serve->lost))
-				sys_event_signal(serve->stop); /* the next one, too */
-			return NULL;
-		}
-		for (unsigned int which = 0; which < DESCRIPTORS; which++)
-			if ((ready & 1U << which) != 0 &&
-				answer_all(serve, uffd_descriptor(serve->uffd, which == 0)))
-				handler->last = which;
-		spin(handler);
+	while (goes_on) {
+		if (!leads(serve))
+			take_lead(serve);
+		goes_on = !atomic_load(&serve->ending) && lead(serve);
 	}
+	give_lead(serve);
+	return NULL;
 }
 
-static int handler_start(struct serve *serve, struct handler *handler)
+static int handlers_start(struct serve *serve, unsigned int count)
 {
 	const int fds[DESCRIPTORS + 1] = { uffd_descriptor(serve->uffd, true),
 		uffd_descriptor(serve->uffd, false), serve->stop };
-	int r;
+	int r = 0;
 
-	*handler = (struct handler){ .serve = serve, .patience = SPINS };
-	handler->watch = sys_watch_open(fds, DESCRIPTORS + 1);
-	if (handler->watch < 0)
-		return handler->watch;
-	r = worker_start(&handler->worker, handler_run, handler);
-	if (r < 0)
-		sys_close(handler->watch);
+	serve->watch = sys_watch_open(fds, DESCRIPTORS + 1);
+	if (serve->watch < 0)
+		return serve->watch;
+	serve->pool->before_wait = give_lead;
+	serve->pool->waiter = serve;
+	while (r == 0 && serve->handler_count < count) {
+		r = worker_start(&serve->handlers[serve->handler_count], handler_run, serve);
+		if (r == 0)
+			serve->handler_count++;
+	}
 	return r;
 }
 
@@ -220,6 +268,13 @@ int serve_open(struct serve *serve, unsigned int handlers)
 	atomic_store(&serve->settled, 0);
 	atomic_store(&serve->begun, 0);
 	atomic_store(&serve->lost, false);
+	serve->watch = -1;
+	serve->last = 0;
+	serve->patience = SPINS;
+	serve->sleeps = 0;
+	serve->found = 0;
+	atomic_store(&serve->leader, 0);
+	lock_init(&serve->lead);
 	serve->stop = sys_event_open();
 	if (serve->stop < 0)
 		r = serve->stop;
@@ -229,11 +284,8 @@ int serve_open(struct serve *serve, unsigned int handlers)
 		r = worker_start(&serve->pageout, pageout_run, serve);
 	if (r == 0 && serve->uffd != NULL)
 		r = worker_start(&serve->keeper, keeper_run, serve);
-	while (r == 0 && serve->handler_count < handlers) {
-		r = handler_start(serve, &serve->handlers[serve->handler_count]);
-		if (r == 0)
-			serve->handler_count++;
-	}
+	if (r == 0 && handlers > 0)
+		r = handlers_start(serve, handlers);
 	if (r < 0)
 		serve_close(serve);
 	else if (serve->uffd != NULL)
@@ -250,14 +302,14 @@ void serve_close(struct serve *serve)
 	begin_pageout(serve);
 	if (serve->stop >= 0 && !atomic_load(&serve->lost))
 		sys_event_signal(serve->stop);
-	for (unsigned int i = 0; i < serve->handler_count; i++) {
-		worker_join(&serve->handlers[i].worker);
-		if (!atomic_load(&serve->lost))
-			sys_close(serve->handlers[i].watch);
-	}
+	for (unsigned int i = 0; i < serve->handler_count; i++)
+		worker_join(&serve->handlers[i]);
+	if (serve->watch >= 0 && !atomic_load(&serve->lost))
+		sys_close(serve->watch);
 	worker_join(&serve->pageout);
 	atomic_store(&serve->ended, true);
 	worker_join(&serve->keeper);
 	if (serve->stop >= 0 && !atomic_load(&serve->lost))
 		sys_close(serve->stop);
+	lock_done(&serve->lead);
 }

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/lock.h"
 #include "base/worker.h"
 #include "pmap/pmap.h"
 
@@ -22,16 +23,6 @@ struct pool;
 struct uffd;
 
 enum { SERVE_HANDLERS_MAX = 16 };
-
-/* One thread that answers faults. */
-struct handler {
-	struct serve *serve;
-	struct worker worker;
-	int watch;             /* of both userfaultfds and stop; each fault wakes one handler */
-	unsigned int last;     /* which descriptor the last message came from */
-	unsigned int patience; /* how often the next message is asked for before the thread sleeps */
-	unsigned int sleeps;   /* since spinning was given up */
-};
 
 /* serve: the threads of one pool */
 struct serve {
@@ -44,7 +35,15 @@ struct serve {
 		lost; /* set by serve_close: the program has closed our descriptors, whose numbers may be others' now */
 	atomic_uint begun; /* the pageout thread sleeps while it is 0 */
 	unsigned int handler_count;
-	struct handler handlers[SERVE_HANDLERS_MAX];
+	struct worker handlers[SERVE_HANDLERS_MAX];
+	struct lock lead;      /* of the one that waits for messages; what follows is its own: */
+	atomic_int leader;     /* its thread id; 0: nobody's */
+	int watch;             /* of both userfaultfds and stop */
+	unsigned int last;     /* which descriptor the last message came from */
+	unsigned int patience; /* how often the next message is asked for before the thread sleeps */
+	unsigned int sleeps;   /* since spinning was given up */
+	unsigned int found;    /* messages by asking */
+	uint64_t preempted;    /* how often it had lost its processor when that was last looked at */
 	struct worker pageout;
 	struct worker keeper;
 	atomic_ulong answered; /* reads of messages, for the keeper to see that there is somebody */

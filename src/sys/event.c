@@ -55,7 +55,7 @@ int sys_watch_open(const int *fds, unsigned int count)
 	if (watch < 0)
 		return -errno;
 	for (unsigned int i = 0; i < count; i++) {
-		struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.u32 = i };
+		struct epoll_event event = { .events = EPOLLIN, .data.u32 = i };
 
 		if (epoll_ctl(watch, EPOLL_CTL_ADD, fds[i], &event) < 0) {
 			r = -errno;

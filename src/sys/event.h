@@ -14,8 +14,7 @@ void sys_event_signal(int event); /* async-signal-safe */
  * anybody's once it was closed. 0: it is no event, or /proc cannot be read. */
 uint64_t sys_event_identity(int event);
 
-/* Waits for several at once. When one becomes readable, one of the threads that watch it wakes, not all: a message is
- * for one of them. `fds` stay open for as long. A descriptor, to be closed, or -errno. */
+/* Waits for several at once. `fds` stay open for as long. A descriptor, to be closed, or -errno. */
 int sys_watch_open(const int *fds, unsigned int count);
 
 /* Until one is readable: bit i for fds[i]. 0: the watch is no descriptor any more. */

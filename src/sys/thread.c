@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/close_range.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,6 +75,13 @@ int sys_keep_descriptors(const int *fds, unsigned int count)
 		kept = next;
 	} while (r == 0 && next >= 0);
 	return r;
+}
+
+uint64_t sys_thread_preempted(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_nivcsw : 0;
 }
 
 void sys_sleep(uint64_t ns)

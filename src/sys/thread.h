@@ -15,6 +15,9 @@ uint32_t sys_forks(void);
  * the program closes stays open here. -ENOSYS: Linux older than 5.9. */
 int sys_keep_descriptors(const int *fds, unsigned int count);
 
+/* How often the calling thread has lost its processor to another since it began. */
+uint64_t sys_thread_preempted(void);
+
 void sys_sleep(uint64_t ns); /* async-signal-safe */
 
 #endif

@@ -204,6 +204,7 @@ static void transfer_apart(struct fault *f, struct object *object)
 
 void fault_go_on(struct fault *f)
 {
+	pool_before_wait(f->as->pool);
 	transfer_apart(f, f->going_on);
 	object_unref(f->going_on);
 	f->going_on = NULL;
@@ -218,6 +219,7 @@ int fault_between(struct fault *f, int step)
 	const struct ask ask = { f->as, f->va, f->access };
 
 	pool_count(pool, f->seg.range.tally, TALLY_RESTARTS, 1);
+	pool_before_wait(pool);
 	switch (step) {
 	case STEP_TRANSFER:
 		f->fetched = true;

@@ -219,8 +219,10 @@ static int run(struct fault *f)
 	uint64_t began = pool_now(pool);
 	int r;
 
-	if (pool->hostile)
+	if (pool->hostile) {
+		pool_before_wait(pool);
 		(void)pageout_evict(pool, EVICT_MAX);
+	}
 	do {
 		r = fault_once(f);
 		if (f->going_on != NULL)

@@ -116,6 +116,9 @@ struct pool {
 	bool own_ledger;
 	uint32_t tally_hint;     /* none below is free */
 	uint64_t (*clock)(void); /* NULL: nothing is timed */
+	/* A fault is about to wait for something; NULL: nobody wants to know. */
+	void (*before_wait)(void *waiter);
+	void *waiter;
 };
 
 /* -EINVAL bytes is under one page, or over bytes_max; -ENOMEM. */
@@ -159,6 +162,12 @@ static inline void pool_took(struct pool *pool, uint16_t tally, enum tally_time 
 {
 	if (pool->clock != NULL)
 		tally_took(ledger_tally(pool->ledger, tally), what, pool->clock() - since);
+}
+
+static inline void pool_before_wait(const struct pool *pool)
+{
+	if (pool->before_wait != NULL)
+		pool->before_wait(pool->waiter);
 }
 
 /* ---- with the lock held ---- */

@@ -304,13 +304,15 @@ static void check_strangers(void)
 static void closed_descriptors_body(void *user)
 {
 	char byte = 0;
+	void *kept;
 
 	open_all(*(const uint32_t *)user, &no_fault);
 	for (size_t i = 0; i < 4; i++)
 		EXPECT_IS(bytes[i * PAGE], of_file(i));
 	bytes[3 * PAGE + 1] = 'W'; /* on its way to a number that will be a stranger's */
 	/* Keeps the inode: a file that is new would get its number as well, and nothing could tell the two from each other. */
-	EXPECT(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+	kept = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	EXPECT(kept != MAP_FAILED);
 	EXPECT_IS(close_range(3, ~0U, 0), 0);
 	make_strangers();
 	for (size_t i = 0; i < 4; i++) {
@@ -324,6 +326,50 @@ static void closed_descriptors_body(void *user)
 	quire_object_close(object);
 	(void)quire_pool_close(pool);
 	check_strangers();
+}
+
+/* ---- a read that needs another fault ---- */
+
+static int get_through(void *user, uint64_t offset, void *memory, size_t length)
+{
+	(void)user;
+	memcpy(memory, (const char *)(uintptr_t)bytes + offset, length);
+	return 0;
+}
+
+/* The handler that reads for one page waits for the fault of another, which the next one has to answer. (If none does, the keeper
+ * refuses it after a while, and it comes as a signal.) */
+static void a_get_that_faults_body(void *user)
+{
+	struct quire_object *through;
+	struct quire_map *second;
+	volatile const unsigned char *shown;
+	struct quire_pool_stats stats = { .size = sizeof(stats) };
+
+	(void)user;
+	open_all(QUIRE_DELIVERY_THREAD, &no_fault);
+	EXPECT_IS(quire_object_open(QUIRE_OPTIONS(object, .get = get_through, .length = (size_t)PAGES * PAGE),
+			  &through),
+		0);
+	EXPECT_IS(quire_map(NULL,
+			  QUIRE_OPTIONS(map, .object = through, .engine = QUIRE_ENGINE_PAGED, .pool = pool,
+				  .sharing = QUIRE_SHARED, .protection = QUIRE_READ, .advice = QUIRE_RANDOM),
+			  &second),
+		0);
+	shown = quire_map_address(second);
+	for (size_t i = 0; i < PAGES; i++)
+		EXPECT_IS(shown[i * PAGE], of_file(i));
+	EXPECT_IS(quire_pool_stats(pool, &stats), 0);
+	EXPECT_IS(stats.by_signal, 0);
+	EXPECT_IS(quire_unmap(second), 0);
+	quire_object_close(through);
+	close_all();
+}
+
+static void a_get_that_faults(void **state)
+{
+	(void)state;
+	child_passes(a_get_that_faults_body, NULL);
 }
 
 /* ---- the cells ---- */
@@ -373,6 +419,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_cut),
 		cmocka_unit_test(a_fork),
 		cmocka_unit_test(closed_descriptors),
+		cmocka_unit_test(a_get_that_faults),
 	};
 
 	return RUN(tests);
