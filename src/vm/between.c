@@ -145,7 +145,8 @@ static int reclaim_frame(struct fault *f)
 	struct pool *pool = f->as->pool;
 
 	pool_count(pool, f->seg.range.tally, TALLY_WAITS, 1);
-	if (pageout_evict(pool, RECLAIM_BATCH) > 0)
+	if (pageout_evict(pool, RECLAIM_BATCH) > 0 ||
+		((f->place & WORD_SWAP) != 0 && pageout_exchange(pool) > 0))
 		return STEP_RESTART;
 	if ((f->flags & (FAULT_NOWAIT | FAULT_AHEAD)) != 0)
 		return -EAGAIN;

@@ -26,6 +26,7 @@ bool evict_begin(struct pool *pool, struct evict **evict)
 	pool->evict->last = UINT64_MAX;
 	pool->evict->keep = false;
 	pool->evict->again = false;
+	pool->evict->exchange = false;
 	pool->evict->want = 0;
 	pool->evict->refused = false;
 	pool->evict->spared = false;

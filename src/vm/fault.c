@@ -146,7 +146,7 @@ static int copy_page(struct fault *f)
 	int r;
 
 	spin_take(&pool->lock);
-	copy = pool_take(pool, f->seg.range.tally);
+	copy = pool_take_new(pool, f->seg.range.tally);
 	spin_give(&pool->lock);
 	if (copy == NULL)
 		return STEP_RECLAIM;

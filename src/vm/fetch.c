@@ -238,7 +238,7 @@ static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot, uint1
 	void *memory;
 
 	spin_take(&pool->lock);
-	page = pool_take(pool, tally);
+	page = pool_take_new(pool, tally);
 	spin_give(&pool->lock);
 	if (page == NULL)
 		return STEP_RECLAIM;

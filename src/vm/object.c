@@ -54,15 +54,16 @@ int object_join(struct object *object, struct pool *pool)
 
 int object_join_once(struct object *object, struct pool *pool, object_same_fn *same, struct object **other)
 {
-	struct object *found;
 	int r = 0;
 
+	*other = NULL;
 	spin_take(&pool->lock);
-	for (found = pool->joined; found != NULL; found = found->joined)
-		if (found == object || (same(found, object) && object_hold(found)))
-			break;
-	*other = found == object ? NULL : found;
-	if (found == NULL)
+	if (object->pool == NULL) {
+		*other = pool->joined;
+		while (*other != NULL && !(same(*other, object) && object_hold(*other)))
+			*other = (*other)->joined;
+	}
+	if (*other == NULL)
 		r = join(object, pool);
 	spin_give(&pool->lock);
 	return r;

@@ -25,7 +25,7 @@ static bool end_an_epoch(struct pool *pool)
 }
 
 /* Refused: pages stay that wait for the end of an epoch. What was only now found to be written is one of them: others may go. */
-static uint32_t evict_some(struct pool *pool, uint32_t want, bool *refused)
+static uint32_t evict_some(struct pool *pool, uint32_t want, bool exchange, bool *refused)
 {
 	struct evict *evict;
 	uint32_t freed = 0;
@@ -34,6 +34,7 @@ static uint32_t evict_some(struct pool *pool, uint32_t want, bool *refused)
 	if (!evict_begin(pool, &evict))
 		return 0;
 	evict->want = (uint32_t)min_u64(want, EVICT_MAX);
+	evict->exchange = exchange;
 	do {
 		evict->refused = false;
 		evict->error = 0;
@@ -51,11 +52,18 @@ static uint32_t evict_some(struct pool *pool, uint32_t want, bool *refused)
 uint32_t pageout_evict(struct pool *pool, uint32_t want)
 {
 	bool refused;
-	uint32_t freed = evict_some(pool, want, &refused);
+	uint32_t freed = evict_some(pool, want, false, &refused);
 
 	if (freed == 0 && refused && end_an_epoch(pool))
-		freed = evict_some(pool, want, &refused);
+		freed = evict_some(pool, want, false, &refused);
 	return freed;
+}
+
+uint32_t pageout_exchange(struct pool *pool)
+{
+	bool refused;
+
+	return evict_some(pool, 1, true, &refused);
 }
 
 bool pageout_wait(struct pool *pool)

@@ -31,6 +31,9 @@ struct pool;
  * objects can. */
 uint32_t pageout_evict(struct pool *pool, uint32_t want);
 
+/* One frame for a page that comes from a full swap: another goes there. */
+uint32_t pageout_exchange(struct pool *pool);
+
 /* A dirty page that can go when the epoch of its object ends, which pageout_evict() brings about. With the pool's lock. */
 bool pageout_waits_for_epoch(const struct page *page);
 

@@ -17,6 +17,9 @@ enum { BLOCKS_READY = 256, MARK_PART = 32 };
 /* Pools of fewer frames (1 MiB) are asked for by the frame; and books that grow beyond all measure leave some frames. */
 enum { BOOKS_FROM = 256, BOOKS_PART = 4 };
 
+/* Places in swap for exchanges: one at a time gives way, and the page that comes leaves its place. */
+enum { SWAP_SPARE = 1 };
+
 /* Of a pool that is handed no ledger. */
 enum { TALLIES_DEFAULT = 8 };
 
@@ -104,6 +107,7 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	pool->io_memory = malloc(POOL_IOS * sizeof(struct io));
 	pool->evict = malloc(sizeof(*pool->evict));
 	pool->swap_places.count = (uint32_t)config->swap_pages;
+	pool->swap_free = pool->swap_places.count;
 	pool->swap_places.words = calloc((size_t)bits_words(pool->swap_places.count) + 1, sizeof(uint64_t));
 	if (r == 0)
 		r = policy_init(&pool->policy, config->policy, pool->pages, pool->frame_count);
@@ -233,6 +237,11 @@ struct page *pool_take(struct pool *pool, uint16_t tally)
 	return page;
 }
 
+struct page *pool_take_new(struct pool *pool, uint16_t tally)
+{
+	return pool->swap_places.count > 0 && pool->swap_free < SWAP_SPARE ? NULL : pool_take(pool, tally);
+}
+
 static void give_back(struct pool *pool, struct page *page)
 {
 	struct pmap_page *id = &page->id;
@@ -346,14 +355,18 @@ void pool_give_io(struct pool *pool, struct io *io)
 
 /* ---- swap ---- */
 
-uint32_t pool_take_swap(struct pool *pool)
+uint32_t pool_take_swap(struct pool *pool, bool exchange)
 {
+	if (pool->swap_free <= (exchange ? 0 : SWAP_SPARE))
+		return BITS_NONE;
+	pool->swap_free--;
 	return bits_take(&pool->swap_places);
 }
 
 void pool_give_swap(struct pool *pool, uint32_t place)
 {
 	bits_give(&pool->swap_places, place, 1);
+	pool->swap_free++;
 }
 
 void pool_dirty(struct page *page, enum page_state state)

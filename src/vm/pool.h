@@ -73,8 +73,9 @@ struct evict {
 	const struct object *object; /* only its pages; NULL: whatever the policy names */
 	uint64_t first;              /* of them, these */
 	uint64_t last;
-	bool keep;  /* write back only */
-	bool again; /* also what could not be written before */
+	bool keep;     /* write back only */
+	bool again;    /* also what could not be written before */
+	bool exchange; /* for a page that comes from swap */
 	uint32_t want;
 	uint32_t count; /* set by choose */
 	struct page *pages[EVICT_MAX];
@@ -110,6 +111,7 @@ struct pool {
 	struct object *joined; /* objects whose pages are here */
 	struct object *swap;
 	struct bits swap_places;
+	uint32_t swap_free;   /* the last of them is for an exchange: see pool_take_swap() */
 	atomic_bool evicting; /* one at a time: this struct is large, and handlers have small stacks */
 	struct evict *evict;
 	struct ledger *ledger;
@@ -180,6 +182,9 @@ static inline struct page *pool_page(struct pool *pool, uint32_t word)
 /* ABSENT, busy, charged to the tally; NULL: none is free */
 struct page *pool_take(struct pool *pool, uint16_t tally);
 
+/* The same for a private page that was not there before: not while an exchange is under way, whose frame it would take. */
+struct page *pool_take_new(struct pool *pool, uint16_t tally);
+
 /* Takes a page out of its queue and gives it no owner; free as soon as nobody uses it. The caller has cleared the word. */
 void pool_forget(struct pool *pool, struct page *page);
 
@@ -200,8 +205,9 @@ static inline struct io *pool_io_of(const struct pool *pool, const struct page *
 	return &pool->io_memory[page->prev];
 }
 
-/* A place in swap; BITS_NONE when there is none. */
-uint32_t pool_take_swap(struct pool *pool);
+/* A place in swap; BITS_NONE when there is none. The last one is for whoever makes way for a page that comes from there, and
+ * leaves a place: in a full swap nothing could come back otherwise. */
+uint32_t pool_take_swap(struct pool *pool, bool exchange);
 void pool_give_swap(struct pool *pool, uint32_t place);
 
 /* The page is DIRTY from now on, or FAILED with bytes to put: a flush of its object finds it. */

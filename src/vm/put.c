@@ -129,7 +129,7 @@ static void put_in_swap(struct evict *evict, struct page *page)
 	int r = -ENOSPC;
 
 	spin_take(&pool->lock);
-	place = pool_take_swap(pool);
+	place = pool_take_swap(pool, evict->exchange);
 	spin_give(&pool->lock);
 	io->kind = IO_PUT;
 	io->object = pool->swap;

@@ -56,6 +56,28 @@ static void private_memory_larger_than_the_pool_goes_to_swap(void **state)
 	finish();
 }
 
+/* The bound of memory and swap together is an error for who stores more, and for nobody else: what is in swap comes back, in
+ * exchange for what goes there. */
+static void what_is_in_a_full_swap_comes_back(void **state)
+{
+	uintptr_t mine;
+	size_t stored = 0;
+
+	(void)state;
+	begin(&(struct world_config){ .frames = 16, .swap_pages = 16 }, 1);
+	mine = world_map(&w, 10, 100, NULL, 0, RW, 0);
+	while (stored < 100 && world_store(&w, mine + stored * PAGE, (unsigned char)(stored + 1)) == 0)
+		stored++;
+	assert_in_range(stored, 28, 32);
+	for (int round = 0; round < 3; round++)
+		for (size_t i = 0; i < stored; i++)
+			assert_int_equal(world_load(&w, mine + i * PAGE), i + 1);
+	assert_int_equal(world_store(&w, mine + 99 * PAGE, 7), -ENOMEM);
+	assert_int_equal(as_unmap(&w.as, mine, mine + 4 * PAGE), 0);
+	assert_int_equal(world_store(&w, mine + 99 * PAGE, 7), 0);
+	finish();
+}
+
 static void a_flush_that_is_begun_is_finished_by_who_looks_after_the_pool(void **state)
 {
 	(void)state;
@@ -414,6 +436,7 @@ static void the_same_without_harvest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_in_a_full_swap_comes_back),
 		cmocka_unit_test(a_flush_that_is_begun_is_finished_by_who_looks_after_the_pool),
 		cmocka_unit_test(a_file_larger_than_the_pool_is_used_within_its_bound),
 		cmocka_unit_test(private_memory_larger_than_the_pool_goes_to_swap),
