@@ -189,7 +189,7 @@ enum status presence_diff(struct call *call, const char *from)
 	json_t *document, *files;
 
 	if (before == NULL)
-		return fail(STATUS_NOT_FOUND, "%s is no saved map: %s", from, error.text);
+		return fail(STATUS_SYSTEM, "%s is no saved map: %s", from, error.text);
 	document = json_document("presence");
 	files = json_put_array(document, "changes");
 	for (unsigned int i = 0; i < call->operand_count; i++)

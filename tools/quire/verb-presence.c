@@ -71,14 +71,14 @@ enum status presence_files(struct call *call)
 	return call->json ? put_files(call) : show_files(call);
 }
 
-static bool has_directory(const struct call *call)
+static const char *first_directory(const struct call *call)
 {
 	struct stat stat_of;
 
 	for (unsigned int i = 0; i < call->operand_count; i++)
 		if (stat(call->operands[i], &stat_of) == 0 && S_ISDIR(stat_of.st_mode))
-			return true;
-	return false;
+			return call->operands[i];
+	return NULL;
 }
 
 /* So many pictures nobody reads; --folios and --map ask for them all the same. */
@@ -105,8 +105,9 @@ static enum status run_presence(struct call *call)
 				"--watch, --save and --diff take files by their names, not -r, --pid or --system");
 		return presence_list(call);
 	}
-	if (has_directory(call))
-		return fail(STATUS_USAGE, "a directory is looked at with -r");
+	if (first_directory(call) != NULL)
+		return fail(
+			STATUS_USAGE, "%s is a directory: -r takes the files in it", first_directory(call));
 	if (settings->diff != NULL)
 		return presence_diff(call, settings->diff);
 	if (settings->save != NULL)
