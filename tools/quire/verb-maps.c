@@ -157,8 +157,8 @@ static const char *const description[] = {
 static const struct verb_example examples[] = {
 	{ QUIRE_PROGRAM " maps 812", "what the memory of process 812 consists of" },
 	{ QUIRE_PROGRAM " maps --filter .so --sort pss 812", "its libraries, by fair share" },
-	{ QUIRE_PROGRAM " maps --save a.json 812; sleep 60; " QUIRE_PROGRAM " maps --diff a.json 812",
-		"what grew in a minute" },
+	{ QUIRE_PROGRAM " maps --save then.json 812", "remember what it has" },
+	{ QUIRE_PROGRAM " maps --diff then.json 812", "what grew since" },
 	{ NULL, NULL },
 };
 
