@@ -119,7 +119,7 @@ static struct quire_pool_stats stats_of(const struct station_cache *s)
 static void draw_resident(struct station_cache *s, unsigned int percent)
 {
 	size_t pages = (s->disk.bytes + PAGE - 1) / PAGE;
-	unsigned char *in = malloc(pages);
+	unsigned char *in = malloc(pages + 1);
 	double levels[BINS] = { 0 };
 	uint64_t beyond = resident_beyond(s->before, &s->most);
 
