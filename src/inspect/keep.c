@@ -142,7 +142,10 @@ int quire_presence_touch(int fd, uint64_t offset, uint64_t length, unsigned int 
 	if (r == 0)
 		r = bring(&look, &range, (flags & QUIRE_TOUCH_MISSING) != 0);
 	if (r < 0)
-		return error_default(r, "the file cannot be brought into memory");
+		return error_default(r,
+			r == -ENODEV
+				? "its filesystem does not let the file be mapped: it has no pages to bring in"
+				: "the file cannot be brought into memory");
 	if (brought != NULL)
 		*brought = look.counts ? (range.pages - min_u64(before.cached, range.pages)) << PAGE_SHIFT
 				       : QUIRE_UNKNOWN;

@@ -4,7 +4,19 @@ import re
 from docstrings import TYPES
 from scdoc import bold, code, definitions, escape, page, rich
 
+COLUMNS = 68  # what man(1) leaves of 80 for a line of code
 HEADING = {'function': 'PARAMETERS', 'macro': 'PARAMETERS', 'enum': 'VALUES'}
+
+
+def fold(text):
+    """Breaks what is too long for a line behind a comma."""
+    lines = ['']
+    for part in re.split(r'(?<=,) ', text):
+        if lines[-1] and len(lines[-1]) + 1 + len(part) > COLUMNS - 4:
+            lines.append('    ' + part)
+        else:
+            lines[-1] = f'{lines[-1]} {part}'.strip() if len(lines) == 1 else f'{lines[-1]} {part}'
+    return lines
 
 
 def synopsis(doc):
@@ -14,13 +26,13 @@ def synopsis(doc):
         inside = declaration[declaration.find('{') + 1:declaration.rfind('}')]
         parts = [p.strip() for p in re.split(r';' if doc.kind != 'enum' else r',', inside) if p.strip()]
         end = ';' if doc.kind != 'enum' else ','
-        lines += [f'{doc.kind} {doc.name} {{', *[f'    {p}{end}' for p in parts], '};']
-    elif len(declaration) > 76 and '(' in declaration:
+        lines += [f'{doc.kind} {doc.name} {{', *[f'    {line}' for p in parts for line in fold(f'{p}{end}')], '};']
+    elif len(declaration) > COLUMNS and '(' in declaration:
         head, _, rest = declaration.partition('(')
         args, tail = rest.rsplit(')', 1)
         # A comma inside a callback's own parentheses is not ours.
         args = [a.strip() for a in re.split(r',(?![^()]*\))', args)]
-        lines += [head + '(', *[f'    {a},' for a in args[:-1]], f'    {args[-1]}){tail}']
+        lines += [head + '(', *[f'    {line}' for a in args[:-1] for line in fold(f'{a},')], f'    {args[-1]}){tail}']
     else:
         lines.append(declaration)
     return code(lines)

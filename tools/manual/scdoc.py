@@ -15,9 +15,9 @@ def bold(text):
 
 
 def rich(text):
-    """Escape, but set `code` and page(3) in bold."""
-    parts = re.split(r'(`[^`]+`|\b[\w.-]+\(\d\w*\))', text)
-    return ''.join(bold(p.strip('`')) if i % 2 else escape(p) for i, p in enumerate(parts))
+    """Escape, but set `code`, @parameter and page(3) in bold."""
+    parts = re.split(r'(`[^`]+`|(?<!\w)@\w+|\b[\w.-]+\(\d\w*\))', text)
+    return ''.join(bold(p.strip('`@')) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
 def code(lines):

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "file-view.h"
 #include "maps.h"
@@ -231,7 +232,8 @@ enum status maps_diff(struct call *call, const struct maps_view *view, const cha
 
 	if (before == NULL || !json_is_array(groups)) {
 		json_decref(before);
-		return fail(STATUS_NOT_FOUND, "%s is no saved look at mappings", from);
+		return fail(access(from, F_OK) != 0 ? STATUS_NOT_FOUND : STATUS_SYSTEM,
+			"%s is no saved look at mappings", from);
 	}
 	changes = allocate(NULL, view->group_count + json_array_size(groups) + 1, sizeof(*changes));
 	n = changes_of(view, groups, changes);

@@ -47,8 +47,9 @@ static void show_answer(
 	}
 	if (list->files == 0) {
 		say_paragraph(screen, INK_STRONG, 0, "%s",
-			list->unreadable != 0 ? "None of it could be looked at by this user."
-					      : "There is no file in it.");
+			list->unreadable != 0        ? "None of it could be looked at by this user."
+				: settings->pid != 0 ? "The process maps no file, and has none open."
+						     : "There is no file in it.");
 		return;
 	}
 	if (settings->pid != 0)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "file-view.h"
 #include "presence.h"
@@ -189,7 +190,8 @@ enum status presence_diff(struct call *call, const char *from)
 	json_t *document, *files;
 
 	if (before == NULL)
-		return fail(STATUS_NOT_FOUND, "%s is no saved map: %s", from, error.text);
+		return fail(access(from, F_OK) != 0 ? STATUS_NOT_FOUND : STATUS_SYSTEM,
+			"%s is no saved map: %s", from, error.text);
 	document = json_document("presence");
 	files = json_put_array(document, "changes");
 	for (unsigned int i = 0; i < call->operand_count; i++)

@@ -16,3 +16,10 @@ int process_number(const char *text)
 		return 0;
 	return (int)n;
 }
+
+void say_no_mappings(struct screen *screen, const struct quire_process *process)
+{
+	say_paragraph(screen, INK_STRONG, 0,
+		"Process %d (%s) has no mappings: it is a kernel thread, or ending.", process->pid,
+		text_name(process->name).s);
+}

@@ -267,6 +267,21 @@ static double mean(const double *levels, size_t count)
 	return count == 0 ? 0 : sum / (double)count;
 }
 
+void draw_strip_beside(
+	struct screen *screen, unsigned int columns, enum ink ink, const double *levels, size_t count)
+{
+	size_t cells = screen->width > columns + 8 ? screen->width - columns : 8;
+
+	cells = cells < count ? cells : count;
+	ink_on(screen, ink);
+	for (size_t i = 0; i < cells; i++) {
+		size_t from = i * count / cells, to = (i + 1) * count / cells;
+
+		put_level(screen, mean(levels + from, to - from));
+	}
+	ink_off(screen, ink);
+}
+
 /* U+2800 and up; the dots of one cell are numbered 1 2 3 7 down the left column and 4 5 6 8 down the right. */
 static void put_braille(FILE *out, const double *levels, size_t count, double least)
 {

@@ -59,6 +59,10 @@ void draw_gauge(struct screen *screen, enum ink ink, unsigned int cells, double 
 /* One cell a level (0 to 1): height where there is Unicode, density in ASCII. A level above 0 is never blank. */
 void draw_strip(struct screen *screen, enum ink ink, const double *levels, size_t count);
 
+/* The same in what a line of a narrow terminal has beside so many columns: then each cell is the mean of some levels. */
+void draw_strip_beside(
+	struct screen *screen, unsigned int columns, enum ink ink, const double *levels, size_t count);
+
 /* Eight bins a character (two columns of four, read down, then right); a bin is a dot when its level is above 0 and at
  * least this. ASCII has no such letter and shows the mean of eight. */
 void draw_braille(struct screen *screen, enum ink ink, const double *levels, size_t count, double least);
@@ -90,7 +94,7 @@ char *text_path(const char *path);
 /* A path as one word of a command that can be typed as it stands, whatever is in the name; allocated. */
 char *text_operand(const char *path);
 
-/* Cuts a path in its middle to so many columns (20 at least); false when it was no longer. */
+/* Cuts a path in its middle to so many columns (8 at least); false when it was no longer. */
 bool text_cut(char *text, size_t columns);
 
 /* Columns that UTF-8 text takes on a terminal. */

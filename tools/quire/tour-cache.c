@@ -119,7 +119,7 @@ static struct quire_pool_stats stats_of(const struct station_cache *s)
 static void draw_resident(struct station_cache *s, unsigned int percent)
 {
 	size_t pages = (s->disk.bytes + PAGE - 1) / PAGE;
-	unsigned char *in = malloc(pages);
+	unsigned char *in = malloc(pages + 1);
 	double levels[BINS] = { 0 };
 	uint64_t beyond = resident_beyond(s->before, &s->most);
 
@@ -131,7 +131,7 @@ static void draw_resident(struct station_cache *s, unsigned int percent)
 	for (size_t i = 0; i < pages; i++)
 		levels[i * BINS / pages] += (in[i] & 1) * (double)BINS / (double)pages;
 	say(s->tour->screen, INK_FAINT, "  %3u %% ", percent);
-	draw_strip(s->tour->screen, INK_PRESENT, levels, BINS);
+	draw_strip_beside(s->tour->screen, 18, INK_PRESENT, levels, BINS);
 	say(s->tour->screen, INK_PLAIN, " %9s\n", text_bytes(beyond).s);
 	fflush(s->tour->screen->out);
 	free(in);

@@ -184,7 +184,7 @@ static void show_presence(struct tour *tour, json_t *object)
 		tour_say(tour, "What of it is in memory is not known here: %s.", view.map_why);
 	} else if (tour_for_people(tour)) {
 		say(tour->screen, INK_PLAIN, "  cached   |");
-		draw_strip(tour->screen, INK_PRESENT, view.cached, view.bin_count);
+		draw_strip_beside(tour->screen, 13, INK_PRESENT, view.cached, view.bin_count);
 		say(tour->screen, INK_PLAIN, "|\n");
 	}
 	if (steady && view.figures.cached != QUIRE_UNKNOWN)

@@ -223,6 +223,11 @@ static int run_gather(struct tour *tour, json_t *object)
 	if (r == 0)
 		r = gather_all(&gather);
 	progress_end();
+	if (r == 0 && gather.bytes == 0) {
+		complain("%s: there is no file with bytes that can be read",
+			gather.everything ? text_name(tour->settings->corpus).s : "/usr");
+		r = -ENOENT;
+	}
 	if (r == 0) {
 		check(tour, &gather);
 		json_put_name(object, "corpus", gather.path);

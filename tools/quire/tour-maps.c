@@ -200,14 +200,16 @@ static void show_line(struct tour *tour, const struct line *line)
 {
 	struct screen *screen = tour->screen;
 
+	struct shown_name name = text_name(base_name(line->name));
+
+	(void)text_cut(name.s, screen->width > 64 ? screen->width - 52 : 12);
 	say(screen, INK_PRESENT, "     %lx-%lx %s", (unsigned long)line->start, (unsigned long)line->end,
 		line->permissions);
-	say(screen, INK_PLAIN, "  %s  %.28s\n", text_bytes(line->end - line->start).s,
-		text_name(base_name(line->name)).s);
+	say(screen, INK_PLAIN, "  %s  %s\n", text_bytes(line->end - line->start).s, name.s);
 	say_paragraph(
 		screen, INK_FAINT, 5, "It %s; %s.", access_words(line->permissions), sharing_words(line));
 	say(screen, INK_PLAIN, "     |");
-	draw_strip(screen, INK_PRESENT, line->cells, CELLS);
+	draw_strip_beside(screen, 7, INK_PRESENT, line->cells, CELLS);
 	say(screen, INK_PLAIN, "|\n");
 }
 

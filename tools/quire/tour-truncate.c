@@ -205,7 +205,7 @@ static void picture(struct victim *victim, const char *what)
 		levels[i] = to > from ? (double)count_intact(victim, from, to) / (double)(to - from) : 1;
 	}
 	say(screen, INK_PLAIN, "  %-9s|", what);
-	draw_strip(screen, INK_PRESENT, levels, 64);
+	draw_strip_beside(screen, 13, INK_PRESENT, levels, 64);
 	say(screen, INK_PLAIN, "|\n");
 	fflush(screen->out);
 }

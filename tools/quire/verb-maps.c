@@ -57,6 +57,8 @@ enum status maps_summary(struct call *call, int pid)
 		return fail(status_of(r), "%s", quire_error_text());
 	if (call->json) {
 		put_summary(call, &p);
+	} else if (p.resident_bytes == QUIRE_UNKNOWN) {
+		say_no_mappings(&call->screen, &p);
 	} else {
 		say_paragraph(&call->screen, INK_STRONG, 0,
 			"Process %d (%s) has %s in memory: %s its own, %s of files, %s "
@@ -72,7 +74,8 @@ enum status maps_summary(struct call *call, int pid)
 		if (p.why[0] != '\0')
 			say_paragraph(&call->screen, INK_FAINT, 2, "? %s.", p.why);
 	}
-	return p.share_bytes == QUIRE_UNKNOWN ? STATUS_FORBIDDEN : STATUS_OK;
+	return p.share_bytes == QUIRE_UNKNOWN && p.resident_bytes != QUIRE_UNKNOWN ? STATUS_FORBIDDEN
+										   : STATUS_OK;
 }
 
 static enum status show_view(struct call *call, struct maps_view *view)
@@ -110,10 +113,7 @@ static enum status run_maps(struct call *call)
 		if (call->json)
 			maps_put(call, &view);
 		else
-			say_paragraph(&call->screen, INK_STRONG, 0,
-				"Process %d (%s) has no mappings: it is a kernel thread, or "
-				"ending.",
-				pid, text_name(view.process.name).s);
+			say_no_mappings(&call->screen, &view.process);
 	} else if (status == STATUS_OK) {
 		status = show_view(call, &view);
 	}
@@ -157,8 +157,8 @@ static const char *const description[] = {
 static const struct verb_example examples[] = {
 	{ QUIRE_PROGRAM " maps 812", "what the memory of process 812 consists of" },
 	{ QUIRE_PROGRAM " maps --filter .so --sort pss 812", "its libraries, by fair share" },
-	{ QUIRE_PROGRAM " maps --save a.json 812; sleep 60; " QUIRE_PROGRAM " maps --diff a.json 812",
-		"what grew in a minute" },
+	{ QUIRE_PROGRAM " maps --save then.json 812", "remember what it has" },
+	{ QUIRE_PROGRAM " maps --diff then.json 812", "what grew since" },
 	{ NULL, NULL },
 };
 

@@ -96,7 +96,9 @@ static enum status choose_mappings(struct chosen *chosen, int pid, const char *t
 	if (target == NULL && chosen->count != 0)
 		qsort(chosen->mappings, chosen->count, sizeof(mapping), compare);
 	if (chosen->count == 0 && target != NULL)
-		return fail(STATUS_NOT_FOUND, "process %d has no mapping at or of %s", pid, target);
+		return fail(STATUS_NOT_FOUND,
+			"process %d has no mapping of a file like %s, and none at such an address", pid,
+			target);
 	return STATUS_OK;
 }
 
@@ -195,7 +197,9 @@ static enum status run_pages(struct call *call)
 	if (target != NULL && pools_have(pid, target))
 		target = POOL_FRAMES;
 	status = choose_mappings(&chosen, pid, target);
-	if (status == STATUS_OK) {
+	if (status == STATUS_OK && chosen.count == 0 && !call->json) {
+		say_no_mappings(&call->screen, &process);
+	} else if (status == STATUS_OK) {
 		count = settings->all || chosen.count < settings->top ? chosen.count : (size_t)settings->top;
 		if (!call->json)
 			show_answer(&call->screen, &process, &chosen);

@@ -71,14 +71,14 @@ enum status presence_files(struct call *call)
 	return call->json ? put_files(call) : show_files(call);
 }
 
-static bool has_directory(const struct call *call)
+static const char *first_directory(const struct call *call)
 {
 	struct stat stat_of;
 
 	for (unsigned int i = 0; i < call->operand_count; i++)
 		if (stat(call->operands[i], &stat_of) == 0 && S_ISDIR(stat_of.st_mode))
-			return true;
-	return false;
+			return call->operands[i];
+	return NULL;
 }
 
 /* So many pictures nobody reads; --folios and --map ask for them all the same. */
@@ -105,8 +105,9 @@ static enum status run_presence(struct call *call)
 				"--watch, --save and --diff take files by their names, not -r, --pid or --system");
 		return presence_list(call);
 	}
-	if (has_directory(call))
-		return fail(STATUS_USAGE, "a directory is looked at with -r");
+	if (first_directory(call) != NULL)
+		return fail(
+			STATUS_USAGE, "%s is a directory: -r takes the files in it", first_directory(call));
 	if (settings->diff != NULL)
 		return presence_diff(call, settings->diff);
 	if (settings->save != NULL)
@@ -157,11 +158,11 @@ static const char *const description[] = {
 	"to its last, and figures. A figure that the kernel does not tell this user is a question mark and the reason, "
 	"never a guess; the exit status is then 4. Looking changes nothing: no page is brought in or thrown out, no access "
 	"time is set, and FIFOs and devices are not opened.",
-	"*cached* pages are in the page cache. *ready* ones have their bytes; the others are *in flight*, still being read. "
-	"*dirty* pages are newer than the disk, *writing* ones on their way there. *evicted* ones were cached once and gave "
-	"way when memory was short; of these, reading the *recently* evicted ones again would count as thrashing.",
+	"Cached pages are in the page cache. Ready ones have their bytes; the others are in flight, still being read. "
+	"Dirty pages are newer than the disk, writing ones on their way there. Evicted ones were cached once and gave "
+	"way when memory was short; of these, reading the recently evicted ones again would count as thrashing.",
 	"In files above 1 GiB, ready is told with --ready only, for it takes 30 ns a page.",
-	"A *folio* is a piece of several pages that the kernel keeps as one: the larger, the cheaper. Only root is told their "
+	"A folio is a piece of several pages that the kernel keeps as one: the larger, the cheaper. Only root is told their "
 	"sizes. For this, what is cached is mapped for a moment; up to 256 MiB that is done unasked.",
 	"With -r, --pid or --system, or of more than four files, a table, those with the most cached first, and their sums. --system goes "
 	"through all filesystems on disks and says how much of the page cache it could name, and what the walk itself cost.",
@@ -172,9 +173,8 @@ static const struct verb_example examples[] = {
 	{ QUIRE_PROGRAM " presence data.mdb", "what of this file is in memory, and where" },
 	{ QUIRE_PROGRAM " presence -r /srv/db", "which files of a tree are in memory" },
 	{ QUIRE_PROGRAM " presence --system", "which files hold the page cache of this machine" },
-	{ QUIRE_PROGRAM " presence --save before.json data.mdb; ...; " QUIRE_PROGRAM
-			" presence --diff before.json data.mdb",
-		"what came and went meanwhile" },
+	{ QUIRE_PROGRAM " presence --save then.json data.mdb", "remember what is cached" },
+	{ QUIRE_PROGRAM " presence --diff then.json data.mdb", "what came and went since" },
 	{ NULL, NULL },
 };
 
@@ -190,7 +190,7 @@ static const char *const see_also[] = { "quire-touch(1)", "quire-evict(1)", "qui
 const struct verb verb_presence = {
 	.name = "presence",
 	.summary = "what of a file is in memory, and where",
-	.usage = "PATH...",
+	.usage = "PATH... | --pid=PID | --system",
 	.description = description,
 	.options = options,
 	.examples = examples,

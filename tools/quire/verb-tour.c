@@ -163,9 +163,8 @@ static int run_station(struct tour *tour, const struct station *station, json_t 
 	return r;
 }
 
-static int run_stations(struct tour *tour, json_t *document)
+static int run_stations(struct tour *tour, json_t *array)
 {
-	json_t *array = json_put_array(document, "stations");
 	unsigned int number = 0;
 	int r = 0;
 
@@ -216,7 +215,7 @@ static enum status finish(struct tour *tour, json_t *document, int r, double sec
 static enum status run_tour(struct call *call)
 {
 	struct tour tour = { .call = call, .screen = &call->screen, .settings = call->settings };
-	json_t *document;
+	json_t *document, *array;
 	double began = tour_clock();
 	int r;
 
@@ -227,12 +226,13 @@ static enum status run_tour(struct call *call)
 		return fail(STATUS_SYSTEM, "cannot make a temporary directory (TMPDIR says where): %s",
 			strerror(-r));
 	document = json_document("tour");
+	array = json_put_array(document, "stations");
 	if (tour_for_people(&tour))
 		say(tour.screen, INK_STRONG, "A tour of Quire %s, on real files of this machine.\n",
 			quire_version());
 	r = adopt_corpus(&tour);
 	if (r == 0)
-		r = run_stations(&tour, document);
+		r = run_stations(&tour, array);
 	scratch_close(tour.settings->keep);
 	return finish(&tour, document, r, tour_clock() - began);
 }

@@ -124,11 +124,13 @@ static enum status run_program(struct call *call, struct crash *crash)
 	fflush(call->screen.out);
 	r = why_run(call->operands, crash, &answer, &status);
 	if (r < 0)
-		return fail(STATUS_SYSTEM, "%s cannot be traced: %s", call->operands[0], strerror(-r));
+		return fail(status_of(r), "%s %scannot be started: %s", call->operands[0],
+			call->operand_count == 1 && access(call->operands[0], F_OK) == 0
+				? "is no core dump, and "
+				: "",
+			strerror(-r));
 	if (r > 0)
 		return tell(call, crash, &answer);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		return STATUS_NOT_FOUND;
 	tell_ended(call, status);
 	return STATUS_OK;
 }
@@ -170,8 +172,8 @@ static const struct verb_example examples[] = {
 
 static const struct verb_exit exits[] = {
 	{ STATUS_PARTLY, "the program died of a fault, and no test says why" },
-	{ STATUS_FORBIDDEN, "the core dump may not be read" },
-	{ STATUS_NOT_FOUND, "the program cannot be started" },
+	{ STATUS_FORBIDDEN, "the core dump may not be read, or the program not be run" },
+	{ STATUS_NOT_FOUND, "there is no such program or core dump" },
 	{ 0, NULL },
 };
 

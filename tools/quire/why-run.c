@@ -28,8 +28,7 @@ _Noreturn static void start_child(char **arguments)
 		raise(SIGSTOP); /* until the parent has set its options */
 		execvp(arguments[0], arguments);
 	}
-	complain("%s cannot be started: %s", arguments[0], strerror(errno));
-	_exit(127);
+	_exit(errno); /* the parent knows that it never began, and says so */
 }
 
 /* The process that a thread belongs to, and what it does with a signal. */
@@ -128,13 +127,15 @@ static int signal_to_deliver(
 int why_run(char **arguments, struct crash *crash, struct why_answer *answer, int *status)
 {
 	pid_t child = fork(), thread;
-	bool explained = false;
+	bool explained = false, began = false;
 	int stop;
 
 	if (child == 0)
 		start_child(arguments);
-	if (child < 0 || waitpid(child, &stop, 0) != child || !WIFSTOPPED(stop))
-		return -(errno != 0 ? errno : EIO);
+	if (child < 0 || waitpid(child, &stop, 0) != child)
+		return -errno;
+	if (!WIFSTOPPED(stop))
+		return WIFEXITED(stop) ? -WEXITSTATUS(stop) : -ECHILD;
 	ptrace(PTRACE_SETOPTIONS, child, NULL, trace_options);
 	ptrace(PTRACE_CONT, child, NULL, NULL);
 	*status = 0;
@@ -145,11 +146,14 @@ int why_run(char **arguments, struct crash *crash, struct why_answer *answer, in
 		if (WIFSTOPPED(stop)) {
 			int deliver = signal_to_deliver(thread, stop, crash, answer, &explained);
 
+			began = began || stop >> 16 == PTRACE_EVENT_EXEC;
 			ptrace(PTRACE_CONT, thread, NULL, deliver);
 		} else if (thread == child) {
 			*status = stop;
 		}
 	}
+	if (!began)
+		return WIFEXITED(*status) ? -WEXITSTATUS(*status) : -ECHILD;
 	/* Another process of a tree may have died; then the answer is about that one. */
 	if (!explained && WIFSIGNALED(*status) && crash->signal == WTERMSIG(*status))
 		why_explain(crash, answer);
