@@ -138,7 +138,12 @@ int pagefile_grow(struct pagefile *file, uint64_t pages)
 	if (r < 0)
 		return r;
 	have = bytes <= file->head.data_offset ? 0 : (bytes - file->head.data_offset) / PAGE_BYTES;
-	return pages <= have ? 0 : allocate(&file->disk, &file->head, have, pages);
+	if (pages <= have)
+		return 0;
+	r = allocate(&file->disk, &file->head, have, pages);
+	if (disk_is_full(r)) /* the last blocks were taken first: others need them */
+		disk_cut(&file->disk, bytes);
+	return r;
 }
 
 int pagefile_flush(const struct pagefile *file)
