@@ -11,6 +11,7 @@
 #include "base/mutant.h"
 #include "object/file.h"
 #include "pagefile/sum.h"
+#include "sys/lock.h"
 
 _Static_assert(sizeof(struct superblock) == 4096, "docs/format.md, section 3");
 _Static_assert(offsetof(struct superblock, sum) == 4088, "docs/format.md, section 3");
@@ -125,6 +126,21 @@ int pagefile_open(struct pagefile *file, const char *path, bool write)
 	if (r < 0)
 		disk_close(&file->disk);
 	return r;
+}
+
+int pagefile_claim(const struct pagefile *file)
+{
+	enum { BYTE_WRITER = 1 }; /* docs/format.md, section 6 */
+	int r = sys_lock_take(file->disk.fd, BYTE_WRITER, 1, true);
+
+	if (r == -EAGAIN) {
+		int pid = sys_lock_holder(file->disk.fd, BYTE_WRITER);
+
+		return error_set(-EBUSY,
+			"%s: process %d%s has it open for writing, and its lock file was removed or replaced: end it first",
+			file->disk.path, pid > 0 ? pid : 0, pid > 0 ? "" : " (this user cannot see which)");
+	}
+	return r < 0 ? error_set(r, "%s cannot be locked: %s", file->disk.path, strerror(-r)) : 0;
 }
 
 /* ---- checked pages ---- */

@@ -62,6 +62,21 @@ static int look(struct region *rg, struct look *l)
 	return l->writer == PINS_WRITER && l->epoch < l->live.sealed ? -EAGAIN : 0;
 }
 
+/* Nobody writes, before the pin and after it. Somebody may have done between, and have gone: then the journal says so. */
+static int look_again(struct region *rg)
+{
+	struct journal *journal = &rg->journal;
+	const struct record *last = journal->last;
+	uint64_t sequence = journal->header.sequence;
+	int r = journal_reread(journal);
+
+	if (r == 0 && journal->header.sequence != sequence)
+		return -EAGAIN;
+	if (r == 0)
+		r = journal_scan(journal, UINT64_MAX);
+	return r < 0 ? r : journal->last == last ? 0 : -EAGAIN;
+}
+
 /* Pins what was found; -EAGAIN when the writer was faster. */
 static int pin(struct region *rg, const struct look *l)
 {
@@ -71,10 +86,16 @@ static int pin(struct region *rg, const struct look *l)
 	if (r < 0)
 		return r == -ESTALE ? -EAGAIN : r;
 	r = pins_look(&rg->pins, &now);
-	if (r >= 0 && r == l->writer && (r != PINS_WRITER || now.floor <= l->epoch)) /* N2 */
+	if (r >= 0 && r != l->writer)
+		r = -EAGAIN;
+	if (r == PINS_WRITER)
+		r = now.floor <= l->epoch ? 0 : -EAGAIN; /* N2 */
+	else if (r == PINS_NO_WRITER)
+		r = look_again(rg);
+	if (r == 0)
 		return 0;
 	pins_give(&rg->pins, l->epoch);
-	return r < 0 ? r : -EAGAIN;
+	return r;
 }
 
 static int show(struct region *rg, uint64_t from)
