@@ -94,7 +94,7 @@ static int check_head(const struct pagefile *file)
 	if (head->sum != sum_bytes(head, offsetof(struct superblock, sum)))
 		return error_set(-EBADMSG, "%s: the superblock is damaged (its checksum is wrong)", path);
 	if (head->pages_max == 0 || head->pages_max > (uint64_t)1 << 40 || head->sums_offset != PAGE_BYTES ||
-		head->data_offset < sum_at(head, head->pages_max) ||
+		head->data_offset < sum_at(head, head->pages_max) || head->data_offset > (uint64_t)1 << 60 ||
 		!is_aligned(head->data_offset, PAGE_BYTES) || !is_aligned(head->address, PAGE_BYTES))
 		return error_set(-EBADMSG, "%s: the superblock makes no sense", path);
 	return 0;
