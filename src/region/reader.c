@@ -27,16 +27,19 @@ struct look {
 /* Nobody writes, so that what cannot be read was either never sealed or is damaged. */
 static int scan_at_rest(struct region *rg)
 {
+	uint64_t sequence = rg->journal.header.sequence;
 	struct pins_live live;
 	int r = region_scan(rg);
 
 	if (r != -EBADMSG)
 		return r;
-	/* A writer may have begun meanwhile; and have been killed, which the second scan sees. */
-	if (pins_look(&rg->pins, &live) != PINS_NO_WRITER)
+	/* A writer may have begun meanwhile; and be gone, which the header says, or the second scan. */
+	if (pins_look(&rg->pins, &live) != PINS_NO_WRITER || journal_reread(&rg->journal) < 0 ||
+		rg->journal.header.sequence != sequence)
 		return -EAGAIN;
 	journal_forget(&rg->journal);
-	return region_scan(rg);
+	r = region_scan(rg);
+	return r == -EBADMSG && pins_look(&rg->pins, &live) != PINS_NO_WRITER ? -EAGAIN : r;
 }
 
 /* -EAGAIN: look again. */
