@@ -24,22 +24,28 @@ struct look {
 	uint64_t epoch;        /* the newest it may see */
 };
 
-/* Nobody writes, so that what cannot be read was either never sealed or is damaged. */
-static int scan_at_rest(struct region *rg)
+/* What cannot be read may have been overwritten under our eyes, by a writer that is there or, as the header says, was. */
+static bool somebody_wrote(struct region *rg)
 {
 	uint64_t sequence = rg->journal.header.sequence;
 	struct pins_live live;
+
+	return pins_look(&rg->pins, &live) != PINS_NO_WRITER || journal_reread(&rg->journal) < 0 ||
+		rg->journal.header.sequence != sequence;
+}
+
+/* Nobody writes, so that what cannot be read was either never sealed or is damaged. */
+static int scan_at_rest(struct region *rg)
+{
 	int r = region_scan(rg);
 
 	if (r != -EBADMSG)
 		return r;
-	/* A writer may have begun meanwhile; and be gone, which the header says, or the second scan. */
-	if (pins_look(&rg->pins, &live) != PINS_NO_WRITER || journal_reread(&rg->journal) < 0 ||
-		rg->journal.header.sequence != sequence)
+	if (somebody_wrote(rg))
 		return -EAGAIN;
-	journal_forget(&rg->journal);
+	journal_forget(&rg->journal); /* who wrote may have moved no header */
 	r = region_scan(rg);
-	return r == -EBADMSG && pins_look(&rg->pins, &live) != PINS_NO_WRITER ? -EAGAIN : r;
+	return r == -EBADMSG && somebody_wrote(rg) ? -EAGAIN : r;
 }
 
 /* -EAGAIN: look again. */
@@ -150,7 +156,7 @@ static int open_once(struct region *rg)
 	}
 	pins_give(&rg->pins, l.epoch);
 	/* Records up to the pinned epoch may be brought home and overwritten while we copy from them. */
-	return r == -EBADMSG && l.writer == PINS_WRITER ? -EAGAIN : r;
+	return r == -EBADMSG && (l.writer == PINS_WRITER || somebody_wrote(rg)) ? -EAGAIN : r;
 }
 
 int reader_open(struct region *rg, const struct region_request *request, const struct pagefile_place *place)
@@ -185,7 +191,7 @@ static int show_newer(struct region *rg, const struct look *l)
 	/* From the tail: records up to the older pin may be brought home and overwritten while we copy from them. */
 	r = show_all(rg);
 	rg->torn = r < 0;
-	return r == -EBADMSG && l->writer == PINS_WRITER ? -EAGAIN : r;
+	return r == -EBADMSG && (l->writer == PINS_WRITER || somebody_wrote(rg)) ? -EAGAIN : r;
 }
 
 static int refresh_once(struct region *rg)
