@@ -11,6 +11,7 @@
 #include "base/mutant.h"
 #include "object/file.h"
 #include "pagefile/sum.h"
+#include "sys/lock.h"
 
 _Static_assert(sizeof(struct superblock) == 4096, "docs/format.md, section 3");
 _Static_assert(offsetof(struct superblock, sum) == 4088, "docs/format.md, section 3");
@@ -93,7 +94,7 @@ static int check_head(const struct pagefile *file)
 	if (head->sum != sum_bytes(head, offsetof(struct superblock, sum)))
 		return error_set(-EBADMSG, "%s: the superblock is damaged (its checksum is wrong)", path);
 	if (head->pages_max == 0 || head->pages_max > (uint64_t)1 << 40 || head->sums_offset != PAGE_BYTES ||
-		head->data_offset < sum_at(head, head->pages_max) ||
+		head->data_offset < sum_at(head, head->pages_max) || head->data_offset > (uint64_t)1 << 60 ||
 		!is_aligned(head->data_offset, PAGE_BYTES) || !is_aligned(head->address, PAGE_BYTES))
 		return error_set(-EBADMSG, "%s: the superblock makes no sense", path);
 	return 0;
@@ -127,6 +128,21 @@ int pagefile_open(struct pagefile *file, const char *path, bool write)
 	return r;
 }
 
+int pagefile_claim(const struct pagefile *file)
+{
+	enum { BYTE_WRITER = 1 }; /* docs/format.md, section 6 */
+	int r = sys_lock_take(file->disk.fd, BYTE_WRITER, 1, true);
+
+	if (r == -EAGAIN) {
+		int pid = sys_lock_holder(file->disk.fd, BYTE_WRITER);
+
+		return error_set(-EBUSY,
+			"%s: process %d%s has it open for writing, and its lock file was removed or replaced: end it first",
+			file->disk.path, pid > 0 ? pid : 0, pid > 0 ? "" : " (this user cannot see which)");
+	}
+	return r < 0 ? error_set(r, "%s cannot be locked: %s", file->disk.path, strerror(-r)) : 0;
+}
+
 /* ---- checked pages ---- */
 
 int pagefile_grow(struct pagefile *file, uint64_t pages)
@@ -138,7 +154,12 @@ int pagefile_grow(struct pagefile *file, uint64_t pages)
 	if (r < 0)
 		return r;
 	have = bytes <= file->head.data_offset ? 0 : (bytes - file->head.data_offset) / PAGE_BYTES;
-	return pages <= have ? 0 : allocate(&file->disk, &file->head, have, pages);
+	if (pages <= have)
+		return 0;
+	r = allocate(&file->disk, &file->head, have, pages);
+	if (disk_is_full(r)) /* the last blocks were taken first: others need them */
+		disk_cut(&file->disk, bytes);
+	return r;
 }
 
 int pagefile_flush(const struct pagefile *file)

@@ -77,7 +77,8 @@ int pagefile_create(
 
 /* -EBADMSG: no such file as this, or damaged. */
 int pagefile_open(struct pagefile *file, const char *path, bool write);
-void pagefile_close(struct pagefile *file); /* accepts one that was not opened, if it is all zeros */
+int pagefile_claim(const struct pagefile *file); /* for its one writer, until it is closed. -EBUSY. */
+void pagefile_close(struct pagefile *file);      /* accepts one that was not opened, if it is all zeros */
 
 /* Where a window goes, and whose its segments are. */
 struct pagefile_place {

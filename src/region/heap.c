@@ -213,6 +213,8 @@ static int take_fresh(struct region *rg, uint64_t pages, uint64_t *page)
 
 	if (need > rg->file.pages)
 		r = region_resize(rg, max_u64(need, min_u64(grown, rg->file.head.pages_max)));
+	if (disk_is_full(r) && need < grown)
+		r = region_resize(rg, need);
 	if (r < 0)
 		return r;
 	*page = meta->next_page;

@@ -99,10 +99,14 @@ int journal_create(const char *path, const uint8_t *uuid, uint64_t ring_bytes, u
 
 static bool header_is_whole(const struct journal_header *h)
 {
+	const uint64_t least_nonsense = UINT64_C(1)
+		<< 62; /* sums of two of these do not go round, and locks reach them */
+
 	return h->magic == JOURNAL_MAGIC && h->version == JOURNAL_VERSION && h->page_bytes == PAGE_BYTES &&
 		h->sum == sum_bytes(h, offsetof(struct journal_header, sum)) && h->ring_bytes >= PAGE_BYTES &&
 		is_aligned(h->ring_bytes, PAGE_BYTES) && h->tail_offset < h->ring_bytes &&
-		is_aligned(h->tail_offset | h->tail_position, PAGE_BYTES);
+		h->ring_bytes < least_nonsense && h->tail_position < least_nonsense &&
+		h->tail_epoch < least_nonsense && is_aligned(h->tail_offset | h->tail_position, PAGE_BYTES);
 }
 
 int journal_reread(struct journal *journal)

@@ -341,6 +341,8 @@ static int writer_open(
 
 	r = open_as_writer(rg, request);
 	if (r == 0)
+		r = pagefile_claim(&rg->file);
+	if (r == 0)
 		r = pages_init(&rg->pages, rg->file.head.pages_max);
 	if (r == 0)
 		r = journal_open(&rg->journal, request->path, rg->file.head.uuid, true);

@@ -24,19 +24,28 @@ struct look {
 	uint64_t epoch;        /* the newest it may see */
 };
 
+/* What cannot be read may have been overwritten under our eyes, by a writer that is there or, as the header says, was. */
+static bool somebody_wrote(struct region *rg)
+{
+	uint64_t sequence = rg->journal.header.sequence;
+	struct pins_live live;
+
+	return pins_look(&rg->pins, &live) != PINS_NO_WRITER || journal_reread(&rg->journal) < 0 ||
+		rg->journal.header.sequence != sequence;
+}
+
 /* Nobody writes, so that what cannot be read was either never sealed or is damaged. */
 static int scan_at_rest(struct region *rg)
 {
-	struct pins_live live;
 	int r = region_scan(rg);
 
 	if (r != -EBADMSG)
 		return r;
-	/* A writer may have begun meanwhile; and have been killed, which the second scan sees. */
-	if (pins_look(&rg->pins, &live) != PINS_NO_WRITER)
+	if (somebody_wrote(rg))
 		return -EAGAIN;
-	journal_forget(&rg->journal);
-	return region_scan(rg);
+	journal_forget(&rg->journal); /* who wrote may have moved no header */
+	r = region_scan(rg);
+	return r == -EBADMSG && somebody_wrote(rg) ? -EAGAIN : r;
 }
 
 /* -EAGAIN: look again. */
@@ -62,6 +71,21 @@ static int look(struct region *rg, struct look *l)
 	return l->writer == PINS_WRITER && l->epoch < l->live.sealed ? -EAGAIN : 0;
 }
 
+/* Nobody writes, before the pin and after it. Somebody may have done between, and have gone: then the journal says so. */
+static int look_again(struct region *rg)
+{
+	struct journal *journal = &rg->journal;
+	const struct record *last = journal->last;
+	uint64_t sequence = journal->header.sequence;
+	int r = journal_reread(journal);
+
+	if (r == 0 && journal->header.sequence != sequence)
+		return -EAGAIN;
+	if (r == 0)
+		r = journal_scan(journal, UINT64_MAX);
+	return r < 0 ? r : journal->last == last ? 0 : -EAGAIN;
+}
+
 /* Pins what was found; -EAGAIN when the writer was faster. */
 static int pin(struct region *rg, const struct look *l)
 {
@@ -71,10 +95,16 @@ static int pin(struct region *rg, const struct look *l)
 	if (r < 0)
 		return r == -ESTALE ? -EAGAIN : r;
 	r = pins_look(&rg->pins, &now);
-	if (r >= 0 && r == l->writer && (r != PINS_WRITER || now.floor <= l->epoch)) /* N2 */
+	if (r >= 0 && r != l->writer)
+		r = -EAGAIN;
+	if (r == PINS_WRITER)
+		r = now.floor <= l->epoch ? 0 : -EAGAIN; /* N2 */
+	else if (r == PINS_NO_WRITER)
+		r = look_again(rg);
+	if (r == 0)
 		return 0;
 	pins_give(&rg->pins, l->epoch);
-	return r < 0 ? r : -EAGAIN;
+	return r;
 }
 
 static int show(struct region *rg, uint64_t from)
@@ -126,7 +156,7 @@ static int open_once(struct region *rg)
 	}
 	pins_give(&rg->pins, l.epoch);
 	/* Records up to the pinned epoch may be brought home and overwritten while we copy from them. */
-	return r == -EBADMSG && l.writer == PINS_WRITER ? -EAGAIN : r;
+	return r == -EBADMSG && (l.writer == PINS_WRITER || somebody_wrote(rg)) ? -EAGAIN : r;
 }
 
 int reader_open(struct region *rg, const struct region_request *request, const struct pagefile_place *place)
@@ -161,7 +191,7 @@ static int show_newer(struct region *rg, const struct look *l)
 	/* From the tail: records up to the older pin may be brought home and overwritten while we copy from them. */
 	r = show_all(rg);
 	rg->torn = r < 0;
-	return r == -EBADMSG && l->writer == PINS_WRITER ? -EAGAIN : r;
+	return r == -EBADMSG && (l->writer == PINS_WRITER || somebody_wrote(rg)) ? -EAGAIN : r;
 }
 
 static int refresh_once(struct region *rg)

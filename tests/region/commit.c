@@ -261,6 +261,26 @@ static void a_second_writer_is_refused_by_name(void **state)
 	assert_int_equal(quire_region_close(second), 0);
 }
 
+/* Two writers would mix their commits: the lock file is only a name. */
+static void a_second_writer_is_refused_when_the_lock_file_is_gone(void **state)
+{
+	struct quire_region *region = open_with("a", 0, 0);
+	struct quire_region *second = NULL;
+	char pid[16];
+
+	(void)state;
+	assert_int_equal(unlink(scratch_path("a.lock")), 0);
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	assert_int_equal(quire_region_open(NULL, scratch_path("a"), NULL, &second), -EBUSY);
+	assert_non_null(strstr(quire_error_text(), pid));
+	bytes_of(region)[0] = 1;
+	commit(region);
+	assert_int_equal(quire_region_close(region), 0);
+	assert_int_equal(quire_region_open(NULL, scratch_path("a"), NULL, &second), 0);
+	assert_int_equal(bytes_of(second)[0], 1);
+	assert_int_equal(quire_region_close(second), 0);
+}
+
 static void too_large_a_commit_is_refused_and_nothing_is_lost(void **state)
 {
 	struct quire_region *region = open_with("a", 0, 64 << 10);
@@ -394,6 +414,8 @@ int main(void)
 			a_region_grows_in_place_and_abort_takes_it_back, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_second_writer_is_refused_by_name, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(a_second_writer_is_refused_when_the_lock_file_is_gone,
+			scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
 			too_large_a_commit_is_refused_and_nothing_is_lost, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(

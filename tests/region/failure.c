@@ -29,6 +29,8 @@ static struct {
 
 static uint64_t full_from; /* not 0: a write there, up to where a region's pages lie, finds the disk full */
 
+static uint64_t blocks_end; /* not 0: no file gets blocks behind this */
+
 static bool due(unsigned int *countdown)
 {
 	return *countdown > 0 && --*countdown == 0;
@@ -36,6 +38,8 @@ static bool due(unsigned int *countdown)
 
 ssize_t __real_sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset);
 ssize_t __wrap_sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset);
+int __real_sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
+int __wrap_sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
 int __real_sys_fdatasync(int fd);
 int __wrap_sys_fdatasync(int fd);
 
@@ -49,6 +53,16 @@ ssize_t __wrap_sys_pwrite(int fd, const void *buffer, size_t length, uint64_t of
 	if (writes.part > 0 && length > writes.part)
 		(void)__real_sys_pwrite(fd, buffer, writes.part, offset);
 	return writes.error;
+}
+
+/* As ext4 does it: what there is, is taken first. */
+int __wrap_sys_fallocate(int fd, int mode, uint64_t offset, uint64_t length)
+{
+	if (blocks_end == 0 || offset + length <= blocks_end)
+		return __real_sys_fallocate(fd, mode, offset, length);
+	if (offset < blocks_end)
+		(void)__real_sys_fallocate(fd, mode, offset, blocks_end - offset);
+	return -ENOSPC;
 }
 
 int __wrap_sys_fdatasync(int fd)
@@ -237,6 +251,39 @@ static void a_full_disk_costs_no_commit(void **state)
 	assert_int_equal(quire_region_close(region), 0);
 }
 
+/* The heap takes more than it needs while there is enough, and what it needs when there is not. */
+static void a_heap_fills_the_disk_to_the_last_block(void **state)
+{
+	enum { DATA_AT = 2 << 20, ROOM = 300, MORE = 3 };
+	struct quire_region *region = NULL;
+	struct quire_region_stat before = { .size = sizeof(before) };
+	struct stat file;
+	void *memory = NULL;
+
+	(void)state;
+	assert_int_equal(quire_region_open(NULL, scratch_path("h"),
+				 QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE | QUIRE_REGION_HEAP,
+					 .reserve_bytes = 8 << 20),
+				 &region),
+		0);
+	blocks_end = DATA_AT + ROOM * PAGE;
+	for (unsigned int i = 1; i < ROOM; i++) /* and page 0 */
+		assert_int_equal(quire_region_alloc(region, 4000, &memory), 0);
+	assert_int_equal(quire_region_alloc(region, (MORE - 1) * PAGE, &memory), -ENOSPC);
+	assert_int_equal(quire_region_commit(region, NULL), 0);
+	assert_int_equal(quire_region_stat(region, &before), 0);
+	assert_int_equal(before.heap_objects, ROOM - 1);
+	blocks_end += (MORE - 1) * PAGE; /* not enough yet, and none of it is kept */
+	assert_int_equal(quire_region_alloc(region, MORE * PAGE, &memory), -ENOSPC);
+	assert_int_equal(stat(scratch_path("h"), &file), 0);
+	assert_int_equal(file.st_size, DATA_AT + ROOM * PAGE);
+	blocks_end = 0;
+	assert_int_equal(quire_region_alloc(region, MORE * PAGE, &memory), 0);
+	assert_int_equal(quire_region_commit(region, NULL), 0);
+	assert_int_equal(quire_region_check(region, NULL), 0);
+	assert_int_equal(quire_region_close(region), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +293,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_region_whose_file_cannot_be_created_is_not_there, begin, end),
 		cmocka_unit_test_setup_teardown(a_full_disk_costs_no_commit, begin, end),
+		cmocka_unit_test_setup_teardown(a_heap_fills_the_disk_to_the_last_block, begin, end),
 	};
 
 	return RUN(tests);

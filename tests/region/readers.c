@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -68,6 +69,82 @@ static int64_t state_of(struct quire_region *region)
 		if (memcmp(bytes_of(region) + i * PAGE, &expected[i], sizeof(expected[i])) != 0)
 			return -1;
 	return (int64_t)n;
+}
+
+/* ---- a writer that comes and goes between a reader's look and its pin ---- */
+
+static uint64_t commit_between; /* not 0: what it commits */
+
+int __real_sys_lock_take(int fd, uint64_t start, uint64_t length, bool exclusive);
+int __wrap_sys_lock_take(int fd, uint64_t start, uint64_t length, bool exclusive);
+
+int __wrap_sys_lock_take(int fd, uint64_t start, uint64_t length, bool exclusive)
+{
+	uint64_t n = commit_between;
+
+	if (!exclusive && n != 0) {
+		struct quire_region *w;
+
+		commit_between = 0;
+		w = writer();
+		commit(w, n);
+		assert_int_equal(quire_region_close(w), 0); /* and it is home */
+	}
+	return __real_sys_lock_take(fd, start, length, exclusive);
+}
+
+static unsigned int
+	go_round; /* when a reader has read the headers so many times, a writer uses all of the ring again */
+
+ssize_t __real_sys_pread(int fd, void *buffer, size_t length, uint64_t offset);
+ssize_t __wrap_sys_pread(int fd, void *buffer, size_t length, uint64_t offset);
+
+ssize_t __wrap_sys_pread(int fd, void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t r = __real_sys_pread(fd, buffer, length, offset);
+
+	if (go_round > 0 && offset == 0 && length == 2 * PAGE && --go_round == 0) {
+		struct quire_region *w = writer();
+
+		for (uint64_t n = 2; n < 30; n++)
+			commit(w, n);
+		assert_int_equal(quire_region_close(w), 0);
+	}
+	return r;
+}
+
+static void a_ring_that_went_round_under_a_reader_is_no_damage(void **state)
+{
+	struct quire_region *w = writer(), *r = NULL;
+
+	(void)state;
+	commit(w, 1);
+	assert_int_equal(quire_region_close(w), 0);
+	go_round = 2; /* the first is to see that the journal is one */
+	assert_int_equal(reader(&r), 0);
+	assert_int_equal(go_round, 0);
+	assert_int_equal(state_of(r), 29);
+	assert_int_equal(quire_region_close(r), 0);
+}
+
+static void a_reader_is_not_overtaken_before_it_pins(void **state)
+{
+	struct quire_region *w = writer(), *r = NULL;
+
+	(void)state;
+	commit(w, 1);
+	assert_int_equal(quire_region_close(w), 0);
+	for (uint64_t n = 2; n < 5; n++) {
+		struct quire_region_stat stat = { .size = sizeof(stat) };
+
+		commit_between = n;
+		assert_int_equal(reader(&r), 0);
+		assert_int_equal(commit_between, 0);
+		assert_int_equal(quire_region_stat(r, &stat), 0);
+		assert_int_equal(stat.epoch, n);
+		assert_int_equal(state_of(r), n);
+		assert_int_equal(quire_region_close(r), 0);
+	}
 }
 
 static void a_reader_sees_the_last_commit_and_refreshes(void **state)
@@ -243,6 +320,10 @@ static void growth_reaches_readers_at_refresh(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_ring_that_went_round_under_a_reader_is_no_damage, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_reader_is_not_overtaken_before_it_pins, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_reader_sees_the_last_commit_and_refreshes, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(a_pinned_epoch_stays_whole_until_the_journal_is_full,

@@ -131,6 +131,8 @@ class Region:
                 continue
             if struct.unpack_from('<Q', data, 4088)[0] != xxh3(data[:4088]):
                 continue
+            if max(numbers[1], numbers[2], numbers[4]) >= 1 << 62:
+                continue
             expect(uuid == self.uuid, 'the journal belongs to another region')
             if best is None or numbers[0] > best[0]:
                 best = numbers
