@@ -2,6 +2,7 @@
 /* api/channel.c - the handles of channels: listening, connecting, their memory as mappings, and what is known of them. */
 #include "api/channel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ _Static_assert((int)QUIRE_CHANNEL_QUEUE == (int)PATTERN_QUEUE, "the same numbers
 _Static_assert((int)QUIRE_CHANNEL_TOPIC == (int)PATTERN_TOPIC, "the same numbers");
 _Static_assert((int)QUIRE_CHANNEL_DROP_SLOWEST == (int)POLICY_DROP_SLOWEST, "the same numbers");
 _Static_assert((int)QUIRE_CHANNEL_LOSSY == (int)POLICY_LOSSY, "the same numbers");
-_Static_assert(QUIRE_NOW == CHANNEL_NOW && QUIRE_FOREVER == CHANNEL_FOREVER, "the same numbers");
+_Static_assert(QUIRE_NOW - CHANNEL_NOW + QUIRE_FOREVER - CHANNEL_FOREVER == 0, "the same numbers");
 _Static_assert(QUIRE_ANYBODY == ANYBODY, "the same numbers");
 _Static_assert(
 	sizeof(struct quire_channel_right) == sizeof(struct right) + sizeof(uint32_t), "one more, reserved");
@@ -141,7 +142,7 @@ static int open_listener(struct quire_listener *handle, const char *name,
 int quire_channel_listen(struct quire *quire, const char *name, const struct quire_channel_options *options,
 	struct quire_listener **out)
 {
-	struct quire_channel_options o;
+	struct quire_channel_options o = { .size = 0 };
 	struct plan plan;
 	struct quire_listener *handle;
 	int r = quire_get(&quire);
@@ -199,13 +200,15 @@ static struct quire_channel *new_handle(struct quire *quire, uint32_t role)
 	return handle;
 }
 
-static void opened(struct quire_channel *handle, uint32_t mark, struct quire_channel **out)
+static void opened(struct quire_channel *handle, struct quire_channel **out)
 {
-	uint32_t mode = handle->one == NULL ? MODE_MESSAGES : handle->one->plan.mode;
+	const struct channel *one = handle->one;
 
-	handle->mark = mark;
+	assert((one == NULL) != (handle->hub == NULL));
+	handle->mark = one != NULL ? one->mark : handle->hub->mark;
 	handle->sends = (handle->role & ROLE_SEND) != 0 ? handle->one : NULL;
-	handle->receives = (handle->role & ROLE_RECEIVE) != 0 && mode == MODE_MESSAGES ? handle->one : NULL;
+	if (one != NULL && (handle->role & ROLE_RECEIVE) != 0 && one->plan.mode == MODE_MESSAGES)
+		handle->receives = handle->one;
 	atomic_fetch_add(&handle->quire->maps, 1);
 	*out = handle;
 }
@@ -228,10 +231,10 @@ int quire_channel_accept(struct quire_listener *listener, uint64_t deadline_ns, 
 	struct quire_channel *handle;
 	int r = check_listener(listener, true);
 
-	if (r == 0 && out == NULL)
-		r = error_set(-EINVAL, "quire_channel_accept: nowhere to put the handle");
 	if (r < 0)
 		return r;
+	if (out == NULL)
+		return error_set(-EINVAL, "quire_channel_accept: nowhere to put the handle");
 	handle = new_handle(listener->quire, listener->listener->plan.role);
 	if (handle == NULL)
 		return -ENOMEM;
@@ -240,7 +243,7 @@ int quire_channel_accept(struct quire_listener *listener, uint64_t deadline_ns, 
 		free(handle);
 		return r;
 	}
-	opened(handle, handle->one->mark, out);
+	opened(handle, out);
 	return 0;
 }
 
@@ -261,7 +264,6 @@ static int gather_topic(struct quire_channel *handle, struct listener *listener)
 		return r;
 	}
 	handle->one = c;
-	handle->mark = c->mark;
 	return 0;
 }
 
@@ -282,7 +284,7 @@ static int gather_first(struct quire_listener *listener, struct quire_channel **
 	}
 	handle->listener = listener;
 	listener->gathered = handle;
-	opened(handle, handle->hub == NULL ? handle->one->mark : handle->hub->mark, out);
+	opened(handle, out);
 	return 0;
 }
 
@@ -297,14 +299,18 @@ int quire_channel_gather(
 {
 	int r = check_listener(listener, false);
 
-	if (r == 0 && channel == NULL)
-		r = error_set(-EINVAL, "quire_channel_gather: nowhere to put the handle");
-	if (r == 0 && listener->gathered != *channel)
-		r = error_set(-EBUSY, "this listener has a channel already: hand it in to wait for clients");
-	if (r == 0 && *channel == NULL)
+	if (r < 0)
+		return r;
+	if (channel == NULL)
+		return error_set(-EINVAL, "quire_channel_gather: nowhere to put the handle");
+	if (listener->gathered != *channel)
+		return error_set(
+			-EBUSY, "this listener has a channel already: hand it in to wait for clients");
+	if (*channel == NULL)
 		r = gather_first(listener, channel);
 	if (r < 0)
 		return r;
+	assert(*channel != NULL);
 	if ((*channel)->hub != NULL)
 		return hub_gather((*channel)->hub, count, deadline_ns);
 	for (;;) {
@@ -352,7 +358,7 @@ static int connect_many(
 int quire_channel_connect(struct quire *quire, const char *name, const struct quire_channel_options *options,
 	struct quire_channel **out)
 {
-	struct quire_channel_options o;
+	struct quire_channel_options o = { .size = 0 };
 	struct quire_channel *handle;
 	struct plan plan;
 	int r = quire_get(&quire);
@@ -376,7 +382,7 @@ int quire_channel_connect(struct quire *quire, const char *name, const struct qu
 		free(handle);
 		return error_default(r, "cannot connect to channel '%s': %s", name, strerror(-r));
 	}
-	opened(handle, handle->hub == NULL ? handle->one->mark : handle->hub->mark, out);
+	opened(handle, out);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "channel/connect.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -225,6 +226,7 @@ int channel_connect(
 		sys_close(socket);
 		return r;
 	}
+	assert(c != NULL);
 	r = await_answer(c, socket, deadline_ns);
 	if (r < 0) {
 		if (c->link_count == 0)

@@ -27,7 +27,7 @@ static int map_page(void)
 		.how = PMAP_ANYWHERE,
 		.range = { .end = PAGE_BYTES, .flags = PMAP_WIPEONFORK, .prot = PMAP_READ | PMAP_WRITE },
 	};
-	uintptr_t start;
+	uintptr_t start = 0;
 	int r;
 
 	native_init(&pmap, as_up, &as);

@@ -139,6 +139,7 @@ static void the_last_of_many_readers_is_waited_for(void **state)
 	atomic_store(&all->tail, 2032);
 	MUST(pthread_create(&thread, NULL, read_late, last) == 0);
 	MUST(quire_channel_send(c, message, sizeof(message), in_ms(20000)) == sizeof(message));
+	MUST(pthread_join(thread, NULL) == 0);
 	_exit(0);
 }
 
