@@ -23,7 +23,7 @@ _Static_assert((int)QUIRE_CHANNEL_QUEUE == (int)PATTERN_QUEUE, "the same numbers
 _Static_assert((int)QUIRE_CHANNEL_TOPIC == (int)PATTERN_TOPIC, "the same numbers");
 _Static_assert((int)QUIRE_CHANNEL_DROP_SLOWEST == (int)POLICY_DROP_SLOWEST, "the same numbers");
 _Static_assert((int)QUIRE_CHANNEL_LOSSY == (int)POLICY_LOSSY, "the same numbers");
-_Static_assert(QUIRE_NOW - CHANNEL_NOW + QUIRE_FOREVER - CHANNEL_FOREVER == 0, "the same numbers");
+_Static_assert(QUIRE_NOW == CHANNEL_NOW && QUIRE_FOREVER == CHANNEL_FOREVER, "the same numbers");
 _Static_assert(QUIRE_ANYBODY == ANYBODY, "the same numbers");
 _Static_assert(
 	sizeof(struct quire_channel_right) == sizeof(struct right) + sizeof(uint32_t), "one more, reserved");
@@ -143,7 +143,7 @@ int quire_channel_listen(struct quire *quire, const char *name, const struct qui
 	struct quire_listener **out)
 {
 	struct quire_channel_options o = { .size = 0 };
-	struct plan plan;
+	struct plan plan = { .role = 0 };
 	struct quire_listener *handle;
 	int r = quire_get(&quire);
 
@@ -360,7 +360,7 @@ int quire_channel_connect(struct quire *quire, const char *name, const struct qu
 {
 	struct quire_channel_options o = { .size = 0 };
 	struct quire_channel *handle;
-	struct plan plan;
+	struct plan plan = { .role = 0 };
 	int r = quire_get(&quire);
 
 	error_clear();

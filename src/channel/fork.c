@@ -50,10 +50,11 @@ int fork_mark(uint32_t *mark)
 	lock_take(&lock);
 	if (page == NULL)
 		r = map_page();
-	if (r == 0 && *page == 0)
-		*page = ++generation;
-	if (r == 0)
+	if (r == 0 && page != NULL) {
+		if (*page == 0)
+			*page = ++generation;
 		*mark = *page;
+	}
 	lock_give(&lock);
 	return r;
 }
