@@ -58,6 +58,8 @@ static int check_options(const struct quire_channel_options *o)
 	if (o->huge > 1 || o->reserved != 0 || o->fd < 0)
 		return error_set(
 			-EINVAL, ".huge is %u, .fd %d: 0 or 1, and a descriptor plus 1", o->huge, o->fd);
+	if ((o->permissions & ~0777U) != 0)
+		return error_set(-EINVAL, ".permissions are 0%o: 0777 at most, as in chmod", o->permissions);
 	if (o->schema != NULL && strlen(o->schema) >= LAYOUT_TEXT)
 		return error_set(-EINVAL, ".schema has more than %d bytes", LAYOUT_TEXT - 1);
 	if (o->right_count > 0 && o->rights == NULL)
@@ -66,7 +68,7 @@ static int check_options(const struct quire_channel_options *o)
 }
 
 /* What people see in /proc and in quire channel ls: the last part, cut where it is too long. */
-static void name_plan(struct plan *plan, const char *name)
+static void shown_name(const char *name, char shown[LAYOUT_TEXT])
 {
 	size_t end = name == NULL ? 0 : strlen(name);
 	size_t begin;
@@ -75,8 +77,9 @@ static void name_plan(struct plan *plan, const char *name)
 		end--;
 	for (begin = end; begin > 0 && name[begin - 1] != '/';)
 		begin--;
+	memset(shown, 0, LAYOUT_TEXT);
 	if (name != NULL)
-		memcpy(plan->name, name + begin, min_u64(end - begin, LAYOUT_TEXT - 1));
+		memcpy(shown, name + begin, min_u64(end - begin, LAYOUT_TEXT - 1));
 }
 
 static int make_plan(const char *name, const struct quire_channel_options *options, const char *what,
@@ -101,7 +104,7 @@ static int make_plan(const char *name, const struct quire_channel_options *optio
 		plan->ring_bytes = max_u64(plan->ring_bytes, (uint64_t)1 << 21);
 	if (o->schema != NULL)
 		memcpy(plan->schema, o->schema, strlen(o->schema));
-	name_plan(plan, name);
+	shown_name(name, plan->name);
 	return 0;
 }
 
@@ -585,12 +588,14 @@ static bool pass_on(const struct sighting *s, void *arg)
 int quire_channel_find(const char *name, quire_channel_sight_fn *fn, void *user, uint32_t *hidden)
 {
 	struct asking asking = { .fn = fn, .user = user };
+	char shown[LAYOUT_TEXT];
 	uint32_t count = 0;
 	int r;
 
 	if (fn == NULL)
 		return error_set(-EINVAL, "quire_channel_find: no function to call");
-	r = find_channels(name, pass_on, &asking, &count);
+	shown_name(name, shown);
+	r = find_channels(name == NULL ? NULL : shown, pass_on, &asking, &count);
 	if (r >= 0 && hidden != NULL)
 		*hidden = count;
 	return r;
