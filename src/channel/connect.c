@@ -171,6 +171,8 @@ int channel_greet(struct as *as, const struct plan *plan, int socket, struct cha
 	r = hello_send(socket, &hello, segment_fd(&c->own));
 	if (r < 0) {
 		channel_close(c);
+		if (r == -EPIPE || r == -ECONNRESET)
+			return error_set(-ECONNREFUSED, "the listener went away before it was greeted");
 		return error_set(r, "cannot greet the listener: %s", strerror(-r));
 	}
 	r = segment_populate(&c->own); /* while the listener looks at what it got */

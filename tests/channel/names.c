@@ -168,7 +168,7 @@ static void a_channel_is_found_by_the_name_it_was_given(void **state)
 	assert_int_equal(listen_at(path, QUIRE_CHANNEL_PAIR, &l), 0);
 	pid = spawn();
 	if (pid == 0) {
-		c = connect_to(path, QUIRE_CHANNEL_SEND);
+		(void)connect_to(path, QUIRE_CHANNEL_SEND);
 		(void)pause();
 		_exit(1);
 	}
