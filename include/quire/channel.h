@@ -125,7 +125,7 @@ struct quire_channel_right {
  * @ring_bytes: capacity of the ring this side writes; a power of two, 4 KiB to 1 TiB; 0: 1 MiB. A message takes its
  *	length, 8 bytes, and padding to 8; the longest has 16 bytes less than the ring
  * @huge: 1: huge pages of 2 MiB for this side's memory, or -ENOMEM
- * @permissions: of the socket's file, as in chmod(2); listener only; 0: 0600
+ * @permissions: of the socket's file, as in chmod(2), 0777 at most; listener only; 0: 0600
  * @rights: access list, checked against the credentials the kernel has for the client; listener only; NULL: the same
  *	user, and root
  * @right_count: its length
@@ -673,7 +673,7 @@ typedef int quire_channel_sight_fn(const struct quire_channel_sight *sight, void
 
 /**
  * quire_channel_find - the channels of this machine, without disturbing them
- * @name: of the channels looked for; NULL: all
+ * @name: of the channels looked for, as it was given to quire_channel_listen(), of which the last part is compared; NULL: all
  * @fn: called for each participant
  * @user: handed to it
  * @hidden: out, may be NULL: processes this user may not look into

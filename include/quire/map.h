@@ -93,7 +93,7 @@ enum quire_sharing {
  * @QUIRE_SYNC: MAP_SYNC: stores are durable once flushed from the CPU caches; refused where there is no DAX
  * @QUIRE_CREATE: create the file, shared memory or directory entry when it does not exist
  * @QUIRE_EXCLUSIVE: with QUIRE_CREATE: refuse when it exists already
- * @QUIRE_TRUNCATE: cut an existing file to length 0 first
+ * @QUIRE_TRUNCATE: cut an existing file to length 0; last of all that may be refused, so an error leaves it as it was
  * @QUIRE_PREALLOCATE: allocate the blocks of a file now (fallocate), so that a full disk is an error now
  * @QUIRE_SEALABLE: a memfd that accepts seals
  * @QUIRE_NO_DUMP: leave the memory out of core dumps
@@ -452,6 +452,7 @@ struct quire_map_options {
  *   -EAGAIN     over the limit of locked memory
  *   -ENOSPC     QUIRE_PREALLOCATE on a full filesystem, or NUMA nodes without room
  *   -EOVERFLOW  offset and length do not fit the file's range
+ *   -EFAULT     QUIRE_POPULATE_READ or _WRITE of pages that the file does not have
  *   -EMFILE     too many open files
  *   -EIO        the filesystem failed
  * Since: 0.1   Example: examples/six-kinds.c   Source: docs/architecture.md   See: quire_unmap(3), quire-map(7)

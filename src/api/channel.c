@@ -2,6 +2,7 @@
 /* api/channel.c - the handles of channels: listening, connecting, their memory as mappings, and what is known of them. */
 #include "api/channel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,8 @@ static int check_options(const struct quire_channel_options *o)
 	if (o->huge > 1 || o->reserved != 0 || o->fd < 0)
 		return error_set(
 			-EINVAL, ".huge is %u, .fd %d: 0 or 1, and a descriptor plus 1", o->huge, o->fd);
+	if ((o->permissions & ~0777U) != 0)
+		return error_set(-EINVAL, ".permissions are 0%o: 0777 at most, as in chmod", o->permissions);
 	if (o->schema != NULL && strlen(o->schema) >= LAYOUT_TEXT)
 		return error_set(-EINVAL, ".schema has more than %d bytes", LAYOUT_TEXT - 1);
 	if (o->right_count > 0 && o->rights == NULL)
@@ -65,7 +68,7 @@ static int check_options(const struct quire_channel_options *o)
 }
 
 /* What people see in /proc and in quire channel ls: the last part, cut where it is too long. */
-static void name_plan(struct plan *plan, const char *name)
+static void shown_name(const char *name, char shown[LAYOUT_TEXT])
 {
 	size_t end = name == NULL ? 0 : strlen(name);
 	size_t begin;
@@ -74,8 +77,9 @@ static void name_plan(struct plan *plan, const char *name)
 		end--;
 	for (begin = end; begin > 0 && name[begin - 1] != '/';)
 		begin--;
+	memset(shown, 0, LAYOUT_TEXT);
 	if (name != NULL)
-		memcpy(plan->name, name + begin, min_u64(end - begin, LAYOUT_TEXT - 1));
+		memcpy(shown, name + begin, min_u64(end - begin, LAYOUT_TEXT - 1));
 }
 
 static int make_plan(const char *name, const struct quire_channel_options *options, const char *what,
@@ -100,7 +104,7 @@ static int make_plan(const char *name, const struct quire_channel_options *optio
 		plan->ring_bytes = max_u64(plan->ring_bytes, (uint64_t)1 << 21);
 	if (o->schema != NULL)
 		memcpy(plan->schema, o->schema, strlen(o->schema));
-	name_plan(plan, name);
+	shown_name(name, plan->name);
 	return 0;
 }
 
@@ -141,8 +145,8 @@ static int open_listener(struct quire_listener *handle, const char *name,
 int quire_channel_listen(struct quire *quire, const char *name, const struct quire_channel_options *options,
 	struct quire_listener **out)
 {
-	struct quire_channel_options o;
-	struct plan plan;
+	struct quire_channel_options o = { .size = 0 };
+	struct plan plan = { .role = 0 };
 	struct quire_listener *handle;
 	int r = quire_get(&quire);
 
@@ -199,13 +203,15 @@ static struct quire_channel *new_handle(struct quire *quire, uint32_t role)
 	return handle;
 }
 
-static void opened(struct quire_channel *handle, uint32_t mark, struct quire_channel **out)
+static void opened(struct quire_channel *handle, struct quire_channel **out)
 {
-	uint32_t mode = handle->one == NULL ? MODE_MESSAGES : handle->one->plan.mode;
+	const struct channel *one = handle->one;
 
-	handle->mark = mark;
+	assert((one == NULL) != (handle->hub == NULL));
+	handle->mark = one != NULL ? one->mark : handle->hub->mark;
 	handle->sends = (handle->role & ROLE_SEND) != 0 ? handle->one : NULL;
-	handle->receives = (handle->role & ROLE_RECEIVE) != 0 && mode == MODE_MESSAGES ? handle->one : NULL;
+	if (one != NULL && (handle->role & ROLE_RECEIVE) != 0 && one->plan.mode == MODE_MESSAGES)
+		handle->receives = handle->one;
 	atomic_fetch_add(&handle->quire->maps, 1);
 	*out = handle;
 }
@@ -228,10 +234,10 @@ int quire_channel_accept(struct quire_listener *listener, uint64_t deadline_ns, 
 	struct quire_channel *handle;
 	int r = check_listener(listener, true);
 
-	if (r == 0 && out == NULL)
-		r = error_set(-EINVAL, "quire_channel_accept: nowhere to put the handle");
 	if (r < 0)
 		return r;
+	if (out == NULL)
+		return error_set(-EINVAL, "quire_channel_accept: nowhere to put the handle");
 	handle = new_handle(listener->quire, listener->listener->plan.role);
 	if (handle == NULL)
 		return -ENOMEM;
@@ -240,7 +246,7 @@ int quire_channel_accept(struct quire_listener *listener, uint64_t deadline_ns, 
 		free(handle);
 		return r;
 	}
-	opened(handle, handle->one->mark, out);
+	opened(handle, out);
 	return 0;
 }
 
@@ -261,7 +267,6 @@ static int gather_topic(struct quire_channel *handle, struct listener *listener)
 		return r;
 	}
 	handle->one = c;
-	handle->mark = c->mark;
 	return 0;
 }
 
@@ -282,7 +287,7 @@ static int gather_first(struct quire_listener *listener, struct quire_channel **
 	}
 	handle->listener = listener;
 	listener->gathered = handle;
-	opened(handle, handle->hub == NULL ? handle->one->mark : handle->hub->mark, out);
+	opened(handle, out);
 	return 0;
 }
 
@@ -297,14 +302,18 @@ int quire_channel_gather(
 {
 	int r = check_listener(listener, false);
 
-	if (r == 0 && channel == NULL)
-		r = error_set(-EINVAL, "quire_channel_gather: nowhere to put the handle");
-	if (r == 0 && listener->gathered != *channel)
-		r = error_set(-EBUSY, "this listener has a channel already: hand it in to wait for clients");
-	if (r == 0 && *channel == NULL)
+	if (r < 0)
+		return r;
+	if (channel == NULL)
+		return error_set(-EINVAL, "quire_channel_gather: nowhere to put the handle");
+	if (listener->gathered != *channel)
+		return error_set(
+			-EBUSY, "this listener has a channel already: hand it in to wait for clients");
+	if (*channel == NULL)
 		r = gather_first(listener, channel);
 	if (r < 0)
 		return r;
+	assert(*channel != NULL);
 	if ((*channel)->hub != NULL)
 		return hub_gather((*channel)->hub, count, deadline_ns);
 	for (;;) {
@@ -352,9 +361,9 @@ static int connect_many(
 int quire_channel_connect(struct quire *quire, const char *name, const struct quire_channel_options *options,
 	struct quire_channel **out)
 {
-	struct quire_channel_options o;
+	struct quire_channel_options o = { .size = 0 };
 	struct quire_channel *handle;
-	struct plan plan;
+	struct plan plan = { .role = 0 };
 	int r = quire_get(&quire);
 
 	error_clear();
@@ -376,7 +385,7 @@ int quire_channel_connect(struct quire *quire, const char *name, const struct qu
 		free(handle);
 		return error_default(r, "cannot connect to channel '%s': %s", name, strerror(-r));
 	}
-	opened(handle, handle->hub == NULL ? handle->one->mark : handle->hub->mark, out);
+	opened(handle, out);
 	return 0;
 }
 
@@ -579,12 +588,14 @@ static bool pass_on(const struct sighting *s, void *arg)
 int quire_channel_find(const char *name, quire_channel_sight_fn *fn, void *user, uint32_t *hidden)
 {
 	struct asking asking = { .fn = fn, .user = user };
+	char shown[LAYOUT_TEXT];
 	uint32_t count = 0;
 	int r;
 
 	if (fn == NULL)
 		return error_set(-EINVAL, "quire_channel_find: no function to call");
-	r = find_channels(name, pass_on, &asking, &count);
+	shown_name(name, shown);
+	r = find_channels(name == NULL ? NULL : shown, pass_on, &asking, &count);
 	if (r >= 0 && hidden != NULL)
 		*hidden = count;
 	return r;

@@ -2,7 +2,7 @@
 /*
  * api/map.c - opening and giving back a mapping.
  *
- *	map_open:  check -> object -> extent -> place -> guard -> bring in        what fails undoes all before it
+ *	map_open:  check -> object -> extent -> place -> guard -> settle -> bring in    what fails undoes all before it
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,6 +26,7 @@ struct opening {
 	uint8_t page_shift;
 	size_t below; /* guard pages under it, in bytes */
 	bool made;    /* its file did not exist before */
+	uint64_t end; /* of what is mapped, in its object; set by extent_of_object() */
 };
 
 /* ---- check ---- */
@@ -67,19 +68,20 @@ static int open_path(struct opening *op)
 {
 	const struct quire_map_options *o = &op->options;
 	bool store = (o->protection & QUIRE_WRITE) != 0 && o->sharing == QUIRE_SHARED;
+	bool truncate = (o->flags & QUIRE_TRUNCATE) != 0;
 	struct file_request request = {
 		.path = o->path,
 		/* Making it longer, cutting it and filling it write too, whatever is mapped of it. */
 		.write = store || (o->flags & (QUIRE_CREATE | QUIRE_TRUNCATE | QUIRE_PREALLOCATE)) != 0,
 		.create = (o->flags & QUIRE_CREATE) != 0,
 		.exclusive = (o->flags & QUIRE_EXCLUSIVE) != 0,
-		.truncate = (o->flags & QUIRE_TRUNCATE) != 0,
+		.truncate = op->map->pool != NULL && truncate, /* else when nothing can refuse it any more */
 		.mode = o->mode,
 	};
 	int r;
 
 	r = open_by_name(op, &request);
-	if ((r == -EACCES || r == -EROFS) && !store && request.write && !request.truncate) {
+	if ((r == -EACCES || r == -EROFS) && !store && request.write && !truncate) {
 		request.write = false;
 		r = open_by_name(op, &request);
 	}
@@ -119,42 +121,50 @@ static int open_name(struct opening *op)
 
 /* ---- extent: which bytes ---- */
 
-/* A file that is to be written is made long enough now; a hole is filled now when asked. */
-static int make_long_enough(struct opening *op, uint64_t end)
+/* A file that is to be written is cut where that was asked for, and made long enough; a hole is filled when asked. */
+static int make_long_enough(struct opening *op)
 {
 	struct object *object = map_object(op->map);
 	const struct quire_map_options *o = &op->options;
 	bool preallocate = (o->flags & QUIRE_PREALLOCATE) != 0;
 	uint64_t size;
-	int r;
+	int r = 0;
 
+	if ((o->flags & QUIRE_TRUNCATE) != 0 && op->map->pool == NULL && op->map->file != NULL &&
+		op->map->file->regular && op->fd < 0)
+		r = file_cut(op->map->file);
+	if (r < 0 || op->end == o->offset)
+		return r;
 	if (op->map->file == NULL || op->map->file->secret ||
 		(o->flags & (QUIRE_CREATE | QUIRE_PREALLOCATE)) == 0)
 		return 0;
 	if (preallocate)
 		return file_preallocate(op->map->file, o->offset, o->length);
 	r = object_size(object, &size);
-	return r == 0 && end > size && op->map->file->regular ? object->ops->grow(object, end, false) : r;
+	return r == 0 && op->end > size && op->map->file->regular ? object->ops->grow(object, op->end, false)
+								  : r;
 }
 
 static int extent_of_object(struct opening *op)
 {
 	struct quire_map_options *o = &op->options;
 	uint64_t size;
-	uint64_t end;
 	int r;
 
 	r = object_size(map_object(op->map), &size);
 	if (r < 0)
 		return error_set(r, "cannot ask for the size: %s", strerror(-r));
+	if ((o->flags & QUIRE_TRUNCATE) != 0 && op->fd < 0)
+		size = 0;
 	if (o->length == 0 && op->map->file != NULL && !op->map->file->regular)
 		return error_set(-EINVAL, "a device has no size: give .length");
 	if (o->length == 0)
 		o->length = size > o->offset ? size - o->offset : 0;
-	if (!add_fits(o->offset, o->length, &end) || end > INT64_MAX - PAGE_BYTES)
+	if (!add_fits(o->offset, o->length, &op->end) || op->end > INT64_MAX - PAGE_BYTES)
 		return error_set(-EOVERFLOW, ".offset %" PRIu64 " and .length %zu do not fit together",
 			o->offset, o->length);
-	return o->length == 0 ? 0 : make_long_enough(op, end);
+	return op->map->pool != NULL ? make_long_enough(op)
+				     : 0; /* a paged one goes by its size from here on */
 }
 
 static int open_extent(struct opening *op)
@@ -395,6 +405,24 @@ static int open_guard(struct opening *op)
 	return map_guard(map);
 }
 
+/* ---- settle ---- */
+
+/* Last of all that may be refused for what was asked, the file itself is changed: who gets an error finds it as it was. */
+static int open_settle(struct opening *op)
+{
+	const struct quire_map_options *o = &op->options;
+	struct quire_map *map = op->map;
+	int r = 0;
+
+	if (o->kind == QUIRE_ANON && o->path != NULL)
+		r = map_show_name(map, o->path, false);
+	if (r == 0 && o->numa != QUIRE_NUMA_DEFAULT)
+		r = quire_map_place(map, 0, map->length, o->numa, o->numa_nodes);
+	if (r == 0 && map->pool == NULL && map->file != NULL)
+		r = make_long_enough(op);
+	return r;
+}
+
 /* ---- bring in ---- */
 
 static int populate(struct quire_map *map, unsigned int advice)
@@ -410,11 +438,7 @@ static int open_bring_in(struct opening *op)
 	struct quire_map *map = op->map;
 	int r = 0;
 
-	if (o->kind == QUIRE_ANON && o->path != NULL)
-		r = map_show_name(map, o->path, false);
-	if (r == 0 && o->numa != QUIRE_NUMA_DEFAULT)
-		r = quire_map_place(map, 0, map->length, o->numa, o->numa_nodes);
-	if (r == 0 && o->advice != QUIRE_NORMAL)
+	if (o->advice != QUIRE_NORMAL)
 		r = quire_map_advise(map, 0, map->length, o->advice);
 	if (r == 0 && (o->flags & QUIRE_POPULATE_READ) != 0)
 		r = populate(map, QUIRE_POPULATE);
@@ -492,6 +516,8 @@ static int open_steps(struct opening *op)
 	atomic_fetch_add(&op->quire->maps, 1);
 	paged_tell_length(map);
 	r = open_guard(op);
+	if (r == 0)
+		r = open_settle(op);
 	if (r == 0)
 		r = open_bring_in(op);
 	if (r < 0)

@@ -21,7 +21,8 @@ static bool try_all(void)
 {
 	unsigned int n = 0;
 
-	spin_take(&held_spin);
+	if (!spin_try(&held_spin))
+		return false;
 	while (n < held_count && pthread_mutex_trylock(&held[n]->mutex) == 0)
 		n++;
 	if (n == held_count)

@@ -29,8 +29,8 @@
 #include "channel/watch.h"
 #include "sys/unix.h"
 
-#define CHANNEL_NOW ((uint64_t)0)
-#define CHANNEL_FOREVER UINT64_MAX
+#define CHANNEL_NOW UINT64_C(0)
+#define CHANNEL_FOREVER (~CHANNEL_NOW)
 
 /* The public enums, known here by the same numbers (asserted in api/channel.c). */
 enum channel_role { ROLE_SEND = 1, ROLE_RECEIVE = 2, ROLE_BOTH = 3 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "channel/connect.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -170,6 +171,8 @@ int channel_greet(struct as *as, const struct plan *plan, int socket, struct cha
 	r = hello_send(socket, &hello, segment_fd(&c->own));
 	if (r < 0) {
 		channel_close(c);
+		if (r == -EPIPE || r == -ECONNRESET)
+			return error_set(-ECONNREFUSED, "the listener went away before it was greeted");
 		return error_set(r, "cannot greet the listener: %s", strerror(-r));
 	}
 	r = segment_populate(&c->own); /* while the listener looks at what it got */
@@ -225,6 +228,7 @@ int channel_connect(
 		sys_close(socket);
 		return r;
 	}
+	assert(c != NULL);
 	r = await_answer(c, socket, deadline_ns);
 	if (r < 0) {
 		if (c->link_count == 0)

@@ -27,7 +27,7 @@ static int map_page(void)
 		.how = PMAP_ANYWHERE,
 		.range = { .end = PAGE_BYTES, .flags = PMAP_WIPEONFORK, .prot = PMAP_READ | PMAP_WRITE },
 	};
-	uintptr_t start;
+	uintptr_t start = 0;
 	int r;
 
 	native_init(&pmap, as_up, &as);
@@ -50,10 +50,11 @@ int fork_mark(uint32_t *mark)
 	lock_take(&lock);
 	if (page == NULL)
 		r = map_page();
-	if (r == 0 && *page == 0)
-		*page = ++generation;
-	if (r == 0)
+	if (r == 0 && page != NULL) {
+		if (*page == 0)
+			*page = ++generation;
 		*mark = *page;
+	}
 	lock_give(&lock);
 	return r;
 }

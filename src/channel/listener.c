@@ -214,6 +214,16 @@ static void send_away(struct listener *l, uint32_t i)
 	sys_close(socket);
 }
 
+/* Also for those who stand before it. */
+static void close_door(int socket)
+{
+	int fd;
+
+	sys_unix_hang_up(socket);
+	while ((fd = sys_unix_accept(socket)) >= 0)
+		sys_close(fd);
+}
+
 void listener_close(struct listener *l)
 {
 	if (l == NULL)
@@ -231,7 +241,7 @@ void listener_close(struct listener *l)
 		if (l->unlink)
 			remove_name(l);
 		if (l->socket >= 0 && !l->adopted)
-			sys_unix_hang_up(l->socket);
+			close_door(l->socket);
 	}
 	while (l->stranger_count > 0)
 		sys_close(leave_row(l, 0));

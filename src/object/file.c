@@ -69,6 +69,13 @@ static int file_grow(struct object *object, uint64_t bytes, bool preallocate)
 	return 0;
 }
 
+int file_cut(struct file_object *file)
+{
+	int r = sys_truncate(file->window.fd, 0);
+
+	return r < 0 ? error_set(r, "cannot cut the file: %s", strerror(-r)) : 0;
+}
+
 static const struct pmap_window *file_window(struct object *object)
 {
 	return &file_object_of(object)->window;

@@ -56,6 +56,8 @@ struct file_object *file_object_of(struct object *object); /* which is one */
 /* Makes its pages ready to come and go. -ENOMEM. */
 int file_make_paged(struct file_object *file);
 
+int file_cut(struct file_object *file); /* to length 0 */
+
 /* Allocates blocks; -EOPNOTSUPP where the filesystem cannot. Never leaves the file longer after an error. */
 int file_preallocate(struct file_object *file, uint64_t offset, uint64_t length);
 void file_ungrow(struct file_object *file, uint64_t before, uint64_t grown); /* unless it is longer by now */

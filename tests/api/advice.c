@@ -387,6 +387,42 @@ static void residency_is_told_page_by_page(void **state)
 	gone(map);
 }
 
+/* Counted in one call where that is possible, page by page where pages are asked for: the same number, also of a
+ * part. */
+static void residency_is_the_same_however_it_is_counted(void **state)
+{
+	enum { PAGES = 64 };
+	char path[64];
+	int fd = named_file_of(PAGES * PAGE, path);
+	struct quire_map *map = NULL;
+	unsigned char pages[PAGES + 2];
+	uint64_t whole, each;
+
+	(void)state;
+	fill_pages(fd, PAGES * PAGE);
+	for (size_t skew = 0; skew < 2; skew++) {
+		map = MAKE(.path = path, .protection = QUIRE_READ | QUIRE_WRITE,
+			.offset = 3 * PAGE + skew * 100);
+		for (size_t offset = 0; offset < 40 * PAGE; offset += 7 * PAGE + 11) {
+			EXPECT_IS(quire_map_residency(map, offset, 9 * PAGE, NULL, &whole),
+				quire_map_residency(map, offset, 9 * PAGE, pages, &each));
+			EXPECT_IS(whole, each);
+		}
+		gone(map);
+	}
+	/* A store to a private page makes a copy that is not the file's. */
+	EXPECT_IS(ftruncate(fd, 0) | ftruncate(fd, PAGES * PAGE), 0);
+	map = MAKE(.path = path, .protection = QUIRE_READ | QUIRE_WRITE, .sharing = QUIRE_PRIVATE);
+	EXPECT_IS(quire_map_residency(map, 0, QUIRE_TO_END, NULL, &whole), PAGES);
+	EXPECT_IS(whole, 0);
+	*at(map, 9) = 'x';
+	EXPECT_IS(quire_map_residency(map, 9 * PAGE, PAGE, NULL, &whole), 1);
+	EXPECT_IS(whole, 1);
+	gone(map);
+	EXPECT_IS(close(fd), 0);
+	EXPECT_IS(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +441,7 @@ int main(void)
 		cmocka_unit_test(flushing_asynchronously_starts_the_write_back),
 		cmocka_unit_test(a_flushed_range_is_clean),
 		cmocka_unit_test(residency_is_told_page_by_page),
+		cmocka_unit_test(residency_is_the_same_however_it_is_counted),
 	};
 
 	return RUN(tests);

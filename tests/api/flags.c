@@ -294,6 +294,47 @@ static void create_exclusive_and_truncate_do_what_open_does(void **state)
 	EXPECT_IS(unlink(path), 0);
 }
 
+/* Cutting it and making it longer come last. */
+static void a_refused_call_leaves_the_file_as_it_was(void **state)
+{
+	static const unsigned int changes[] = { QUIRE_TRUNCATE, QUIRE_CREATE, QUIRE_TRUNCATE | QUIRE_CREATE,
+		QUIRE_PREALLOCATE };
+	char path[64];
+	char text[8] = "";
+	int fd = named_file_of(5000, path);
+	struct quire_map *occupied = MAKE(.length = PAGE);
+	struct quire_map *map = NULL;
+	struct stat stat_of;
+
+	(void)state;
+	EXPECT_IS(pwrite(fd, "content", 7, 0), 7);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		EXPECT_IS(quire_map(NULL,
+				  QUIRE_OPTIONS(map, .path = path, .length = 8 * PAGE, .flags = changes[i],
+					  .placement = QUIRE_PLACE_EXACT,
+					  .address = quire_map_address(occupied)),
+				  &map),
+			-EEXIST);
+		EXPECT_IS(quire_map(NULL,
+				  QUIRE_OPTIONS(map, .path = path, .length = 8 * PAGE, .flags = changes[i],
+					  .numa = QUIRE_NUMA_BIND, .numa_nodes = (uint64_t)1 << 63),
+				  &map) < 0,
+			1);
+		EXPECT_IS(quire_map(NULL,
+				  QUIRE_OPTIONS(map, .path = path, .offset = PAGE, .length = SIZE_MAX - PAGE,
+					  .flags = changes[i]),
+				  &map),
+			-EOVERFLOW);
+		EXPECT_IS(fstat(fd, &stat_of), 0);
+		EXPECT_IS(stat_of.st_size, 5000);
+		EXPECT_IS(pread(fd, text, 7, 0), 7);
+		EXPECT_IS(memcmp(text, "content", 7), 0);
+	}
+	gone(occupied);
+	EXPECT_IS(close(fd), 0);
+	EXPECT_IS(unlink(path), 0);
+}
+
 static void preallocate_allocates_blocks(void **state)
 {
 	char path[64];
@@ -605,6 +646,7 @@ int main(void)
 		cmocka_unit_test(protection_holds),
 		cmocka_unit_test(sync_without_dax_is_refused),
 		cmocka_unit_test(create_exclusive_and_truncate_do_what_open_does),
+		cmocka_unit_test(a_refused_call_leaves_the_file_as_it_was),
 		cmocka_unit_test(preallocate_allocates_blocks),
 		cmocka_unit_test(a_file_of_5000_bytes_shows_5000_bytes_and_a_known_tail),
 		cmocka_unit_test(an_offset_need_not_be_a_page_multiple),

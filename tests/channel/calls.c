@@ -384,6 +384,9 @@ static void options_that_make_no_sense_are_refused(void **state)
 	assert_int_equal(quire_channel_listen(NULL, "@x",
 				 QUIRE_OPTIONS(channel, .role = 2, .pattern = QUIRE_CHANNEL_TOPIC), &l),
 		-EINVAL);
+	assert_int_equal(
+		quire_channel_listen(NULL, "@x", QUIRE_OPTIONS(channel, .role = 1, .permissions = 04777), &l),
+		-EINVAL);
 	assert_int_equal(quire_channel_listen(NULL, "", QUIRE_OPTIONS(channel, .role = 1), &l), -EINVAL);
 	assert_int_equal(
 		quire_channel_listen(NULL, "/no/such/directory/x", QUIRE_OPTIONS(channel, .role = 1), &l),

@@ -222,6 +222,8 @@ static void while_a_client_prepares_the_listener_does_too(void **state)
 	pid_t pid;
 
 	(void)state;
+	while (segments_open() == 0) /* on a busy machine the deadline comes before it has begun */
+		assert_int_equal(quire_channel_accept(l, in_ms(1), &c), -ETIMEDOUT);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(quire_channel_accept(l, in_ms(1), &c), -ETIMEDOUT);
 		assert_int_equal(

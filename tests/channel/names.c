@@ -148,6 +148,38 @@ static void permissions_that_cannot_be_set_are_an_error(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+static int is_named(const struct quire_channel_sight *sight, void *user)
+{
+	return strcmp(sight->name, user) != 0;
+}
+
+/* By the path at which it listens, although no more than its last part, cut to 63 bytes, is seen from outside. */
+static void a_channel_is_found_by_the_name_it_was_given(void **state)
+{
+	char seen[64] = "";
+	const char *path;
+	struct quire_listener *l = NULL;
+	struct quire_channel *c = NULL;
+	pid_t pid;
+
+	(void)state;
+	memset(seen, 'n', sizeof(seen) - 1);
+	path = scratch_path("nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn");
+	assert_int_equal(listen_at(path, QUIRE_CHANNEL_PAIR, &l), 0);
+	pid = spawn();
+	if (pid == 0) {
+		(void)connect_to(path, QUIRE_CHANNEL_SEND);
+		(void)pause();
+		_exit(1);
+	}
+	c = accept_from(l);
+	assert_int_equal(quire_channel_find(path, is_named, seen, NULL), 2);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	(void)wait_for(pid);
+	quire_channel_close(c);
+	quire_channel_unlisten(l);
+}
+
 #define in_scratch(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -159,6 +191,7 @@ int main(void)
 		in_scratch(a_name_that_is_anothers_now_is_left_to_it),
 		in_scratch(a_directory_that_is_kept_locked_is_an_error),
 		in_scratch(permissions_that_cannot_be_set_are_an_error),
+		in_scratch(a_channel_is_found_by_the_name_it_was_given),
 	};
 
 	return RUN(tests);
