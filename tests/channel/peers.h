@@ -47,10 +47,14 @@ static inline const char *fresh_name(void)
 /* 0 in the child, which ends with its parent and never returns into cmocka: it must _exit(). */
 static inline pid_t spawn(void)
 {
+	pid_t parent = getpid();
 	pid_t pid = fork();
 
-	if (pid == 0)
+	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1); /* killed before it was said: nobody would end us, and our output is waited for */
+	}
 	return pid;
 }
 
