@@ -41,8 +41,7 @@ static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 	}
 	while (!finished && ask == NULL) {
 		spin_give(&pool->lock);
-		if (object->ops->reap == NULL || object->ops->reap(object, 1) <= 0)
-			lock_yield();
+		object_reap(object, 1);
 		spin_take(&pool->lock);
 		finished = io->finished;
 	}
@@ -61,7 +60,9 @@ static void wait_for_fill(struct pool *pool, struct page *page)
 	if (page->state == PAGE_FILLING)
 		source = pool_io_of(pool, page)->object;
 	spin_give(&pool->lock);
-	if (source == NULL || source->ops->reap == NULL || source->ops->reap(source, 1) <= 0)
+	if (source != NULL)
+		object_reap(source, 1);
+	else
 		lock_yield();
 	spin_take(&pool->lock);
 	pool_unbusy(pool, page);
@@ -234,14 +235,10 @@ int fault_between(struct fault *f, int step)
 	case STEP_REFILL: return refill(pool, f->flags);
 	case STEP_WAIT: wait_for_fill(pool, f->page); return STEP_RESTART;
 	case STEP_YIELD:
-		if ((f->flags & FAULT_NOWAIT) != 0)
-			return -EAGAIN;
-		lock_yield();
-		return STEP_RESTART;
 	case STEP_COLLECT:
 		if ((f->flags & FAULT_NOWAIT) != 0)
 			return -EAGAIN;
-		if (!fault_collect(pool))
+		if (step == STEP_YIELD || !fault_collect(pool))
 			lock_yield();
 		return STEP_RESTART;
 	default: return step;

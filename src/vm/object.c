@@ -74,6 +74,12 @@ bool object_is_memory(const struct object *object)
 	return object->ops->start == NULL;
 }
 
+void object_reap(struct object *object, unsigned int want)
+{
+	if (object->ops->reap == NULL || object->ops->reap(object, want) <= 0)
+		lock_yield();
+}
+
 /* Is somebody reading, writing, copying or entering the page? With the lock. */
 static bool is_in_use(const struct page *page)
 {
@@ -87,8 +93,7 @@ static void wait_for_use(struct object *object, const struct page *page)
 	struct object *source = page->state == PAGE_FILLING ? pool_io_of(pool, page)->object : object;
 
 	spin_give(&pool->lock);
-	if (source->ops->reap == NULL || source->ops->reap(source, 0) <= 0)
-		lock_yield();
+	object_reap(source, 0);
 	spin_take(&pool->lock);
 }
 

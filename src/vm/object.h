@@ -99,6 +99,9 @@ void object_leave_all(struct pool *pool);
 /* Its pages are in memory or swap and nowhere else. */
 bool object_is_memory(const struct object *object);
 
+/* Takes what has come of its transfers, up to `want` of them waited for; lets others run where nothing came. */
+void object_reap(struct object *object, unsigned int want);
+
 int object_size(struct object *object, uint64_t *bytes);
 const struct pmap_window *object_window(struct object *object); /* takes NULL; NULL when there is none */
 

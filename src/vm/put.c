@@ -27,8 +27,8 @@ static int run_io(struct pool *pool, struct io *io)
 		spin_take(&pool->lock);
 		finished = io->finished;
 		spin_give(&pool->lock);
-		if (!finished && (io->object->ops->reap == NULL || io->object->ops->reap(io->object, 1) <= 0))
-			lock_yield();
+		if (!finished)
+			object_reap(io->object, 1);
 	}
 	if (io->kind == IO_PUT)
 		pool_took(pool, io->pages[0]->tally, TALLY_TIME_PUT, began);
