@@ -42,7 +42,7 @@ int quire_region_stat(struct quire_region *region, struct quire_region_stat *out
 	struct quire_region_stat stat = {
 		.epoch = f.epoch,
 		.home_epoch = f.home,
-		.length = (rg->file.pages - 1) * PAGE_BYTES,
+		.length = (f.pages - 1) * PAGE_BYTES,
 		.reserve_bytes = (rg->file.head.pages_max - 1) * PAGE_BYTES,
 		.address = rg->file.head.address == 0 ? NULL : (void *)(rg->file.head.address + PAGE_BYTES),
 		.tracker = rg->writable ? track_name(&rg->file.track) : "none",
@@ -53,7 +53,7 @@ int quire_region_stat(struct quire_region *region, struct quire_region_stat *out
 		.writer = f.writer,
 		.readers = f.readers,
 		.oldest_pinned = f.oldest_pinned,
-		.journal_bytes = rg->journal.ring_bytes,
+		.journal_bytes = f.journal_bytes,
 		.journal_used_bytes = f.journal_used,
 		.journal_limit_bytes = rg->journal.limit_bytes,
 		.records = f.records,
@@ -65,8 +65,8 @@ int quire_region_stat(struct quire_region *region, struct quire_region_stat *out
 		.private_pages = f.private_pages,
 		.recovered_commits = rg->recovered_commits,
 		.recovered_pages = rg->recovered_pages,
-		.heap_used_bytes = region_meta(rg)->heap.used_bytes,
-		.heap_objects = region_meta(rg)->heap.object_count,
+		.heap_used_bytes = f.heap_used_bytes,
+		.heap_objects = f.heap_objects,
 	};
 	return give(out, out->size, &stat, sizeof(stat), "quire_region_stat");
 }

@@ -126,10 +126,13 @@ int region_check_range(struct region *rg, struct pages_run run, uint64_t *damage
 
 void region_figures(struct region *rg, struct region_figures *f)
 {
+	lock_take(&rg->heap_lock);
 	region_lock(rg);
 	*f = (struct region_figures){
 		.epoch = rg->sealed,
 		.home = rg->home,
+		.pages = rg->file.pages,
+		.journal_bytes = rg->journal.ring_bytes,
 		.journal_used = rg->journal.head - rg->journal.header.tail_position,
 		.failed = rg->failed,
 		.commits = rg->commits,
@@ -138,10 +141,13 @@ void region_figures(struct region *rg, struct region_figures *f)
 		.pages_home = rg->pages_home,
 		.checkpoints = rg->checkpoints,
 		.private_pages = rg->private_pages,
+		.heap_used_bytes = region_meta(rg)->heap.used_bytes,
+		.heap_objects = region_meta(rg)->heap.object_count,
 	};
 	for (const struct record *record = rg->journal.first; record != NULL; record = record->next)
 		f->records++;
 	region_unlock(rg);
+	lock_give(&rg->heap_lock);
 	f->writer = writer_of(rg);
 	f->readers = pins_count(&rg->pins, f->home, f->epoch, &f->oldest_pinned);
 }

@@ -29,7 +29,9 @@ int region_check_range(struct region *rg, struct pages_run run, uint64_t *damage
 struct region_figures {
 	uint64_t epoch;
 	uint64_t home;
+	uint64_t pages;
 	uint64_t oldest_pinned;
+	uint64_t journal_bytes;
 	uint64_t journal_used;
 	uint64_t records;
 	unsigned int readers;
@@ -41,6 +43,8 @@ struct region_figures {
 	uint64_t pages_home;
 	uint64_t checkpoints;
 	uint64_t private_pages;
+	uint64_t heap_used_bytes;
+	uint64_t heap_objects;
 };
 
 void region_figures(struct region *rg, struct region_figures *figures);

@@ -190,6 +190,7 @@ static int commit_freeze(struct commit *c)
 static int full(struct region *rg, int error, uint64_t bytes)
 {
 	uint64_t oldest = 0;
+	struct region_state now;
 	int pid;
 
 	if (error == -EFBIG)
@@ -197,7 +198,8 @@ static int full(struct region *rg, int error, uint64_t bytes)
 			"one commit of %" PRIu64 " bytes is more than the journal may grow to (%" PRIu64
 			"): give journal_bytes when opening",
 			bytes, rg->journal.limit_bytes);
-	if (error != -EAGAIN || pins_count(&rg->pins, rg->home, rg->sealed, &oldest) == 0)
+	now = region_state(rg); /* the worker may be at its next pass */
+	if (error != -EAGAIN || pins_count(&rg->pins, now.home, now.sealed, &oldest) == 0)
 		return error;
 	pid = pins_holder(&rg->pins, oldest);
 	if (pid < 0)
@@ -381,6 +383,15 @@ static uint64_t commit_thaw(struct commit *c)
 	return epoch;
 }
 
+static void fail_commit(struct region *rg, int error, bool gone)
+{
+	region_lock(rg);
+	if (rg->failed == 0)
+		rg->failed_left = !gone;
+	(void)region_fail_held(rg, error);
+	region_unlock(rg);
+}
+
 /* Back to DIRTY: what was frozen stays on the list. After a write that failed there is no way back. */
 static int commit_undo(struct commit *c, int error)
 {
@@ -390,7 +401,7 @@ static int commit_undo(struct commit *c, int error)
 	if (c->wrote && !MUTANT("leave-failed-record"))
 		gone = journal_void(&c->region->journal, c->record) == 0; /* J3 */
 	if (c->wrote)
-		(void)region_fail_commit(c->region, error, gone);
+		fail_commit(c->region, error, gone);
 	free(c->record);
 	failed = region_ready(c->region, true); /* a checkpoint on the way may have failed, too */
 	error = failed < 0 ? failed : error;

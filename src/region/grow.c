@@ -25,8 +25,8 @@ int region_resize(struct region *rg, uint64_t pages)
 		return r;
 	region_lock(rg);
 	rg->grown = true;
-	region_unlock(rg);
 	r = pagefile_show(&rg->file, pages);
+	region_unlock(rg);
 	if (r == 0)
 		region_meta(rg)->pages = pages;
 	return r;

@@ -36,6 +36,16 @@ void region_unlock(struct region *rg) lock_check_off
 	lock_give(&rg->lock);
 }
 
+struct region_state region_state(struct region *rg)
+{
+	struct region_state state;
+
+	region_lock(rg);
+	state = (struct region_state){ rg->sealed, rg->home, rg->failed };
+	region_unlock(rg);
+	return state;
+}
+
 void region_wait(struct region *rg)
 {
 	condition_wait(&rg->changed, &rg->lock);
@@ -49,22 +59,22 @@ void region_publish(struct region *rg)
 
 /* ---- state ---- */
 
-int region_fail_commit(struct region *rg, int error, bool gone)
+int region_fail_held(struct region *rg, int error)
 {
-	region_lock(rg);
 	if (rg->failed == 0 && !MUTANT("failed-goes-on")) {
 		rg->failed = error;
 		rg->failed_epoch = rg->sealed + 1;
-		rg->failed_gone = gone;
 	}
 	condition_wake_all(&rg->changed);
-	region_unlock(rg);
 	return error;
 }
 
 int region_fail(struct region *rg, int error)
 {
-	return region_fail_commit(rg, error, true);
+	region_lock(rg);
+	(void)region_fail_held(rg, error);
+	region_unlock(rg);
+	return error;
 }
 
 int region_ours(const struct region *rg)
@@ -79,7 +89,7 @@ int region_ready(struct region *rg, bool write)
 {
 	uint64_t epoch;
 	int failed;
-	bool gone;
+	bool left;
 
 	if (write && !rg->writable)
 		return error_set(-EROFS, "%s was opened read-only", rg->file.disk.path);
@@ -88,7 +98,7 @@ int region_ready(struct region *rg, bool write)
 	region_lock(rg);
 	failed = rg->failed;
 	epoch = rg->failed_epoch;
-	gone = rg->failed_gone;
+	left = rg->failed_left;
 	region_unlock(rg);
 	if (failed == 0)
 		return 0;
@@ -96,7 +106,7 @@ int region_ready(struct region *rg, bool write)
 		"%s FAILED (%s) before epoch %" PRIu64
 		" was sealed: close it and open it again, which recovers epoch %" PRIu64 "%s",
 		rg->file.disk.path, strerror(-failed), epoch, epoch - 1,
-		gone ? "" : ", or perhaps the one that failed, for it could not be taken back");
+		left ? ", or perhaps the one that failed, for it could not be taken back" : "");
 }
 
 int region_whole(struct region *rg)
@@ -203,7 +213,7 @@ static int note_records(struct region *rg) must_hold(lock_region)
 	return 0;
 }
 
-static int overlay_record(struct region *rg, const struct record *record)
+static int overlay_record(struct region *rg, const struct record *record) must_hold(lock_region)
 {
 	int r = 0;
 
@@ -301,8 +311,11 @@ static int recover(struct region *rg, const struct pagefile_place *place)
 	r = checkpoint_run(rg);
 	if (r == 0 && rg->damaged)
 		r = leave_behind(rg);
-	if (r == 0)
+	if (r == 0) {
+		region_lock(rg);
 		r = region_overlay(rg, rg->home); /* what a reader forbids to bring home */
+		region_unlock(rg);
+	}
 	if (r == 0)
 		r = dirty_rearm(rg, (struct pages_run){ 0, pages });
 	if (r == 0 && (region_meta(rg)->magic != REGION_MAGIC || region_meta(rg)->pages != pages))
@@ -366,7 +379,7 @@ int region_open(const struct region_request *request, const struct pagefile_plac
 	if (r == 0)
 		r = rg->writable ? writer_open(rg, request, place) : reader_open(rg, request, place);
 	if (r < 0) {
-		rg->failed = r; /* nothing is brought home by the close of what was never open */
+		(void)region_fail(rg, r); /* nothing is brought home by the close of what was never open */
 		(void)region_close(rg);
 		return r;
 	}
@@ -390,7 +403,7 @@ int region_close(struct region *rg)
 
 	if (rg->writable && ours) {
 		worker_end(rg);
-		if (rg->failed == 0)
+		if (region_state(rg).failed == 0)
 			r = checkpoint_run(rg); /* what fails is left to the next open */
 	}
 	pagefile_close(&rg->file);

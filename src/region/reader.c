@@ -25,7 +25,7 @@ struct look {
 };
 
 /* What cannot be read may have been overwritten under our eyes, by a writer that is there or, as the header says, was. */
-static bool somebody_wrote(struct region *rg)
+static bool somebody_wrote(struct region *rg) must_hold(lock_region)
 {
 	uint64_t sequence = rg->journal.header.sequence;
 	struct pins_live live;
@@ -35,7 +35,7 @@ static bool somebody_wrote(struct region *rg)
 }
 
 /* Nobody writes, so that what cannot be read was either never sealed or is damaged. */
-static int scan_at_rest(struct region *rg)
+static int scan_at_rest(struct region *rg) must_hold(lock_region)
 {
 	int r = region_scan(rg);
 
@@ -49,7 +49,7 @@ static int scan_at_rest(struct region *rg)
 }
 
 /* -EAGAIN: look again. */
-static int look(struct region *rg, struct look *l)
+static int look(struct region *rg, struct look *l) must_hold(lock_region)
 {
 	struct journal *journal = &rg->journal;
 	int r;
@@ -72,7 +72,7 @@ static int look(struct region *rg, struct look *l)
 }
 
 /* Nobody writes, before the pin and after it. Somebody may have done between, and have gone: then the journal says so. */
-static int look_again(struct region *rg)
+static int look_again(struct region *rg) must_hold(lock_region)
 {
 	struct journal *journal = &rg->journal;
 	const struct record *last = journal->last;
@@ -87,7 +87,7 @@ static int look_again(struct region *rg)
 }
 
 /* Pins what was found; -EAGAIN when the writer was faster. */
-static int pin(struct region *rg, const struct look *l)
+static int pin(struct region *rg, const struct look *l) must_hold(lock_region)
 {
 	struct pins_live now;
 	int r = pins_take(&rg->pins, l->epoch);
@@ -107,7 +107,7 @@ static int pin(struct region *rg, const struct look *l)
 	return r;
 }
 
-static int show(struct region *rg, uint64_t from)
+static int show(struct region *rg, uint64_t from) must_hold(lock_region)
 {
 	const struct record *last = rg->journal.last;
 	const struct region_meta *meta = rg->stage;
@@ -125,7 +125,7 @@ static int show(struct region *rg, uint64_t from)
 }
 
 /* Everything anew: the file, and over it the journal from its tail. */
-static int show_all(struct region *rg)
+static int show_all(struct region *rg) must_hold(lock_region)
 {
 	int r = 0;
 
@@ -139,7 +139,13 @@ static int show_all(struct region *rg)
 	return r < 0 ? r : show(rg, rg->journal.header.tail_epoch);
 }
 
-static int open_once(struct region *rg)
+static void see(struct region *rg, uint64_t epoch) must_hold(lock_region)
+{
+	rg->sealed = epoch;
+	rg->home = rg->journal.header.tail_epoch;
+}
+
+static int open_once(struct region *rg) must_hold(lock_region)
 {
 	struct look l;
 	int r = look(rg, &l);
@@ -150,8 +156,7 @@ static int open_once(struct region *rg)
 		return r;
 	r = show_all(rg);
 	if (r == 0) {
-		rg->sealed = l.epoch;
-		rg->home = rg->journal.header.tail_epoch;
+		see(rg, l.epoch);
 		return 0;
 	}
 	pins_give(&rg->pins, l.epoch);
@@ -173,7 +178,9 @@ int reader_open(struct region *rg, const struct region_request *request, const s
 	if (r < 0)
 		return r;
 	for (int i = 0; i < TRIES; i++) {
+		region_lock(rg);
 		r = open_once(rg);
+		region_unlock(rg);
 		if (r != -EAGAIN)
 			return r;
 		lock_nap(NAP_NS);
@@ -182,7 +189,7 @@ int reader_open(struct region *rg, const struct region_request *request, const s
 }
 
 /* -EAGAIN: look again. What the window shows is then nothing, until a look succeeds: rg->torn. */
-static int show_newer(struct region *rg, const struct look *l)
+static int show_newer(struct region *rg, const struct look *l) must_hold(lock_region)
 {
 	int r;
 
@@ -194,27 +201,27 @@ static int show_newer(struct region *rg, const struct look *l)
 	return r == -EBADMSG && (l->writer == PINS_WRITER || somebody_wrote(rg)) ? -EAGAIN : r;
 }
 
-static int refresh_once(struct region *rg)
+static int refresh_once(struct region *rg) must_hold(lock_region)
 {
+	const uint64_t seen = rg->sealed;
 	struct look l;
 	int r = look(rg, &l);
 
-	if (r < 0 || (l.epoch <= rg->sealed && !rg->torn))
+	if (r < 0 || (l.epoch <= seen && !rg->torn))
 		return r;
-	if (l.epoch > rg->sealed)
+	if (l.epoch > seen)
 		r = pin(rg, &l);
 	if (r < 0)
 		return r;
 	r = show_newer(rg, &l);
 	if (r < 0) {
-		if (l.epoch > rg->sealed)
+		if (l.epoch > seen)
 			pins_give(&rg->pins, l.epoch);
-		return r == -EAGAIN ? r : region_fail(rg, r); /* partly newer: no state that ever was */
+		return r == -EAGAIN ? r : region_fail_held(rg, r); /* partly newer: no state that ever was */
 	}
-	if (l.epoch > rg->sealed)
-		pins_give(&rg->pins, rg->sealed);
-	rg->sealed = l.epoch;
-	rg->home = rg->journal.header.tail_epoch;
+	if (l.epoch > seen)
+		pins_give(&rg->pins, seen);
+	see(rg, l.epoch);
 	return 0;
 }
 
@@ -225,13 +232,14 @@ int reader_refresh(struct region *rg, uint64_t *epoch)
 	if (r == 0)
 		r = region_ready(rg, false);
 	for (int i = 0; r == 0 && i < TRIES; i++) {
+		region_lock(rg); /* other threads may ask for figures */
 		r = refresh_once(rg);
+		*epoch = rg->sealed;
+		region_unlock(rg);
 		if (r != -EAGAIN)
 			break;
 		lock_nap(NAP_NS);
 		r = i + 1 < TRIES ? 0 : error_set(-EAGAIN, "%s: its writer is starting", rg->file.disk.path);
 	}
-	if (r == 0)
-		*epoch = rg->sealed;
 	return r == -EAGAIN && rg->torn ? region_fail(rg, r) : r;
 }

@@ -119,22 +119,22 @@ struct region {
 	struct lock lock;         /* lock_region: everything below */
 	struct condition changed; /* somebody left, or a commit ended */
 	struct condition work;    /* for the worker: there is enough to bring home, or a walk to help with */
-	bool stopping;
-	struct pages pages;
-	uint64_t sealed;       /* epoch of the newest commit */
-	uint64_t dropped_home; /* home when private copies were last dropped */
-	uint64_t home;         /* FILE durably holds everything up to this epoch */
-	uint64_t floor;        /* FILE may hold something up to this epoch */
-	int failed;            /* 0, or what made the region FAILED */
-	bool failed_gone;      /* the record that failed cannot be read any more */
-	uint64_t failed_epoch;
+	bool stopping guarded_by(lock_region);
+	struct pages pages guarded_by(lock_region);
+	uint64_t sealed guarded_by(lock_region);       /* epoch of the newest commit */
+	uint64_t dropped_home guarded_by(lock_region); /* home when private copies were last dropped */
+	uint64_t home guarded_by(lock_region);         /* FILE durably holds everything up to this epoch */
+	uint64_t floor guarded_by(lock_region);        /* FILE may hold something up to this epoch */
+	int failed guarded_by(lock_region);            /* 0, or what made the region FAILED */
+	bool failed_left guarded_by(lock_region);      /* the record that failed can perhaps still be read */
+	uint64_t failed_epoch guarded_by(lock_region);
 
 	/* Who may store, who commits. */
-	unsigned int holders; /* threads between enter and exit */
-	bool exclusive;       /* a commit or abort owns window and dirty list */
-	uint64_t asked;       /* commits asked for */
-	uint64_t answered;    /* those the commits so far have answered */
-	int answer;           /* of the last commit */
+	unsigned int holders guarded_by(lock_region); /* threads between enter and exit */
+	bool exclusive guarded_by(lock_region);       /* a commit or abort owns window and dirty list */
+	uint64_t asked guarded_by(lock_region);       /* commits asked for */
+	uint64_t answered guarded_by(lock_region);    /* those the commits so far have answered */
+	int answer guarded_by(lock_region);           /* of the last commit */
 
 	/* The dirty list of this epoch; owned as said. */
 	uint64_t *dirty;
@@ -150,12 +150,12 @@ struct region {
 	struct lock heap_lock;
 
 	/* Figures. */
-	uint64_t private_pages;
-	uint64_t commits;
-	uint64_t merged;
-	uint64_t pages_logged;
-	uint64_t pages_home;
-	uint64_t checkpoints;
+	uint64_t private_pages guarded_by(lock_region);
+	uint64_t commits guarded_by(lock_region);
+	uint64_t merged guarded_by(lock_region);
+	uint64_t pages_logged guarded_by(lock_region);
+	uint64_t pages_home guarded_by(lock_region);
+	uint64_t checkpoints guarded_by(lock_region);
 	uint64_t recovered_commits;
 	uint64_t recovered_pages;
 };
@@ -167,8 +167,16 @@ static inline struct region_meta *region_meta(const struct region *rg)
 	return pagefile_page(&rg->file, 0);
 }
 
+/* What is true of a region at one moment. */
+struct region_state {
+	uint64_t sealed;
+	uint64_t home;
+	int failed;
+};
+
 void region_lock(struct region *rg) acquires(lock_region);
 void region_unlock(struct region *rg) releases(lock_region);
+struct region_state region_state(struct region *rg);
 void region_wait(struct region *rg) must_hold(lock_region);    /* for rg->changed */
 void region_publish(struct region *rg) must_hold(lock_region); /* to readers in other processes */
 void checkpoint_lock(struct region *rg) acquires(lock_checkpoint);
@@ -184,7 +192,7 @@ int region_close(struct region *rg); /* -EIO: not all could be brought home; it 
 int region_scan(struct region *rg);
 
 /* Copies what a page's newest image says into the window, for every record behind epoch `from`. */
-int region_overlay(struct region *rg, uint64_t from);
+int region_overlay(struct region *rg, uint64_t from) must_hold(lock_region);
 
 /* ---- state ---- */
 
@@ -194,7 +202,7 @@ int region_ours(const struct region *rg); /* -EPERM in a fork child */
 int region_ready(struct region *rg, bool write);
 int region_fail(struct region *rg, int error); /* makes it FAILED; returns the error */
 int region_whole(struct region *rg);           /* FAILED when pages of the window have died */
-int region_fail_commit(struct region *rg, int error, bool gone);
+int region_fail_held(struct region *rg, int error) must_hold(lock_region);
 
 /* ---- dirty.c ---- */
 

@@ -3,7 +3,9 @@
 #include "support/run.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -317,6 +319,57 @@ static void growth_reaches_readers_at_refresh(void **state)
 	assert_int_equal(quire_region_close(w), 0);
 }
 
+/* watcher: a thread that asks for the figures of a reader again and again */
+struct watcher {
+	struct quire_region *region;
+	_Atomic bool stop;
+	_Atomic unsigned int asked;
+	bool went_back; /* an epoch older than the one before was reported */
+	int error;
+};
+
+static void *watch(void *argument)
+{
+	struct watcher *w = argument;
+	uint64_t epoch = 0;
+
+	while (!atomic_load(&w->stop)) {
+		struct quire_region_stat stat = { .size = sizeof(stat) };
+		struct quire_region_record record = { .size = sizeof(record) };
+
+		if (quire_region_stat(w->region, &stat) < 0)
+			w->error = -EIO;
+		w->went_back = w->went_back || stat.epoch < epoch;
+		epoch = stat.epoch;
+		(void)quire_region_record(w->region, 0, &record); /* perhaps there is none */
+		atomic_fetch_add(&w->asked, 1);
+	}
+	return NULL;
+}
+
+/* The list of records is made anew at every look. */
+static void figures_may_be_asked_for_while_a_reader_refreshes(void **state)
+{
+	struct quire_region *w = writer();
+	struct watcher watcher = { 0 };
+	pthread_t thread;
+
+	(void)state;
+	commit(w, 1);
+	assert_int_equal(reader(&watcher.region), 0);
+	assert_int_equal(pthread_create(&thread, NULL, watch, &watcher), 0);
+	for (uint64_t n = 2; n < 200 || atomic_load(&watcher.asked) < 100; n++) {
+		commit(w, n);
+		assert_int_equal(quire_region_refresh(watcher.region, NULL), 0);
+	}
+	atomic_store(&watcher.stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(watcher.error, 0);
+	assert_false(watcher.went_back);
+	assert_int_equal(quire_region_close(watcher.region), 0);
+	assert_int_equal(quire_region_close(w), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +387,8 @@ int main(void)
 			readers_come_go_and_die_while_the_writer_goes_on, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(
 			growth_reaches_readers_at_refresh, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(
+			figures_may_be_asked_for_while_a_reader_refreshes, scratch_setup, scratch_teardown),
 	};
 
 	return RUN(tests);
