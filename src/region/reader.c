@@ -41,8 +41,6 @@ static int scan_at_rest(struct region *rg) must_hold(lock_region)
 
 	if (r != -EBADMSG)
 		return r;
-	if (somebody_wrote(rg))
-		return -EAGAIN;
 	journal_forget(&rg->journal); /* who wrote may have moved no header */
 	r = region_scan(rg);
 	return r == -EBADMSG && somebody_wrote(rg) ? -EAGAIN : r;
