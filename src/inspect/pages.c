@@ -214,7 +214,7 @@ int quire_pages_open(int pid, uint64_t address, uint64_t length, struct quire_pa
 		return error_set(-ENOMEM, "no memory for the pages of a process");
 	}
 	new->fd = fd;
-	new->scans = !sys_probe(PROBE_PAGEMAP_SCAN).masked &&sys_pagemap_scan(fd, &nothing) != -ENOTTY;
+	new->scans = sys_pagemap_scan(fd, &nothing) != -ENOTTY && !sys_probe(PROBE_PAGEMAP_SCAN).masked;
 	new->at = new->seen = address >> PAGE_SHIFT;
 	new->end = length == 0 ? new->at : ((address + length - 1) >> PAGE_SHIFT) + 1;
 	new->used = new->taken = 0;
