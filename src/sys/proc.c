@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 static int result(long r)
@@ -57,14 +56,6 @@ ssize_t sys_read(int fd, void *buffer, size_t length)
 int sys_fadvise(int fd, uint64_t offset, uint64_t length, int advice)
 {
 	return -posix_fadvise(fd, (off_t)offset, (off_t)length, advice);
-}
-
-uint64_t sys_clock_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
 unsigned int sys_effective_user(void)

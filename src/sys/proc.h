@@ -23,7 +23,6 @@ int sys_page_nodes(int pid, size_t count, const uintptr_t *pages, int *nodes);
 ssize_t sys_read(int fd, void *buffer, size_t length);
 
 int sys_fadvise(int fd, uint64_t offset, uint64_t length, int advice);
-uint64_t sys_clock_ns(void); /* monotonic */
 unsigned int sys_effective_user(void);
 
 #endif

@@ -6,18 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <quire/quire.h>
 
+#include "clock.h"
 #include "json.h"
 #include "progress.h"
 
 #define RING_MIN ((uint64_t)4 << 10)
 #define RING_MAX ((uint64_t)1 << 40)
 
-enum { NS_A_SECOND = 1000000000, SHOW_EVERY_NS = 100000000, PIPE_BYTES = 256 << 10 };
+enum { SHOW_EVERY_NS = 100000000, PIPE_BYTES = 256 << 10 };
 
 const struct verb_option carry_options[] = {
 	{ "lines", 'l', OPTION_FLAG, offsetof(struct carry_settings, lines), NULL,
@@ -34,14 +34,6 @@ const struct verb_option carry_options[] = {
 		"how much is to come, for the time that is left", NULL },
 	{ 0 },
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_A_SECOND + (uint64_t)now.tv_nsec;
-}
 
 /* ---- finding each other ---- */
 

@@ -4,22 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "clock.h"
 #include "doctor.h"
 #include "process.h"
 #include "room.h"
 
 /* doctor has 50 ms in all; processes with the most mappings are found long before. */
 #define SEARCH_SECONDS 0.015
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* Lines of the process's maps; 0 when they are not shown to us. */
 static uint64_t count_mappings(int pid, double until)
@@ -33,7 +25,7 @@ static uint64_t count_mappings(int pid, double until)
 	file = fopen(path, "re");
 	if (file == NULL)
 		return 0;
-	while ((n = fread(buffer, 1, sizeof(buffer), file)) != 0 && now() < until)
+	while ((n = fread(buffer, 1, sizeof(buffer), file)) != 0 && now_seconds() < until)
 		for (const char *at = buffer; (at = memchr(at, '\n', n - (size_t)(at - buffer))) != NULL;
 			at++)
 			lines++;
@@ -44,7 +36,7 @@ static uint64_t count_mappings(int pid, double until)
 /* The process with the most mappings, or the one that was asked about. */
 static uint64_t most_mappings(const struct doctor *d, int *pid)
 {
-	double until = now() + SEARCH_SECONDS;
+	double until = now_seconds() + SEARCH_SECONDS;
 	const struct dirent *entry;
 	uint64_t most = 0;
 	DIR *proc;
@@ -53,7 +45,7 @@ static uint64_t most_mappings(const struct doctor *d, int *pid)
 	if (d->pid != 0)
 		return count_mappings(d->pid, until + 1);
 	proc = opendir("/proc");
-	while (proc != NULL && (entry = readdir(proc)) != NULL && now() < until) {
+	while (proc != NULL && (entry = readdir(proc)) != NULL && now_seconds() < until) {
 		int candidate = process_number(entry->d_name);
 		uint64_t n = candidate <= 0 ? 0 : count_mappings(candidate, until);
 

@@ -8,22 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "pools-brief.h"
 #include "presence-list.h"
 #include "progress.h"
 
 #define PAGE 4096U
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* Largest part of the cache first; unknown ones last, by size. */
 static int compare(const void *a, const void *b)
@@ -340,7 +332,7 @@ static enum status add_process(struct list *list, uint64_t pid)
 enum status presence_gather(struct list *list, const struct call *call)
 {
 	const struct presence_settings *settings = call->settings;
-	double began = now();
+	double began = now_seconds();
 	enum status status;
 
 	*list = (struct list){ .rows = settings->all ? SIZE_MAX : (size_t)settings->top,
@@ -358,7 +350,7 @@ enum status presence_gather(struct list *list, const struct call *call)
 		status = add_operands(list, call);
 	progress_end();
 	quire_memory_read(&list->after);
-	list->seconds = now() - began;
+	list->seconds = now_seconds() - began;
 	prune(list);
 	return list->files_unknown + list->unreadable != 0 ? status_worse(status, STATUS_FORBIDDEN) : status;
 }

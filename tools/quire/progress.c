@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "screen.h"
 
 /* Shorter waits need no explanation; more often than ten times a second nobody can read. */
@@ -26,14 +26,6 @@ static struct {
 	double drawn;
 } progress;
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 void progress_choose(int when, bool unicode)
 {
 	screen_open(&progress.screen, stderr, WHEN_AUTO, !unicode);
@@ -46,7 +38,7 @@ void progress_begin(const char *what, uint64_t total, bool bytes)
 	progress.note[0] = '\0';
 	progress.total = total;
 	progress.bytes = bytes;
-	progress.began = now();
+	progress.began = now_seconds();
 	progress.drawn = 0;
 	progress.running = true;
 }
@@ -104,7 +96,7 @@ void progress_at(uint64_t done)
 
 	if (!progress.wanted || !progress.running)
 		return;
-	t = now();
+	t = now_seconds();
 	if (t - progress.began < quiet_seconds || t - progress.drawn < redraw_seconds)
 		return;
 	progress.drawn = t;

@@ -11,8 +11,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 void digest_begin(struct digest *digest, bool blocks)
 {
@@ -137,7 +138,7 @@ double sum_residency(const struct sum *sum, uint64_t first, uint64_t end)
 			return residency_by_sampling(sum, first, end);
 		there += n;
 	}
-	return (double)there / (double)(STRIPES * (stripe / SUM_BLOCK));
+	return (double)there * SUM_BLOCK / ((double)STRIPES * (double)stripe);
 }
 
 /* What a regular file of no size, as in /proc, would give to read(2). */
@@ -215,14 +216,6 @@ static int sum_bytes(struct sum *sum)
 	return sum->method->blocks(sum);
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 void sum_run(struct sum *sum)
 {
 	struct rusage before, after;
@@ -234,9 +227,9 @@ void sum_run(struct sum *sum)
 		if (sum->cold)
 			forget_cached(sum);
 		getrusage(RUSAGE_SELF, &before);
-		began = now();
+		began = now_seconds();
 		sum->error = sum_bytes(sum);
-		sum->seconds = now() - began;
+		sum->seconds = now_seconds() - began;
 		getrusage(RUSAGE_SELF, &after);
 		sum->minor_faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
 		sum->major_faults = (uint64_t)(after.ru_majflt - before.ru_majflt);

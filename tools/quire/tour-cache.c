@@ -11,6 +11,7 @@
 
 #include <quire/quire.h>
 
+#include "clock.h"
 #include "resident.h"
 #include "sum.h"
 #include "tour.h"
@@ -173,9 +174,9 @@ static uint64_t sum_read(const struct station_cache *s)
 
 static void scan(struct station_cache *s, json_t *object)
 {
-	double began = tour_clock();
+	double began = now_seconds();
 	uint64_t mapped = sum_mapped(s);
-	double seconds = tour_clock() - began;
+	double seconds = now_seconds() - began;
 
 	json_put_real(object, "scan_seconds", seconds);
 	tour_check(s->tour, mapped == sum_read(s),
@@ -195,7 +196,7 @@ static uint64_t nth_page(const struct station_cache *s, uint64_t i)
 
 static void read_at_random(struct station_cache *s, json_t *object)
 {
-	double began = tour_clock();
+	double began = now_seconds();
 	uint64_t wrong = 0;
 
 	quire_map_advise(s->map, 0, quire_map_length(s->map), QUIRE_RANDOM);
@@ -213,7 +214,7 @@ static void read_at_random(struct station_cache *s, json_t *object)
 			(void)resident_beyond(s->before, &s->most);
 	}
 	json_put_count(object, "random_reads", RANDOM_READS);
-	json_put_real(object, "random_seconds", tour_clock() - began);
+	json_put_real(object, "random_seconds", now_seconds() - began);
 	tour_check(s->tour, wrong == 0, "%s random pages, asked for %d ahead, are those of the file.",
 		text_count(RANDOM_READS).s, AHEAD);
 }

@@ -18,6 +18,7 @@
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
+#include "clock.h"
 #include "tour.h"
 
 enum {
@@ -27,28 +28,19 @@ enum {
 	ROUNDS = 3,
 	WINDOW = 4 << 20,
 	KILLS = 5,
-	ENOUGH = 20000,
-	NS_A_SECOND = 1000000000
+	ENOUGH = 20000
 };
 
 /** What parent and child tell each other beside the channel. */
 struct desk {
-	_Atomic uint64_t published; /* by the writer, before it was killed */
-	_Atomic uint64_t checksum;  /* of what the writer has sent */
-	_Alignas(128) atomic_uint filled;
-	_Alignas(128) atomic_uint taken;
 	_Alignas(128) uint64_t block[BLOCK / sizeof(uint64_t)];
+	_Alignas(128) _Atomic uint64_t published; /* by the writer, before it was killed */
+	_Atomic uint64_t checksum;                /* of what the writer has sent */
+	atomic_uint filled;
+	_Alignas(128) atomic_uint taken;
 };
 
 static char name[64];
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_A_SECOND + (uint64_t)t.tv_nsec;
-}
 
 /* The writer on one processor, the reader on another, where there are two. */
 static void stay_on(size_t cpu)
@@ -322,7 +314,7 @@ static int kill_writers(struct tour *tour, json_t *object, struct desk *desk)
 
 static int run_channel(struct tour *tour, json_t *object)
 {
-	struct quire_map *corpus, *shared;
+	struct quire_map *corpus = NULL, *shared = NULL;
 	cpu_set_t before;
 	int r = quire_map_file(NULL, tour->corpus, QUIRE_READ, &corpus);
 

@@ -8,6 +8,7 @@
 
 #include <quire/quire.h>
 
+#include "clock.h"
 #include "count.h"
 #include "file-view.h"
 #include "tour.h"
@@ -58,10 +59,10 @@ static int count_read(const char *path, struct counts *counts)
 static int measure_once(struct run *run, const char *path, int count(const char *, struct counts *))
 {
 	struct tour_faults before = tour_faults(), after;
-	double began = tour_clock();
+	double began = now_seconds();
 	int r = count(path, &run->counts);
 
-	run->seconds = tour_clock() - began;
+	run->seconds = now_seconds() - began;
 	after = tour_faults();
 	run->faults.minor = after.minor - before.minor;
 	run->faults.major = after.major - before.major;

@@ -24,6 +24,7 @@
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
+#include "clock.h"
 #include "scratch.h"
 #include "tour.h"
 
@@ -109,10 +110,10 @@ static int await_pass(struct victim *victim)
 {
 	/* the pass that is under way may have begun before */
 	unsigned long goal = atomic_load(&victim->passes) + 2;
-	double began = tour_clock();
+	double began = now_seconds();
 
 	while (atomic_load(&victim->passes) < goal) {
-		if (tour_clock() - began > 20) {
+		if (now_seconds() - began > 20) {
 			complain("the reading thread does not go on");
 			return -ETIMEDOUT;
 		}

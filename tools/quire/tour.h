@@ -63,7 +63,6 @@ bool tour_check(struct tour *tour, bool right, const char *format, ...) __attrib
 bool tour_for_people(const struct tour *tour);
 
 /* Seconds of the monotonic clock. */
-double tour_clock(void);
 
 /* Page faults of this process so far. */
 struct tour_faults {

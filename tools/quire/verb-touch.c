@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "file-list.h"
 #include "file-view.h"
 #include "progress.h"
@@ -33,14 +33,6 @@ struct touching {
 	int error;
 	char error_text[512];
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void touch_steps(struct touching *t, int fd, bool missing, uint64_t before)
 {
@@ -246,7 +238,7 @@ static enum status run_touch(struct call *call)
 	struct file_list list;
 	enum status status = file_list_fill(&list, call, settings->recursive);
 	struct room_check check = { .bytes = list.bytes_all, .passed = settings->force };
-	double began = now();
+	double began = now_seconds();
 
 	progress_begin("touch", list.bytes_all, true);
 	for (size_t i = 0; i < list.count; i++) {
@@ -265,7 +257,7 @@ static enum status run_touch(struct call *call)
 		status = status_worse(status, status_of_touch(&t));
 	}
 	progress_end();
-	sum.seconds = now() - began;
+	sum.seconds = now_seconds() - began;
 	if (check.refused) {
 		json_decref(document);
 	} else if (call->json) {

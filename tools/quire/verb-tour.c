@@ -9,6 +9,7 @@
 
 #include <quire/quire.h>
 
+#include "clock.h"
 #include "scratch.h"
 #include "tour.h"
 
@@ -63,14 +64,6 @@ bool tour_check(struct tour *tour, bool right, const char *format, ...)
 		fflush(tour->screen->out);
 	}
 	return right;
-}
-
-double tour_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 struct tour_faults tour_faults(void)
@@ -151,14 +144,14 @@ static void print_title(struct tour *tour, unsigned int number, const struct sta
 static int run_station(struct tour *tour, const struct station *station, json_t *array)
 {
 	json_t *object = json_add_object(array);
-	double began = tour_clock();
+	double began = now_seconds();
 	unsigned int failed = tour->failed;
 	int r;
 
 	json_put_text(object, "name", station->name);
 	tour->checks = json_put_array(object, "checks");
 	r = station->run(tour, object);
-	json_put_real(object, "seconds", tour_clock() - began);
+	json_put_real(object, "seconds", now_seconds() - began);
 	json_put_bool(object, "ok", r == 0 && tour->failed == failed);
 	return r;
 }
@@ -216,7 +209,7 @@ static enum status run_tour(struct call *call)
 {
 	struct tour tour = { .call = call, .screen = &call->screen, .settings = call->settings };
 	json_t *document, *array;
-	double began = tour_clock();
+	double began = now_seconds();
 	int r;
 
 	if (!stations_exist(&tour))
@@ -234,7 +227,7 @@ static enum status run_tour(struct call *call)
 	if (r == 0)
 		r = run_stations(&tour, array);
 	scratch_close(tour.settings->keep);
-	return finish(&tour, document, r, tour_clock() - began);
+	return finish(&tour, document, r, now_seconds() - began);
 }
 
 static const char *const description[] = {
