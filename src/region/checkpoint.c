@@ -11,6 +11,9 @@
  *
  * It runs in a thread of its own when the journal is half as full as it may be, in the commit that finds no room, and at close. A crash at any
  * step leaves records that are replayed: the same steps with the same result. Bounded: one pass is at most one ring.
+ *
+ * Recovery takes several passes, each of twice as much as the one before: who is killed in it again and again gets on all the
+ * same, and who is not pays a few flushes more.
  */
 #include <assert.h>
 #include <errno.h>
@@ -22,6 +25,8 @@
 #include "pagefile/sum.h"
 #include "region/region.h"
 
+enum { FIRST_STEP = 256 }; /* images: 1 MiB is home in some ten milliseconds */
+
 struct image {
 	uint64_t page;
 	uint64_t epoch;
@@ -32,7 +37,8 @@ struct image {
 /* pass: one checkpoint in progress */
 struct pass {
 	struct region *region;
-	uint64_t target;      /* set by aim: the newest epoch it may bring home */
+	size_t most;          /* images, but one record at least */
+	uint64_t target;      /* set by aim: the newest epoch it may bring home; by gather: and does */
 	struct image *images; /* set by gather: by page, each once */
 	size_t image_count;
 	struct journal_header tail; /* set by gather */
@@ -107,11 +113,14 @@ static int gather_locked(struct pass *p) must_hold(lock_region)
 	size_t count = 0;
 
 	for (const struct record *r = journal->first; r != NULL && r->epoch <= p->target; r = r->next) {
+		if (last != NULL && count + r->image_count > p->most)
+			break;
 		count += r->image_count;
 		last = r;
 	}
 	assert(last != NULL);
-	assert(last->epoch == p->target);
+	assert(last->epoch <= p->target);
+	p->target = last->epoch;
 	p->images = malloc(count * sizeof(*p->images));
 	if (p->images == NULL)
 		return error_set(-ENOMEM, "no memory for a checkpoint");
@@ -192,6 +201,7 @@ static void pass_finish(struct pass *p)
 	region_unlock(rg);
 }
 
+/* 1 when something was brought home, 0 when there was nothing to bring. */
 static int pass_run(struct pass *p) must_hold(lock_checkpoint)
 {
 	struct region *rg = p->region;
@@ -214,18 +224,37 @@ static int pass_run(struct pass *p) must_hold(lock_checkpoint)
 	if (r < 0)
 		return region_fail(rg, r);
 	pass_finish(p);
-	return 0;
+	return 1;
 }
 
-int checkpoint_run(struct region *rg)
+static int one_pass(struct region *rg, size_t most)
 {
-	struct pass pass = { .region = rg };
+	struct pass pass = { .region = rg, .most = most };
 	int r;
 
 	checkpoint_lock(rg);
 	r = pass_run(&pass);
 	checkpoint_unlock(rg);
 	free(pass.images);
+	return r;
+}
+
+int checkpoint_run(struct region *rg)
+{
+	int r = one_pass(rg, SIZE_MAX);
+
+	return r < 0 ? r : 0;
+}
+
+int checkpoint_in_steps(struct region *rg)
+{
+	size_t most = FIRST_STEP;
+	int r;
+
+	do {
+		r = one_pass(rg, most);
+		most *= 2;
+	} while (r == 1);
 	return r;
 }
 

@@ -393,9 +393,10 @@ int journal_rewrite(struct journal *journal, void *stage, size_t stage_bytes)
 {
 	uint64_t behind = min_u64(PAGE_BYTES, journal_free(journal));
 	uint64_t end = journal->head + behind;
+	uint64_t at = journal->last == NULL ? journal->head : journal->last->position; /* J5 */
 	int r = 0;
 
-	for (uint64_t at = journal->header.tail_position; r == 0 && at < end; at += stage_bytes) {
+	for (; r == 0 && at < end; at += stage_bytes) {
 		size_t n = min_u64(stage_bytes, end - at);
 
 		r = ring_read(journal, offset_of(journal, at), stage, n);

@@ -17,7 +17,7 @@
  *	J2  space from the tail to the head is never written
  *	J3  a record that failed is made unreadable before anything else is written
  *	J4  what recovery read is durable before it is relied upon: after a failed flush the page cache holds, as clean pages,
- *	    what the disk never got, and no later flush writes them
+ *	    what the disk never got, and no later flush writes them. Of the records this can be so of the last alone (J5)
  *	J5  a record is begun only when the one before it is sealed: the first sector of a later one, where it belongs, proves
  *	    that what cannot be read before it was committed, and is damaged
  */
@@ -114,8 +114,8 @@ int journal_end(const struct journal *journal, void *stage, size_t stage_bytes);
 /* The records behind the damage shall never count again. Only with no record left; durable on return. */
 int journal_skip(struct journal *journal);
 
-/* J4: after the scan of recovery. What was read is written again as it was, and flushed; with it the page behind the last
- * record, which was read as none. */
+/* J4: after the scan of recovery. The header and the last record are written again as they were read, and flushed; with them
+ * the page behind, which was read as none. */
 int journal_rewrite(struct journal *journal, void *stage, size_t stage_bytes);
 
 /* ---- writing ---- */

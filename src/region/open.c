@@ -308,7 +308,7 @@ static int recover(struct region *rg, const struct pagefile_place *place)
 	region_lock(rg);
 	region_publish(rg);
 	region_unlock(rg);
-	r = checkpoint_run(rg);
+	r = checkpoint_in_steps(rg);
 	if (r == 0 && rg->damaged)
 		r = leave_behind(rg);
 	if (r == 0) {

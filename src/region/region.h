@@ -228,6 +228,7 @@ void exclusive_end(struct region *rg);
 /* ---- checkpoint.c ---- */
 
 int checkpoint_run(struct region *rg);
+int checkpoint_in_steps(struct region *rg); /* the same for recovery, in several passes */
 void *checkpoint_thread(void *region);
 void checkpoint_wake(struct region *rg) must_hold(lock_region); /* if there is enough to do */
 

@@ -16,6 +16,7 @@
 
 #include <quire/quire.h>
 
+#include "support/child.h"
 #include "support/scratch.h"
 
 enum { PAGE = 4096, PAGES = 48, RING = 64 << 10 };
@@ -31,6 +32,10 @@ static uint64_t full_from; /* not 0: a write there, up to where a region's pages
 
 static uint64_t blocks_end; /* not 0: no file gets blocks behind this */
 
+enum { KILLED = 9 };
+
+static uint64_t life_bytes; /* not 0: who has written so much is gone */
+
 static bool due(unsigned int *countdown)
 {
 	return *countdown > 0 && --*countdown == 0;
@@ -45,6 +50,11 @@ int __wrap_sys_fdatasync(int fd);
 
 ssize_t __wrap_sys_pwrite(int fd, const void *buffer, size_t length, uint64_t offset)
 {
+	if (life_bytes != 0) {
+		if (life_bytes <= length)
+			_exit(KILLED);
+		life_bytes -= length;
+	}
 	if (full_from != 0 && offset < 1 << 20 && offset + length > full_from)
 		return offset >= full_from ? -ENOSPC
 					   : __real_sys_pwrite(fd, buffer, full_from - offset, offset);
@@ -284,6 +294,56 @@ static void a_heap_fills_the_disk_to_the_last_block(void **state)
 	assert_int_equal(quire_region_close(region), 0);
 }
 
+enum { WIDE_COMMITS = 16, WIDE_PAGES = 128 }; /* of each commit, and none of them twice: 8 MiB */
+
+static void write_wide_body(void *argument)
+{
+	struct quire_region *region = NULL;
+
+	(void)argument;
+	EXPECT_IS(quire_region_open(NULL, scratch_path("w"),
+			  QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE | QUIRE_REGION_NO_THREAD,
+				  .length = WIDE_COMMITS * WIDE_PAGES * PAGE, .reserve_bytes = 64 << 20,
+				  .journal_bytes = 32 << 20),
+			  &region),
+		0);
+	for (size_t n = 0; n < WIDE_COMMITS; n++) {
+		for (size_t i = n * WIDE_PAGES; i < (n + 1) * WIDE_PAGES; i++)
+			bytes_of(region)[i * PAGE] = (unsigned char)(i + 1);
+		EXPECT_IS(quire_region_commit(region, NULL), 0);
+	}
+	_exit(KILLED); /* all of it lies in the journal */
+}
+
+static void recover_wide_body(void *argument)
+{
+	struct quire_region *region = NULL;
+
+	life_bytes = *(const uint64_t *)argument;
+	EXPECT_IS(quire_region_open(NULL, scratch_path("w"), NULL, &region), 0);
+	life_bytes = 0;
+	for (size_t i = 0; i < WIDE_COMMITS * WIDE_PAGES; i++)
+		EXPECT_IS(bytes_of(region)[i * PAGE], (unsigned char)(i + 1));
+	EXPECT_IS(quire_region_close(region), 0);
+}
+
+/* No life is long enough to bring home what the journal holds, or to write it once more. */
+static void a_recovery_that_is_killed_again_and_again_gets_on(void **state)
+{
+	uint64_t life = 3 << 20;
+	unsigned int lives = 0;
+	int status;
+
+	(void)state;
+	assert_int_equal(WEXITSTATUS(child_status(write_wide_body, NULL)), KILLED);
+	do
+		status = child_status(recover_wide_body, &life);
+	while (WIFEXITED(status) && WEXITSTATUS(status) == KILLED && ++lives < 2 * WIDE_COMMITS);
+	print_message("# %u lives of %llu bytes\n", lives + 1, (unsigned long long)life);
+	assert_int_equal(status, 0);
+	assert_true(lives > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +354,8 @@ int main(void)
 			a_region_whose_file_cannot_be_created_is_not_there, begin, end),
 		cmocka_unit_test_setup_teardown(a_full_disk_costs_no_commit, begin, end),
 		cmocka_unit_test_setup_teardown(a_heap_fills_the_disk_to_the_last_block, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_recovery_that_is_killed_again_and_again_gets_on, begin, end),
 	};
 
 	return RUN(tests);
