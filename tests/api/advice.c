@@ -89,7 +89,7 @@ static void willneed_starts_reading(void **state)
 	if (page_resident(at(map, 40)))
 		skip(); /* a filesystem that keeps its pages */
 	EXPECT_IS(quire_map_advise(map, 0, QUIRE_TO_END, QUIRE_WILLNEED), 0);
-	for (int i = 0; i < 2000 && !there; i++) {
+	for (int i = 0; i < 60000 && !there; i++) {
 		there = page_resident(at(map, 40));
 		(void)usleep(1000);
 	}
@@ -333,10 +333,9 @@ static void flushing_asynchronously_starts_the_write_back(void **state)
 	(void)state;
 	EXPECT_IS(fsync(fd), 0);
 	memset(at(map, 0), 'x', PAGES * PAGE);
-	if (cache_of(fd).dirty < PAGES)
-		skip(); /* a filesystem without write-back */
+	(void)cache_of(fd); /* skips where the kernel cannot be asked */
 	EXPECT_IS(quire_map_flush(map, 0, QUIRE_TO_END, QUIRE_FLUSH_ASYNC), 0);
-	for (int i = 0; i < 1000 && left > 0; i++) {
+	for (int i = 0; i < 20000 && left > 0; i++) {
 		left = cache_of(fd).dirty;
 		(void)usleep(1000);
 	}

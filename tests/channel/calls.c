@@ -182,7 +182,7 @@ static void *send_long(void *arg)
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)(i * 7);
-	(void)quire_channel_send(e->writer, bytes, sizeof(bytes), in_ms(10000));
+	(void)quire_channel_send(e->writer, bytes, sizeof(bytes), in_ms(PATIENCE_MS));
 	return NULL;
 }
 
@@ -197,7 +197,7 @@ static void a_stream_carries_more_than_its_ring(void **state)
 	open_ends(&e);
 	assert_int_equal(pthread_create(&thread, NULL, send_long, &e), 0);
 	while (got < 100000) {
-		int64_t n = quire_channel_recv(e.reader, bytes, sizeof(bytes), in_ms(20000));
+		int64_t n = quire_channel_recv(e.reader, bytes, sizeof(bytes), in_ms(PATIENCE_MS));
 
 		assert_true(n > 0);
 		for (int64_t i = 0; i < n; i++)
@@ -220,13 +220,13 @@ static void a_piece_that_was_begun_is_received_before_the_next_is_looked_at(void
 	open_ends(&e);
 	assert_int_equal(quire_channel_send(e.writer, "abcdefgh", 8, QUIRE_NOW), 8);
 	assert_int_equal(quire_channel_send(e.writer, "ijkl", 4, QUIRE_NOW), 4);
-	assert_int_equal(quire_channel_recv(e.reader, text, 3, in_ms(20000)), 3);
+	assert_int_equal(quire_channel_recv(e.reader, text, 3, in_ms(PATIENCE_MS)), 3);
 	assert_int_equal(quire_channel_peek(e.reader, QUIRE_NOW, &piece), -EBUSY);
 	assert_non_null(strstr(quire_error_text(), "5 bytes"));
 	assert_int_equal(quire_channel_release(e.reader, 1), -EINVAL);
-	assert_int_equal(quire_channel_recv(e.reader, text, 5, in_ms(20000)), 5);
+	assert_int_equal(quire_channel_recv(e.reader, text, 5, in_ms(PATIENCE_MS)), 5);
 	assert_memory_equal(text, "defgh", 5);
-	assert_int_equal(quire_channel_peek(e.reader, in_ms(20000), &piece), 4);
+	assert_int_equal(quire_channel_peek(e.reader, in_ms(PATIENCE_MS), &piece), 4);
 	assert_memory_equal(piece, "ijkl", 4);
 	assert_int_equal(quire_channel_recv(e.reader, text, 1, QUIRE_NOW), -EBUSY);
 	assert_int_equal(quire_channel_release(e.reader, 1), 0);
@@ -243,8 +243,8 @@ static void the_end_comes_after_everything_that_was_sent(void **state)
 	assert_int_equal(quire_channel_send(e.writer, "last", 4, QUIRE_NOW), 4);
 	assert_int_equal(quire_channel_close(e.writer), 0);
 	e.writer = NULL;
-	assert_int_equal(quire_channel_recv(e.reader, text, sizeof(text), in_ms(20000)), 4);
-	assert_int_equal(quire_channel_recv(e.reader, text, sizeof(text), in_ms(20000)), -EPIPE);
+	assert_int_equal(quire_channel_recv(e.reader, text, sizeof(text), in_ms(PATIENCE_MS)), 4);
+	assert_int_equal(quire_channel_recv(e.reader, text, sizeof(text), in_ms(PATIENCE_MS)), -EPIPE);
 	close_ends(&e);
 }
 
@@ -261,7 +261,7 @@ static void a_reader_that_closed_is_an_error_for_the_writer(void **state)
 	while (r >= 0 && now_ns() < until)
 		r = quire_channel_send(e.writer, "x", 1, QUIRE_NOW);
 	if (r == -EAGAIN)
-		r = quire_channel_send(e.writer, "x", 1, in_ms(20000));
+		r = quire_channel_send(e.writer, "x", 1, in_ms(PATIENCE_MS));
 	assert_int_equal(r, -EPIPE);
 	close_ends(&e);
 }
@@ -364,7 +364,7 @@ static void a_forked_child_gets_an_error_not_the_ring(void **state)
 	assert_int_equal(exit_of(pid), 0);
 	/* The child's closing has ended nothing. */
 	assert_int_equal(quire_channel_send(e.writer, "x", 1, QUIRE_NOW), 1);
-	assert_int_equal(quire_channel_recv(e.reader, &byte, 1, in_ms(20000)), 1);
+	assert_int_equal(quire_channel_recv(e.reader, &byte, 1, in_ms(PATIENCE_MS)), 1);
 	close_ends(&e);
 }
 

@@ -30,7 +30,7 @@ static void who_came_first_is_not_sent_away_by_a_crowd(void **state)
 	assert_int_equal(quire_channel_accept(l, QUIRE_NOW, &c), -EAGAIN);
 	for (int i = 0; i < CROWD; i++) {
 		send_greeting(crowd[i], &hello, segment_of(LAYOUT_MAJOR));
-		assert_int_equal(quire_channel_accept(l, in_ms(20000), &c), 0);
+		assert_int_equal(quire_channel_accept(l, in_ms(PATIENCE_MS), &c), 0);
 		quire_channel_close(c);
 		assert_int_equal(close(crowd[i]), 0);
 	}
@@ -68,7 +68,7 @@ static void a_queue_that_is_full_says_so(void **state)
 	MUST(close(clients[0]) == 0); /* and when one goes, there is a place again */
 	clients[0] = connected(name);
 	send_greeting(clients[0], &hello, segment_of(LAYOUT_MAJOR));
-	MUST(quire_channel_gather(l, LANES_MAX, in_ms(20000), &c) == LANES_MAX);
+	MUST(quire_channel_gather(l, LANES_MAX, in_ms(PATIENCE_MS), &c) == LANES_MAX);
 	_exit(0);
 }
 
@@ -138,7 +138,7 @@ static void the_last_of_many_readers_is_waited_for(void **state)
 	MUST(quire_channel_send(c, message, sizeof(message), QUIRE_NOW) == -EAGAIN);
 	atomic_store(&all->tail, 2032);
 	MUST(pthread_create(&thread, NULL, read_late, last) == 0);
-	(void)alarm(20); /* with a deadline, the look at its end would find the room */
+	(void)alarm(PATIENCE_MS / 1000); /* with a deadline, the look at its end would find the room */
 	MUST(quire_channel_send(c, message, sizeof(message), QUIRE_FOREVER) == sizeof(message));
 	MUST(pthread_join(thread, NULL) == 0);
 	_exit(0);
@@ -178,7 +178,7 @@ static void without_descriptors_accept_says_so(void **state)
 		0);
 	client = connected(name);
 	leave_free(0);
-	MUST(quire_channel_accept(l, in_ms(20000), &c) == -EMFILE);
+	MUST(quire_channel_accept(l, in_ms(PATIENCE_MS), &c) == -EMFILE);
 	MUST(strstr(quire_error_text(), "ulimit") != NULL);
 	leave_free(8);
 	MUST(quire_channel_accept(l, QUIRE_NOW, &c) == -EAGAIN);
@@ -186,7 +186,7 @@ static void without_descriptors_accept_says_so(void **state)
 		leave_free(8);
 		send_greeting(client, &hello, segment_of(LAYOUT_MAJOR));
 		leave_free(left);
-		MUST(quire_channel_accept(l, in_ms(20000), &c) == -EMFILE);
+		MUST(quire_channel_accept(l, in_ms(PATIENCE_MS), &c) == -EMFILE);
 		MUST(recv(client, &answer, sizeof(answer), MSG_DONTWAIT) == sizeof(answer));
 		MUST(answer.status == -EMFILE); /* and the client hears why */
 		leave_free(8);
@@ -196,7 +196,7 @@ static void without_descriptors_accept_says_so(void **state)
 	}
 	leave_free(100);
 	send_greeting(client, &hello, segment_of(LAYOUT_MAJOR));
-	MUST(quire_channel_accept(l, in_ms(20000), &c) == 0);
+	MUST(quire_channel_accept(l, in_ms(PATIENCE_MS), &c) == 0);
 	_exit(0);
 }
 

@@ -2,13 +2,15 @@
 /* Who is killed, stopped or seen from outside, and how soon the other one knows. */
 #include "channel/peers.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
-enum { KILLS = 15, SLOWEST_MS = 200, RING = 4096 };
+enum { KILLS = 15, RING = 4096, WAITS = 20, WAIT_MS = 100 };
 
-/* The goal is well under a millisecond on an idle machine (bench/channel measures it); here it must only be no timeout. */
+/* The goal is well under a millisecond on an idle machine (bench/channel measures it); here it must only be no timeout: a
+ * last look at the deadline would find the death too. */
 struct killer {
 	pid_t pid;
 	uint64_t killed_ns;
@@ -41,7 +43,7 @@ static int64_t in_recv(struct quire_channel *c)
 {
 	char byte;
 
-	return quire_channel_recv(c, &byte, 1, in_ms(20000));
+	return quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS));
 }
 
 static int64_t in_send(struct quire_channel *c)
@@ -50,7 +52,7 @@ static int64_t in_send(struct quire_channel *c)
 	int64_t r = 0;
 
 	while (r >= 0)
-		r = quire_channel_send(c, block, sizeof(block), in_ms(20000));
+		r = quire_channel_send(c, block, sizeof(block), in_ms(PATIENCE_MS));
 	return r;
 }
 
@@ -61,13 +63,13 @@ static int64_t in_poll(struct quire_channel *c)
 	int64_t r;
 
 	while ((r = quire_channel_recv(c, &byte, 1, QUIRE_NOW)) == -EAGAIN)
-		assert_int_equal(poll(&p, 1, 20000), 1);
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 	return r;
 }
 
 static int64_t in_a_loop(struct quire_channel *c)
 {
-	uint64_t until = in_ms(20000);
+	uint64_t until = in_ms(PATIENCE_MS);
 	char byte;
 	int64_t r;
 
@@ -105,7 +107,7 @@ static void time_of_death(const char *what, uint32_t role, blocked_fn *wait_in)
 			live_until_killed(name, theirs);
 		c = accept_from(l);
 		if (role == QUIRE_CHANNEL_RECEIVE)
-			assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(20000)), 1);
+			assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS)), 1);
 		assert_int_equal(pthread_create(&thread, NULL, kill_soon, &k), 0);
 		assert_int_equal(wait_in(c), -EOWNERDEAD);
 		ns[i] = now_ns();
@@ -119,7 +121,7 @@ static void time_of_death(const char *what, uint32_t role, blocked_fn *wait_in)
 	qsort(ns, KILLS, sizeof(ns[0]), compare);
 	print_message("# %s: told after %llu us (median of %d), %llu us at most\n", what,
 		(unsigned long long)ns[KILLS / 2] / 1000, KILLS, (unsigned long long)ns[KILLS - 1] / 1000);
-	assert_true(ns[KILLS / 2] < SLOWEST_MS * 1000000ULL);
+	assert_true(ns[KILLS / 2] < PATIENCE_MS / 2 * 1000000ULL);
 }
 
 static void a_dead_peer_is_known_in_every_blocking_call(void **state)
@@ -157,9 +159,9 @@ static void a_child_of_the_dead_hides_nothing(void **state)
 			(void)pause();
 	}
 	c = accept_from(l);
-	assert_int_equal(quire_channel_recv(c, &orphan, sizeof(orphan), in_ms(20000)), sizeof(orphan));
+	assert_int_equal(quire_channel_recv(c, &orphan, sizeof(orphan), in_ms(PATIENCE_MS)), sizeof(orphan));
 	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(10000)), -EOWNERDEAD);
+	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS)), -EOWNERDEAD);
 	(void)wait_for(pid);
 	(void)kill((pid_t)orphan, SIGKILL);
 	quire_channel_close(c);
@@ -217,30 +219,45 @@ static void a_stranger_sees_who_is_stopped_and_how_far_it_is(void **state)
 	quire_channel_unlisten(l);
 }
 
+static long us_of(const struct timeval *time)
+{
+	return time->tv_sec * 1000000 + time->tv_usec;
+}
+
+/* What this process used of a processor while it waited. */
+static long us_used_waiting(struct quire_channel *c)
+{
+	struct rusage before, after;
+	char byte;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(WAIT_MS)), -ETIMEDOUT);
+	assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+	return us_of(&after.ru_utime) + us_of(&after.ru_stime) - us_of(&before.ru_utime) -
+		us_of(&before.ru_stime);
+}
+
 static void whoever_waits_uses_no_processor(void **state)
 {
 	const char *name = fresh_name();
 	struct quire_listener *l = listen_on(name, QUIRE_CHANNEL_RECEIVE);
-	struct rusage before, after;
+	long least = LONG_MAX;
 	struct quire_channel *c;
 	pid_t pid = spawn();
-	long us;
 	char byte;
 
 	(void)state;
 	if (pid == 0)
 		live_until_killed(name, QUIRE_CHANNEL_SEND);
 	c = accept_from(l);
-	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(20000)), 1);
-	assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
-	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(500)), -ETIMEDOUT);
-	assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
-	us = (after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec -
-		     before.ru_stime.tv_sec) *
-			1000000 +
-		after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec -
-		before.ru_stime.tv_usec;
-	assert_true(us < 5000); /* 1 % of the time it waited; the spinning before it is 50 us */
+	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS)), 1);
+	/* The least of many: who spins does it each time, and what a virtual machine's host takes away is counted too. */
+	for (int i = 0; i < WAITS && least >= WAIT_MS * 10; i++) {
+		long us = us_used_waiting(c);
+
+		least = us < least ? us : least;
+	}
+	assert_true(least < WAIT_MS * 10); /* 1 % of the time it waited; the spinning before it is 50 us */
 	(void)kill(pid, SIGKILL);
 	(void)wait_for(pid);
 	quire_channel_close(c);

@@ -95,7 +95,7 @@ static void a_busy_reader_makes_no_system_call(void **state)
 		(void)close(ready[1]); /* a writer that dies is heard */
 		MUST(quire_channel_listen(
 			     NULL, name, QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE), &l) == 0);
-		MUST(quire_channel_accept(l, in_ms(20000), &c) == 0);
+		MUST(quire_channel_accept(l, in_ms(PATIENCE_MS), &c) == 0);
 		MUST(quire_channel_fd(c) >= 0);
 		MUST(read(ready[0], &byte, 1) == 1);
 		read_backlog(c);
@@ -116,7 +116,7 @@ static void write_bursts(const char *name, int told)
 	for (uint64_t i = 0; i < BURSTS * BURST; i++) {
 		if (i % BURST == 0)
 			(void)nanosleep(&nap, NULL);
-		MUST(quire_channel_send(c, &i, sizeof(i), in_ms(20000)) == sizeof(i));
+		MUST(quire_channel_send(c, &i, sizeof(i), in_ms(PATIENCE_MS)) == sizeof(i));
 	}
 	MUST(quire_channel_stat(c, &st) == 0);
 	MUST(write(told, &st.bells, sizeof(st.bells)) == sizeof(st.bells));
@@ -153,7 +153,7 @@ static void every_burst_wakes_epoll(void **state)
 			assert_int_equal(number, next++);
 		if (r == -EAGAIN) {
 			misses++;
-			assert_int_equal(epoll_wait(epoll, &event, 1, 10000), 1);
+			assert_int_equal(epoll_wait(epoll, &event, 1, PATIENCE_MS), 1);
 			(void)nanosleep(&nap, NULL); /* the rest of the burst comes without a bell */
 		}
 	} while (r == -EAGAIN);
@@ -190,7 +190,7 @@ static void room_wakes_a_writer_in_poll(void **state)
 		while (quire_channel_connect(NULL, name,
 			       QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE), &c) == -ENOENT)
 			(void)nanosleep(&nap, NULL);
-		while (quire_channel_recv(c, &number, sizeof(number), in_ms(10000)) == sizeof(number)) {
+		while (quire_channel_recv(c, &number, sizeof(number), in_ms(PATIENCE_MS)) == sizeof(number)) {
 			MUST(number == next++);
 			if (next % 100 == 0)
 				(void)nanosleep(&nap, NULL);
@@ -208,7 +208,7 @@ static void room_wakes_a_writer_in_poll(void **state)
 		if (r == sizeof(sent))
 			sent++;
 		else
-			assert_true(r == -EAGAIN && poll(&p, 1, 10000) == 1);
+			assert_true(r == -EAGAIN && poll(&p, 1, PATIENCE_MS) == 1);
 	}
 	quire_channel_close(c);
 	assert_int_equal(exit_of(pid), 0);

@@ -32,9 +32,9 @@ static void receive_one_and_close(const char *name, int wait_ms)
 
 	MUST(quire_channel_listen(NULL, name, QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE), &l) ==
 		0);
-	MUST(quire_channel_accept(l, in_ms(20000), &c) == 0);
+	MUST(quire_channel_accept(l, in_ms(PATIENCE_MS), &c) == 0);
 	leave_a_child();
-	MUST(quire_channel_recv(c, &byte, 1, in_ms(20000)) == 1);
+	MUST(quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS)) == 1);
 	MUST(quire_channel_close(c) == 0);
 	(void)usleep(1000 * (unsigned int)wait_ms);
 	MUST(quire_channel_unlisten(l) == 0);
@@ -53,12 +53,12 @@ static void close_beside_a_child(int wait_ms)
 		receive_one_and_close(name, wait_ms);
 	c = connect_to(name, QUIRE_CHANNEL_SEND);
 	while (r == 1)
-		r = quire_channel_send(c, "x", 1, in_ms(20000));
+		r = quire_channel_send(c, "x", 1, in_ms(PATIENCE_MS));
 	assert_int_equal(r, -EPIPE);
 	quire_channel_close(c);
 	/* And nobody is let stand at the door of a listener that goes, or is gone. */
 	r = quire_channel_connect(NULL, name,
-		QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND, .deadline_ns = in_ms(20000)), &c);
+		QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND, .deadline_ns = in_ms(PATIENCE_MS)), &c);
 	assert_true(r == -ECONNREFUSED || r == -ENOENT);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	(void)wait_for(pid);
@@ -93,9 +93,9 @@ static void serve(int fd, int go)
 
 	MUST(quire_channel_listen(
 		     NULL, NULL, QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND, .fd = fd + 1), &l) == 0);
-	MUST(quire_channel_accept(l, in_ms(20000), &c) == 0);
+	MUST(quire_channel_accept(l, in_ms(PATIENCE_MS), &c) == 0);
 	MUST(read(go, &byte, 1) == 1);
-	MUST(quire_channel_send(c, "x", 1, in_ms(20000)) == 1);
+	MUST(quire_channel_send(c, "x", 1, in_ms(PATIENCE_MS)) == 1);
 	(void)pause();
 	_exit(1);
 }
@@ -122,18 +122,18 @@ static void who_made_an_inherited_socket_may_go(void **state)
 		_exit(0);
 	}
 	assert_int_equal(read(gone[0], &server, sizeof(server)), sizeof(server));
-	assert_int_equal(
-		quire_channel_connect(NULL, path,
-			QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE, .deadline_ns = in_ms(20000)),
-			&c),
+	assert_int_equal(quire_channel_connect(NULL, path,
+				 QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE,
+					 .deadline_ns = in_ms(PATIENCE_MS)),
+				 &c),
 		0);
 	assert_int_equal(kill(launcher, SIGKILL), 0);
 	(void)wait_for(launcher);
 	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(50)), -ETIMEDOUT);
 	assert_int_equal(write(go[1], "g", 1), 1);
-	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(20000)), 1);
+	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS)), 1);
 	assert_int_equal(kill(server, SIGKILL), 0);
-	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(20000)), -EOWNERDEAD);
+	assert_int_equal(quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS)), -EOWNERDEAD);
 	quire_channel_close(c);
 	assert_int_equal(close(go[0]) | close(go[1]) | close(gone[0]) | close(gone[1]), 0);
 }
@@ -192,7 +192,7 @@ static void a_child_of_many_threads_opens_channels_of_its_own(void **state)
 		if (pid == 0) {
 			struct quire_listener *l = NULL;
 
-			(void)alarm(20);
+			(void)alarm(PATIENCE_MS / 1000);
 			(void)open_topic(name, &l);
 			_exit(0);
 		}

@@ -243,7 +243,7 @@ static void write_numbers(const char *name)
 	struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_SEND);
 
 	for (uint64_t i = 0; i < HONEST; i++)
-		MUST(quire_channel_send(c, &i, sizeof(i), in_ms(20000)) == sizeof(i));
+		MUST(quire_channel_send(c, &i, sizeof(i), in_ms(PATIENCE_MS)) == sizeof(i));
 	quire_channel_close(c);
 	_exit(0);
 }
@@ -277,7 +277,7 @@ static void liars_in_a_queue_stop_nobody(void **state)
 	if (honest == 0)
 		write_numbers(name);
 	while (next < HONEST) {
-		int64_t r = quire_channel_recv(q, bytes, sizeof(bytes), in_ms(20000));
+		int64_t r = quire_channel_recv(q, bytes, sizeof(bytes), in_ms(PATIENCE_MS));
 
 		assert_true(r >= 0); /* not -EPROTO: that is the liar's lane alone */
 		if (r == 8 && bytes[0] == next)
@@ -297,9 +297,9 @@ static void read_numbers(const char *name)
 	uint64_t number;
 	int64_t r;
 
-	MUST(quire_channel_recv(c, &number, sizeof(number), in_ms(20000)) == sizeof(number));
+	MUST(quire_channel_recv(c, &number, sizeof(number), in_ms(PATIENCE_MS)) == sizeof(number));
 	for (uint64_t next = number + 1; next <= HONEST; next++) {
-		r = quire_channel_recv(c, &number, sizeof(number), in_ms(20000));
+		r = quire_channel_recv(c, &number, sizeof(number), in_ms(PATIENCE_MS));
 		MUST(r == sizeof(number) && number == next);
 	}
 	quire_channel_close(c);
@@ -323,7 +323,7 @@ static void liars_at_a_topic_stop_nobody(void **state)
 	honest = spawn();
 	if (honest == 0)
 		read_numbers(name);
-	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &t), 1);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(PATIENCE_MS), &t), 1);
 	atomic_store(&score->stores, 0);
 	atomic_store(&score->stop, 0);
 	for (int i = 0; i < LIARS; i++) {
@@ -331,9 +331,9 @@ static void liars_at_a_topic_stop_nobody(void **state)
 		if (liars[i] == 0)
 			be_hostile(name, QUIRE_CHANNEL_RECEIVE);
 	}
-	assert_true(quire_channel_gather(l, 2, in_ms(20000), &t) >= 2);
+	assert_true(quire_channel_gather(l, 2, in_ms(PATIENCE_MS), &t) >= 2);
 	for (uint64_t i = 0; i <= HONEST; i++)
-		assert_int_equal(quire_channel_send(t, &i, sizeof(i), in_ms(20000)), sizeof(i));
+		assert_int_equal(quire_channel_send(t, &i, sizeof(i), in_ms(PATIENCE_MS)), sizeof(i));
 	assert_int_equal(exit_of(honest), 0);
 	atomic_store(&score->stop, 1);
 	quire_channel_close(t);
@@ -463,7 +463,7 @@ static void nonsense_is_refused_and_the_next_client_is_served(void **state)
 	}
 	do {
 		c = accept_from(l);
-		r = (int)quire_channel_recv(c, &byte, 1, in_ms(5000));
+		r = (int)quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS));
 		quire_channel_close(c);
 	} while (r != 1);
 	assert_int_equal(exit_of(pid), 0);
@@ -527,7 +527,7 @@ static void bells_without_end_do_not_stop_us(void **state)
 	while (quire_channel_recv(c, text, sizeof(text), QUIRE_NOW) == -EAGAIN)
 		;
 	assert_memory_equal(text, "hello", 5);
-	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(10000)), -EPIPE);
+	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(PATIENCE_MS)), -EPIPE);
 	quire_channel_close(c);
 	assert_int_equal(exit_of(pid), 0);
 	quire_channel_unlisten(l);

@@ -18,15 +18,15 @@ static void send_pieces(const char *name)
 	struct vma vma;
 
 	MUST(quire_channel_connect(NULL, name,
-		     QUIRE_OPTIONS(
-			     channel, .role = QUIRE_CHANNEL_SEND, .huge = 1, .deadline_ns = in_ms(10000)),
+		     QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND, .huge = 1,
+			     .deadline_ns = in_ms(PATIENCE_MS)),
 		     &c) == 0);
 	MUST(quire_channel_map(c, QUIRE_CHANNEL_SEND, &map) == 0);
 	MUST(quire_map_length(map) == HUGE + 2 * HUGE); /* head, ring, ring again */
 	MUST(vma_at(quire_map_address(map), &vma) && vma.page_kib == 2048);
 	for (int i = 0; i < PIECES; i++) {
 		memset(piece, i, sizeof(piece));
-		MUST(quire_channel_send(c, piece, sizeof(piece), in_ms(10000)) == sizeof(piece));
+		MUST(quire_channel_send(c, piece, sizeof(piece), in_ms(PATIENCE_MS)) == sizeof(piece));
 	}
 	quire_channel_close(c);
 	_exit(0);
@@ -51,12 +51,12 @@ static void a_ring_may_stand_in_huge_pages_body(void *argument)
 	pid = spawn();
 	if (pid == 0)
 		send_pieces(name);
-	EXPECT_IS(quire_channel_accept(l, in_ms(10000), &c), 0);
+	EXPECT_IS(quire_channel_accept(l, in_ms(PATIENCE_MS), &c), 0);
 	EXPECT_IS(quire_channel_map(c, QUIRE_CHANNEL_RECEIVE, &map), 0);
 	EXPECT(vma_at(quire_map_address(map), &vma));
 	EXPECT_IS(vma.page_kib, 2048);
 	for (int i = 0; i < PIECES; i++) {
-		EXPECT_IS(quire_channel_recv(c, piece, sizeof(piece), in_ms(10000)), PIECE);
+		EXPECT_IS(quire_channel_recv(c, piece, sizeof(piece), in_ms(PATIENCE_MS)), PIECE);
 		memset(wanted, i, sizeof(wanted));
 		EXPECT_IS(memcmp(piece, wanted, sizeof(piece)), 0);
 	}

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-enum { MESSAGES = 12, BATCH = 4, WORDS_MAX = 60, PATIENCE_MS = 20000, STEPS_MAX = 5000 };
+enum { MESSAGES = 12, BATCH = 4, WORDS_MAX = 60, STEPS_MAX = 5000 };
 
 /* In the victim only. */
 static int kill_at;

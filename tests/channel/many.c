@@ -31,7 +31,7 @@ static void write_parcels(const char *name, uint32_t client)
 	for (uint32_t i = 0; i < EACH; i++) {
 		const struct parcel p = { .client = client, .number = i };
 
-		MUST(quire_channel_send(c, &p, sizeof(p), in_ms(20000)) == sizeof(p));
+		MUST(quire_channel_send(c, &p, sizeof(p), in_ms(PATIENCE_MS)) == sizeof(p));
 	}
 	quire_channel_close(c);
 	_exit(0);
@@ -56,7 +56,7 @@ static void a_queue_keeps_the_order_of_each_writer(void **state)
 	for (int i = 0; i < CLIENTS * EACH; i++) {
 		struct parcel p;
 
-		assert_int_equal(quire_channel_recv(q, &p, sizeof(p), in_ms(20000)), sizeof(p));
+		assert_int_equal(quire_channel_recv(q, &p, sizeof(p), in_ms(PATIENCE_MS)), sizeof(p));
 		assert_true(p.client < CLIENTS);
 		assert_int_equal(p.number, next[p.client]);
 		next[p.client]++;
@@ -86,14 +86,15 @@ static void a_writer_that_went_before_it_was_read_is_let_go_when_it_is(void **st
 		struct quire_channel *c = connect_to(name, QUIRE_CHANNEL_SEND);
 
 		for (word = 0; word < CLIENTS; word++)
-			MUST(quire_channel_send(c, &word, sizeof(word), in_ms(20000)) == sizeof(word));
+			MUST(quire_channel_send(c, &word, sizeof(word), in_ms(PATIENCE_MS)) == sizeof(word));
 		quire_channel_close(c);
 		_exit(0);
 	}
-	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &q), 1);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(PATIENCE_MS), &q), 1);
 	assert_int_equal(exit_of(pid), 0);
 	for (uint32_t i = 0; i < CLIENTS; i++) {
-		assert_int_equal(quire_channel_recv(q, &word, sizeof(word), in_ms(20000)), sizeof(word));
+		assert_int_equal(
+			quire_channel_recv(q, &word, sizeof(word), in_ms(PATIENCE_MS)), sizeof(word));
 		assert_int_equal(word, i);
 	}
 	assert_int_equal(quire_channel_recv(q, &word, sizeof(word), in_ms(20)), -ETIMEDOUT);
@@ -112,7 +113,7 @@ static void read_parcels(const char *name)
 	int n = 0;
 	int64_t r;
 
-	while ((r = quire_channel_recv(c, &p, sizeof(p), in_ms(20000))) == sizeof(p)) {
+	while ((r = quire_channel_recv(c, &p, sizeof(p), in_ms(PATIENCE_MS))) == sizeof(p)) {
 		MUST(n == 0 || p.number > last);
 		last = p.number;
 		n++;
@@ -136,11 +137,11 @@ static void a_queue_gives_each_message_to_one_reader(void **state)
 		if (pids[i] == 0)
 			read_parcels(name);
 	}
-	assert_int_equal(quire_channel_gather(l, CLIENTS, in_ms(20000), &q), CLIENTS);
+	assert_int_equal(quire_channel_gather(l, CLIENTS, in_ms(PATIENCE_MS), &q), CLIENTS);
 	for (uint32_t i = 0; i < CLIENTS * EACH; i++) {
 		const struct parcel p = { .number = i };
 
-		assert_int_equal(quire_channel_send(q, &p, sizeof(p), in_ms(20000)), sizeof(p));
+		assert_int_equal(quire_channel_send(q, &p, sizeof(p), in_ms(PATIENCE_MS)), sizeof(p));
 	}
 	quire_channel_close(q);
 	for (int i = 0; i < CLIENTS; i++) {
@@ -174,7 +175,7 @@ static void a_reader_that_dies_while_we_send_is_no_error(void **state)
 			for (;;)
 				(void)pause();
 		}
-		assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &q), 1);
+		assert_int_equal(quire_channel_gather(l, 1, in_ms(PATIENCE_MS), &q), 1);
 		(void)kill(pid, SIGKILL);
 		while ((r = quire_channel_reserve(q, 8, QUIRE_NOW, &record)) == 0)
 			assert_int_equal(quire_channel_abandon(q), 0);
@@ -194,10 +195,10 @@ static void read_all_numbers(const char *name)
 	struct parcel p;
 
 	for (uint32_t i = 0; i < EACH; i++) {
-		MUST(quire_channel_recv(c, &p, sizeof(p), in_ms(20000)) == sizeof(p));
+		MUST(quire_channel_recv(c, &p, sizeof(p), in_ms(PATIENCE_MS)) == sizeof(p));
 		MUST(p.number == i);
 	}
-	MUST(quire_channel_recv(c, &p, sizeof(p), in_ms(20000)) == -EPIPE);
+	MUST(quire_channel_recv(c, &p, sizeof(p), in_ms(PATIENCE_MS)) == -EPIPE);
 	quire_channel_close(c);
 	_exit(0);
 }
@@ -216,11 +217,11 @@ static void every_reader_of_a_blocking_topic_gets_everything(void **state)
 		if (pids[i] == 0)
 			read_all_numbers(name);
 	}
-	assert_int_equal(quire_channel_gather(l, CLIENTS, in_ms(20000), &t), CLIENTS);
+	assert_int_equal(quire_channel_gather(l, CLIENTS, in_ms(PATIENCE_MS), &t), CLIENTS);
 	for (uint32_t i = 0; i < EACH; i++) {
 		const struct parcel p = { .number = i };
 
-		assert_int_equal(quire_channel_send(t, &p, sizeof(p), in_ms(20000)), sizeof(p));
+		assert_int_equal(quire_channel_send(t, &p, sizeof(p), in_ms(PATIENCE_MS)), sizeof(p));
 	}
 	quire_channel_close(t);
 	for (int i = 0; i < CLIENTS; i++)
@@ -237,7 +238,7 @@ static void read_nothing_until_told(const char *name, int go)
 	int64_t r;
 
 	MUST(read(go, &byte, 1) == 1);
-	while ((r = quire_channel_recv(c, &p, sizeof(p), in_ms(20000))) == sizeof(p))
+	while ((r = quire_channel_recv(c, &p, sizeof(p), in_ms(PATIENCE_MS))) == sizeof(p))
 		MUST(p.number == n++);
 	MUST(r == -ENOBUFS);
 	MUST(n < EACH);
@@ -260,7 +261,7 @@ static void the_slowest_reader_is_dropped_and_told_so(void **state)
 	pid = spawn();
 	if (pid == 0)
 		read_nothing_until_told(name, go[0]);
-	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &t), 1);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(PATIENCE_MS), &t), 1);
 	for (uint32_t i = 0; i < EACH; i++) {
 		const struct parcel p = { .number = i };
 
@@ -286,7 +287,7 @@ static void read_lossy(const char *name)
 	uint64_t n = 0, last = 0;
 	int64_t r;
 
-	while ((r = quire_channel_recv(c, words, sizeof(words), in_ms(20000))) == sizeof(words)) {
+	while ((r = quire_channel_recv(c, words, sizeof(words), in_ms(PATIENCE_MS))) == sizeof(words)) {
 		/* Never torn, always in order, and what is missing is what is counted. */
 		MUST(words[1] == ~words[0] && words[2] == words[0] * 3 && words[3] == words[0] + 7);
 		MUST(n == 0 || words[0] > last);
@@ -311,7 +312,7 @@ static void a_lossy_reader_knows_exactly_what_it_lost(void **state)
 	(void)state;
 	if (pid == 0)
 		read_lossy(name);
-	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &t), 1);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(PATIENCE_MS), &t), 1);
 	for (uint64_t i = 0; i < LOSSY_MESSAGES; i++) {
 		const uint64_t words[4] = { i, ~i, i * 3, i + 7 };
 
@@ -330,12 +331,12 @@ static void read_around_a_large_one(const char *name, int go, int seen)
 	struct quire_channel_stat st = { .size = sizeof(st) };
 	char bytes[4096];
 
-	(void)alarm(60);
+	(void)alarm(PATIENCE_MS / 1000);
 	MUST(read(go, bytes, 1) == 1);
 	MUST(quire_channel_recv(c, bytes, sizeof(bytes), QUIRE_NOW) == -EAGAIN);
 	MUST(quire_channel_recv(c, bytes, sizeof(bytes), in_ms(50)) == -ETIMEDOUT);
 	MUST(write(seen, "s", 1) == 1);
-	MUST(quire_channel_recv(c, bytes, sizeof(bytes), in_ms(20000)) == 4);
+	MUST(quire_channel_recv(c, bytes, sizeof(bytes), in_ms(PATIENCE_MS)) == 4);
 	MUST(memcmp(bytes, "next", 4) == 0);
 	MUST(quire_channel_stat(c, &st) == 0 && st.lost_records == 3);
 	_exit(0);
@@ -357,7 +358,7 @@ static void who_is_overtaken_by_an_unfinished_message_waits(void **state)
 	pid = spawn();
 	if (pid == 0)
 		read_around_a_large_one(name, go[0], seen[1]);
-	assert_int_equal(quire_channel_gather(l, 1, in_ms(20000), &t), 1);
+	assert_int_equal(quire_channel_gather(l, 1, in_ms(PATIENCE_MS), &t), 1);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(quire_channel_send(t, "small", 5, QUIRE_NOW), 5);
 	assert_int_equal(quire_channel_reserve(t, 4096 - 16, QUIRE_NOW, &record), 0);
@@ -393,7 +394,7 @@ static void come_and_go(const char *name)
 
 	for (;;) {
 		c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
-		(void)quire_channel_recv(c, bytes, sizeof(bytes), in_ms(20000));
+		(void)quire_channel_recv(c, bytes, sizeof(bytes), in_ms(PATIENCE_MS));
 		quire_channel_close(c);
 	}
 }
@@ -414,7 +415,7 @@ static void ask_while_they_come_and_go(uint32_t pattern)
 			come_and_go(name);
 	}
 	asked = NULL;
-	assert_int_equal(quire_channel_gather(l, 2, in_ms(20000), &asked), 2);
+	assert_int_equal(quire_channel_gather(l, 2, in_ms(PATIENCE_MS), &asked), 2);
 	atomic_store(&answered, false);
 	assert_int_equal(pthread_create(&thread, NULL, ask_for_figures, asked), 0);
 	for (until = in_ms(300); now_ns() < until;)

@@ -19,10 +19,10 @@ static void a_message_arrives_as_it_was_sent(void **state)
 		_exit(0);
 	}
 	c = accept_from(l);
-	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(20000)), 5);
+	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(PATIENCE_MS)), 5);
 	assert_memory_equal(text, "hello", 5);
-	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(20000)), 0);
-	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(20000)), -EPIPE);
+	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(PATIENCE_MS)), 0);
+	assert_int_equal(quire_channel_recv(c, text, sizeof(text), in_ms(PATIENCE_MS)), -EPIPE);
 	assert_int_equal(exit_of(pid), 0);
 	quire_channel_close(c);
 	quire_channel_unlisten(l);
@@ -47,7 +47,7 @@ static void send_many(const char *name)
 		size_t length = length_of(&seed);
 		void *record;
 
-		MUST(quire_channel_reserve(c, length, in_ms(10000), &record) == 0);
+		MUST(quire_channel_reserve(c, length, in_ms(PATIENCE_MS), &record) == 0);
 		memset(record, i, length);
 		MUST(quire_channel_publish(c, length) == 0);
 	}
@@ -77,7 +77,7 @@ static void messages_of_every_length_stay_in_order(void **state)
 	c = accept_from(l);
 	for (int i = 0; i < MANY; i++) {
 		const void *record;
-		int64_t n = quire_channel_peek(c, in_ms(10000), &record);
+		int64_t n = quire_channel_peek(c, in_ms(PATIENCE_MS), &record);
 
 		assert_int_equal(n, length_of(&seed));
 		assert_true(all_equal(record, (size_t)n, (unsigned char)i));

@@ -21,6 +21,9 @@
 
 #include <quire/quire.h>
 
+/* Reached only by what hangs: on a busy machine a process may not run for seconds. */
+enum { PATIENCE_MS = 60000 };
+
 static inline uint64_t now_ns(void)
 {
 	struct timespec now;
@@ -88,7 +91,7 @@ static inline int exit_of(pid_t pid)
 static inline struct quire_channel *connect_to(const char *name, uint32_t role)
 {
 	const struct timespec nap = { .tv_nsec = 1000000 };
-	uint64_t until = in_ms(10000);
+	uint64_t until = in_ms(PATIENCE_MS);
 	struct quire_channel *c = NULL;
 	int r;
 
@@ -113,7 +116,7 @@ static inline struct quire_channel *accept_from(struct quire_listener *l)
 {
 	struct quire_channel *c = NULL;
 
-	assert_int_equal(quire_channel_accept(l, in_ms(10000), &c), 0);
+	assert_int_equal(quire_channel_accept(l, in_ms(PATIENCE_MS), &c), 0);
 	return c;
 }
 

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { WRITERS = 3, READERS = 3, EACH = 4000, PATIENCE_MS = 20000, WRITERS_MAX = 8 };
+enum { WRITERS = 3, READERS = 3, EACH = 4000, WRITERS_MAX = 8 };
 
 struct parcel {
 	uint32_t writer;

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { PATIENCE_MS = 60000, FEW_REFUSED = 20, NS_A_MS = 1000000 };
+enum { FEW_REFUSED = 20, NS_A_MS = 1000000 };
 
 static uint64_t seed;
 static atomic_ulong *echo_sleeps;
@@ -108,8 +108,8 @@ static void echo(const char *name, int cpu, const struct loss *loss)
 	for (const long *call = loss->before; *call != 0; call++)
 		refuse(*call);
 	MUST(quire_channel_connect(NULL, name,
-		     QUIRE_OPTIONS(
-			     channel, .role = QUIRE_CHANNEL_BOTH, .spin_ns = 1, .deadline_ns = in_ms(10000)),
+		     QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_BOTH, .spin_ns = 1,
+			     .deadline_ns = in_ms(PATIENCE_MS)),
 		     &c) == 0);
 	for (const long *call = loss->after; *call != 0; call++)
 		refuse(*call);

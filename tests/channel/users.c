@@ -24,8 +24,8 @@ static int connect_as_nobody(const char *name, uint32_t role)
 
 	if (pid == 0) {
 		become_nobody();
-		r = quire_channel_connect(
-			NULL, name, QUIRE_OPTIONS(channel, .role = role, .deadline_ns = in_ms(20000)), &c);
+		r = quire_channel_connect(NULL, name,
+			QUIRE_OPTIONS(channel, .role = role, .deadline_ns = in_ms(PATIENCE_MS)), &c);
 		_exit(r == 0 ? 0 : r == -EACCES ? 13 : 99);
 	}
 	return pid;
@@ -152,7 +152,7 @@ static void a_reader_of_another_user_cannot_write(void **state)
 
 		become_nobody();
 		c = connect_to(name, QUIRE_CHANNEL_RECEIVE);
-		MUST(quire_channel_recv(c, &byte, 1, in_ms(20000)) == 1);
+		MUST(quire_channel_recv(c, &byte, 1, in_ms(PATIENCE_MS)) == 1);
 		MUST(quire_channel_map(c, QUIRE_CHANNEL_RECEIVE, &map) == 0);
 		MUST(mprotect(quire_map_address(map), 4096, PROT_READ | PROT_WRITE) < 0);
 		MUST(quire_map_export(map, &fd) == 0);
@@ -164,7 +164,7 @@ static void a_reader_of_another_user_cannot_write(void **state)
 		MUST(fd < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) < 0);
 		_exit(0);
 	}
-	assert_int_equal(quire_channel_accept(l, in_ms(20000), &c), 0);
+	assert_int_equal(quire_channel_accept(l, in_ms(PATIENCE_MS), &c), 0);
 	assert_int_equal(quire_channel_stat(c, &st), 0);
 	assert_int_equal(st.peer_uid, NOBODY);
 	assert_int_equal(st.peer_pid, pid);
@@ -200,11 +200,11 @@ static void send_from_container(const char *path)
 	MUST(mount("shm", "/dev/shm", "tmpfs", 0, "size=64m") == 0);
 	MUST(quire_channel_connect(NULL, path,
 		     QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND, .ring_bytes = LARGE,
-			     .deadline_ns = in_ms(20000)),
+			     .deadline_ns = in_ms(PATIENCE_MS)),
 		     &c) == 0);
 	for (int i = 0; i < 512; i++) {
 		memset(block, i, sizeof(block));
-		MUST(quire_channel_send(c, block, sizeof(block), in_ms(20000)) == sizeof(block));
+		MUST(quire_channel_send(c, block, sizeof(block), in_ms(PATIENCE_MS)) == sizeof(block));
 	}
 	quire_channel_close(c);
 	_exit(0);
@@ -228,12 +228,13 @@ static void a_container_with_a_small_shm_sends_through_a_large_ring(void **state
 	pid = spawn();
 	if (pid == 0)
 		send_from_container(path);
-	assert_int_equal(quire_channel_accept(l, in_ms(20000), &c), 0);
+	assert_int_equal(quire_channel_accept(l, in_ms(PATIENCE_MS), &c), 0);
 	for (int i = 0; i < 512; i++) {
-		assert_int_equal(quire_channel_recv(c, block, sizeof(block), in_ms(20000)), sizeof(block));
+		assert_int_equal(
+			quire_channel_recv(c, block, sizeof(block), in_ms(PATIENCE_MS)), sizeof(block));
 		assert_int_equal((unsigned char)block[i], (unsigned char)i);
 	}
-	assert_int_equal(quire_channel_recv(c, block, sizeof(block), in_ms(20000)), -EPIPE);
+	assert_int_equal(quire_channel_recv(c, block, sizeof(block), in_ms(PATIENCE_MS)), -EPIPE);
 	assert_int_equal(exit_of(pid), 0);
 	quire_channel_close(c);
 	quire_channel_unlisten(l);
@@ -391,17 +392,20 @@ static void another_users_abstract_name_is_not_connected_to(void **state)
 	};
 	struct quire_channel *c = NULL;
 	struct quire_listener *l = NULL;
+	char name[64], whole[80];
 	int ready[2];
 	char byte;
 	pid_t pid;
 
 	(void)state;
 	skip_unless_root();
+	(void)snprintf(name, sizeof(name), "thief-%d", (int)getpid());
+	(void)snprintf(whole, sizeof(whole), "@quire-0/%s", name);
 	assert_int_equal(pipe(ready), 0);
 	pid = spawn();
 	if (pid == 0) {
 		become_nobody();
-		MUST(quire_channel_listen(NULL, "@quire-0/thief",
+		MUST(quire_channel_listen(NULL, whole,
 			     QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_RECEIVE, .rights = &anybody,
 				     .right_count = 1),
 			     &l) == 0);
@@ -413,7 +417,7 @@ static void another_users_abstract_name_is_not_connected_to(void **state)
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
 	assert_int_equal(
-		quire_channel_connect(NULL, "thief", QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND), &c),
+		quire_channel_connect(NULL, name, QUIRE_OPTIONS(channel, .role = QUIRE_CHANNEL_SEND), &c),
 		-EACCES);
 	assert_non_null(strstr(quire_error_text(), "65534"));
 	if (before != NULL)

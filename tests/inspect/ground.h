@@ -40,12 +40,18 @@ static inline int ground_file(uint64_t pages)
 	return fd;
 }
 
-/* Drops clean pages; a large folio is dropped whole or not at all, so ask the kernel afterwards. */
+/* Drops pages that are clean; a large folio is dropped whole or not at all, so ask the kernel afterwards. */
+static inline void ground_drop_clean(int fd, uint64_t page, uint64_t pages)
+{
+	(void)posix_fadvise(
+		fd, (off_t)(page << PAGE_SHIFT), (off_t)(pages << PAGE_SHIFT), POSIX_FADV_DONTNEED);
+}
+
+/* The same of pages that were written: a flush of the device, so not for each page of many. */
 static inline void ground_drop(int fd, uint64_t page, uint64_t pages)
 {
 	(void)fdatasync(fd);
-	(void)posix_fadvise(
-		fd, (off_t)(page << PAGE_SHIFT), (off_t)(pages << PAGE_SHIFT), POSIX_FADV_DONTNEED);
+	ground_drop_clean(fd, page, pages);
 }
 
 /* One byte a page, by one mincore over everything: slow, and right for the owner. To be freed. */

@@ -77,7 +77,7 @@ static void scattered_holes_are_mapped_exactly(void **state)
 		for (unsigned int i = 0; i < PAGES; i++) {
 			seed = seed * 6364136223846793005U + 1442695040888963407U;
 			if ((seed >> 33) % one_in[k] == 0)
-				ground_drop(fd, i, 1);
+				ground_drop_clean(fd, i, 1);
 		}
 		check_against_mincore(fd, PAGES);
 		close(fd);

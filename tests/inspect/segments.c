@@ -28,15 +28,15 @@ static bool find(const char *name, struct quire_segment *segment, struct quire_s
 /* Any bytes are a name, also what looks like the kernel's own mark. */
 static void a_memfd_lives_as_long_as_its_users(void **state)
 {
-	static const char odd[] = "quire\n\033[31m (deleted)x";
 	struct quire_segment_user mine;
 	struct quire_segment segment;
 	char name[64];
-	int fd = memfd_create(odd, MFD_CLOEXEC);
 	char *at;
+	int fd;
 
 	(void)state;
-	(void)snprintf(name, sizeof(name), "/memfd:%s", odd);
+	(void)snprintf(name, sizeof(name), "/memfd:quire\n\033[31m (deleted)%d", (int)getpid());
+	fd = memfd_create(name + strlen("/memfd:"), MFD_CLOEXEC);
 	assert_int_equal(ftruncate(fd, 10 * 4096), 0);
 	assert_true(find(name, &segment, &mine));
 	assert_int_equal(segment.kind, QUIRE_SEGMENT_MEMFD);
