@@ -6,6 +6,9 @@
 /* Two equal strides in a row may be chance; the third fault of a stream is worth a guess. */
 enum { RUN_SURE = 2 };
 
+/* Of a window. At each the queue of the disk is filled up again: with one a window it ran dry. */
+enum { MARKS = 4 };
+
 /* It is where the stream has fetched to, or before that: not all that was planned could be fetched. */
 static bool onward(const struct stream *stream, uint64_t index)
 {
@@ -64,22 +67,25 @@ static void note(struct readahead *ahead, struct stream *stream, uint64_t index)
 	stream->used = ++ahead->clock;
 }
 
-static void widen(struct readahead *ahead)
+static void widen(struct readahead *ahead, uint64_t pages)
 {
-	ahead->window = (uint32_t)min_u64(AHEAD_FAR, 2 * (uint64_t)ahead->window);
+	ahead->window = (uint32_t)min_u64(AHEAD_FAR, ahead->window + pages);
 }
 
-/* One more window behind what was fetched; none where even a whole transfer is more than is allowed. */
-static void plan_window(
+/* Two windows in front of the last fault, less what was fetched of them; none where even a whole transfer is more than is
+ * allowed. */
+static void plan_windows(
 	const struct readahead *ahead, struct stream *stream, uint32_t most, struct ahead_plan *plan)
 {
 	uint32_t pages = (uint32_t)min_u64(ahead->window, most);
+	uint64_t end = stream->last + 2 * (uint64_t)pages;
 
-	if (most < AHEAD_MAX)
+	if (most < AHEAD_MAX || end <= stream->end)
 		return;
 	plan->from = stream->end;
 	plan->each = (uint32_t)min_u64(pages, AHEAD_MAX);
-	plan->apart = pages / plan->each;
+	plan->marks = (uint32_t)max_u64(1, pages / AHEAD_MAX / MARKS);
+	plan->apart = (uint32_t)min_u64((end - stream->end) / plan->each, AHEAD_APART_MAX);
 	plan->stride = plan->each;
 	stream->end += (uint64_t)plan->apart * plan->each;
 }
@@ -93,7 +99,7 @@ static void plan_stream(
 		plan->count = (uint32_t)min_u64(ahead->window, AHEAD_MAX);
 		stream->end = stream->last + plan->count;
 		if (ahead->window >= AHEAD_MAX)
-			plan_window(ahead, stream, most, plan);
+			plan_windows(ahead, stream, most, plan);
 	} else {
 		plan->apart = (uint32_t)min_u64(ahead->window, AHEAD_APART_MAX);
 		plan->each = 1;
@@ -102,7 +108,7 @@ static void plan_stream(
 		stream->last += (uint64_t)stream->stride * plan->apart;
 		stream->end = stream->last + 1;
 	}
-	widen(ahead);
+	widen(ahead, ahead->window);
 }
 
 struct ahead_plan readahead_go_on(struct readahead *ahead, uint64_t index, uint32_t most)
@@ -114,10 +120,10 @@ struct ahead_plan readahead_go_on(struct readahead *ahead, uint64_t index, uint3
 
 		if (stream->used == 0 || stream->stride != 1 || index < stream->last || index >= stream->end)
 			continue;
+		widen(ahead, index - stream->last); /* it doubles with each that was read */
 		stream->last = index;
 		stream->used = ++ahead->clock;
-		plan_window(ahead, stream, most, &plan);
-		widen(ahead);
+		plan_windows(ahead, stream, most, &plan);
 	}
 	return plan;
 }
@@ -147,6 +153,14 @@ struct ahead_plan readahead_plan(
 	if (stream->run >= RUN_SURE)
 		plan_stream(ahead, stream, most, &plan);
 	return plan;
+}
+
+void readahead_cut(struct readahead *ahead, const struct ahead_plan *plan, uint64_t index)
+{
+	for (size_t i = 0; i < AHEAD_STREAMS; i++)
+		if (plan->marks > 0 &&
+			ahead->streams[i].end == plan->from + (uint64_t)plan->apart * plan->each)
+			ahead->streams[i].end = index;
 }
 
 void readahead_wasted(struct readahead *ahead)

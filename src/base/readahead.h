@@ -3,13 +3,15 @@
  * base/readahead.h - what will be wanted next, guessed from the faults on one object.
  *
  *	faults   7 8 9             stride 1: a stream                          fetch 10..13; 13 is marked
- *	         13, the mark      the window doubles, and who reads on waits for nothing: fetch 14..21, 14 is marked, then ...
+ *	         13, the mark      the window grows by what was read, and who reads on waits for nothing: fetch what is missing
+ *	                           of two windows from 13 on; four marks in each
  *	faults   7 40 73           stride 33: 106, 139, 172 and 205 are fetched with 73, and nothing between; then eight, ...
  *	faults   7 91 3            no pattern: exactly what is asked
  *
  * Only misses and marks are seen: what was fetched ahead makes no miss. So a stream remembers where it has fetched to, and
  * the next miss is expected there. A window begins at four pages, is halved when pages that were read ahead went unused, and
- * never exceeds what the caller allows, or 2 MiB: two of them are under way in front of who reads, in transfers of 128 KiB.
+ * never exceeds what the caller allows, or 2 MiB: two of them are under way in front of who reads, in transfers of 128 KiB,
+ * and are filled up at each mark.
  * Eight MiB of read-around is what made the kernel's default 730 times slower under a memory limit.
  */
 #ifndef BASE_READAHEAD_H
@@ -48,6 +50,7 @@ struct ahead_plan {
 		count; /* pages to fetch in one piece from the fault on; 0 at a mark, where nothing is missing */
 	uint32_t apart; /* so many pieces more */
 	uint32_t each;  /* of so many pages */
+	uint32_t marks; /* every so many of them begins with a mark; 0: none */
 	uint64_t from;  /* the first begins here */
 	int64_t stride; /* and the others each a stride further */
 };
@@ -60,6 +63,9 @@ struct ahead_plan readahead_plan(
 
 /* The same of a marked page that is there: its stream goes on. */
 struct ahead_plan readahead_go_on(struct readahead *ahead, uint64_t index, uint32_t most);
+
+/* The plan was not carried out from `index` on: it is made once more at the next mark. */
+void readahead_cut(struct readahead *ahead, const struct ahead_plan *plan, uint64_t index);
 
 /* A page that was read ahead went unused. */
 void readahead_wasted(struct readahead *ahead);

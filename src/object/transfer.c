@@ -16,8 +16,8 @@
 #include "vm/io.h"
 
 /* Transfers in flight: the disk of the measurements gives 50,000 reads a second at a depth of 8, 118,000 at 64; a pool has
- * 144 transfers. */
-enum { DEPTH = 128, COLLECT = 32 };
+ * 144 transfers. Few are collected at once: while a stream's are copied the disk is told of no others. */
+enum { DEPTH = 128, COLLECT = 8 };
 
 /*
  * Who waits for one read alone may stay awake and ask for it again and again: being woken takes a fifth of the time of a read of
@@ -271,18 +271,14 @@ int transfer_reap(struct transfer *transfer, unsigned int want)
 		return 0;
 	submit(transfer);
 	/* One collects; the others' pages come along. */
-	if (!spin_try(&transfer->collecting)) {
-		lock_yield();
+	if (!spin_try(&transfer->collecting))
 		return 0;
-	}
 	/* With nothing in flight there is nothing to wait for: whoever fills the page does so without the ring. */
 	if (atomic_load(&transfer->in_flight) > 0)
 		n = collect(transfer, want, done);
 	if (n > 0)
 		atomic_fetch_sub(&transfer->in_flight, (unsigned int)n);
 	spin_give(&transfer->collecting);
-	if (n == 0)
-		lock_yield();
 	for (int i = 0; i < n; i++) {
 		struct flight *flight = done[i].user;
 		struct io *io = flight->io;

@@ -11,7 +11,7 @@
 #include "vm/step.h"
 
 /* A window is a 64th of the pool at most: two of them, and one that was read, are what a stream may hold. */
-enum { STREAM_PART = 64 };
+enum { STREAM_PART = 32 };
 
 /* ---- the end of a transfer ---- */
 
@@ -312,9 +312,15 @@ static void begin_apart(struct fault *f, struct object *object, const struct ahe
 
 	want.ahead = true;
 	for (uint32_t i = 0; i < plan->apart; i++, index += (uint64_t)plan->stride) {
-		if (index > (size - 1) >> PAGE_SHIFT || pool_is_short(object->pool))
+		if (index > (size - 1) >> PAGE_SHIFT)
 			return;
-		want.mark = f->apart_count == 0;
+		if (pool_is_short(object->pool)) {
+			spin_take(&object->pool->lock);
+			readahead_cut(&object->ahead, plan, index);
+			spin_give(&object->pool->lock);
+			return;
+		}
+		want.mark = plan->marks > 0 && i % plan->marks == 0;
 		if (begin_get(object, index, plan->each, size, &want, &f->apart[f->apart_count]) ==
 			STEP_TRANSFER)
 			f->apart_count++;
@@ -324,7 +330,7 @@ static void begin_apart(struct fault *f, struct object *object, const struct ahe
 /* Pages beside a transfer: what two windows in flight may take of the budget. */
 static uint32_t most_beside(const struct pool *pool)
 {
-	return pool->budget / STREAM_PART;
+	return (uint32_t)min_u64(pool->budget / STREAM_PART, AHEAD_FAR);
 }
 
 /* A unit comes whole: what lies behind the page that is asked for with it, what lies before it apart. */
@@ -383,6 +389,8 @@ void fetch_more(struct fault *f)
 		return;
 	spin_take(&object->pool->lock);
 	plan = readahead_go_on(&object->ahead, seg_index(seg, f->va), most_beside(object->pool));
+	atomic_store_explicit(
+		&object->pool->stream_room, 2 * most_beside(object->pool), memory_order_relaxed);
 	spin_give(&object->pool->lock);
 	begin_apart(f, object, &plan, size, &want);
 	if (f->apart_count > 0)

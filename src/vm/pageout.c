@@ -110,6 +110,7 @@ uint32_t pageout_balance(struct pool *pool)
 		now = pageout_evict(pool, (uint32_t)min_u64(EVICT_MAX, pool->in_use / 16 + 1));
 		freed += now;
 	}
+	atomic_store(&pool->stream_room, pool->stream_room / 2); /* until a stream goes on */
 	finish_flushes(pool);
 	return freed;
 }

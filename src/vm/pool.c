@@ -10,8 +10,8 @@
 #include "vm/object.h"
 
 /* Leaves for so many faults are kept ready: more than threads can take before pageout runs again. A 32nd of the budget is
- * the distance of the marks, at least a frame: what two windows of a stream take (STREAM_PART in fetch.c) while pageout has
- * yet to have its turn, since a fault evicts nothing while a frame is free. */
+ * the distance of the marks, at least a frame; while a stream is read what its two windows take (STREAM_PART in fetch.c)
+ * before pageout has its turn, since a fault evicts nothing while a frame is free. */
 enum { BLOCKS_READY = 256, MARK_PART = 32 };
 
 /* Pools of fewer frames (1 MiB) are asked for by the frame; and books that grow beyond all measure leave some frames. */
@@ -157,7 +157,8 @@ uint32_t pool_over(const struct pool *pool)
 
 static uint32_t mark(const struct pool *pool, uint32_t times)
 {
-	uint32_t distance = (uint32_t)max_u64(1, (uint64_t)pool->budget * times / MARK_PART);
+	uint64_t room = atomic_load_explicit(&pool->stream_room, memory_order_relaxed);
+	uint64_t distance = max_u64(max_u64(1, (uint64_t)pool->budget * times / MARK_PART), room * times);
 
 	return pool->budget - (uint32_t)min_u64(distance, pool->budget);
 }

@@ -98,9 +98,11 @@ struct pool {
 	uint64_t bytes;          /* the bound that was asked for */
 	_Atomic uint32_t budget; /* frames: of the bound, what the books do not take */
 	_Atomic uint32_t in_use; /* like budget, changed under the lock and read by anyone */
-	uint32_t free;           /* list */
-	uint32_t fresh;          /* frames from here on were never used: their pages take no memory */
-	uint32_t unit_pages;     /* of an object come, are shown and go together */
+	_Atomic uint32_t
+		stream_room; /* frames that streams take before pageout has found others; halved by each pageout */
+	uint32_t free;       /* list */
+	uint32_t fresh;      /* frames from here on were never used: their pages take no memory */
+	uint32_t unit_pages; /* of an object come, are shown and go together */
 	bool hostile;
 	struct policy policy;
 	struct blocks blocks;

@@ -86,7 +86,7 @@ static void no_pattern_is_no_reason_to_read_ahead(void **state)
 
 /* ---- a stream ---- */
 
-/* A pool in which a stream may have 64 pages beside, and an object that answers only when it is asked for what has come. */
+/* A pool in which a window may have 128 pages, and an object that answers only when it is asked for what has come. */
 static int setup_stream(void **state)
 {
 	(void)state;
@@ -137,7 +137,7 @@ static void a_stream_that_ends_has_two_windows_too_many(void **state)
 
 	(void)state;
 	assert_int_equal(read_every(va, 0, 1, PAGES / 2), 0);
-	assert_in_range(world_counted(&w, TALLY_FILLS), PAGES / 2 + 32, PAGES / 2 + 2 * 64);
+	assert_in_range(world_counted(&w, TALLY_FILLS), PAGES / 2 + 32, PAGES / 2 + 2 * 128);
 }
 
 /* What can be had again is entered with its transfer: the marks alone fault. */
