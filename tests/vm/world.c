@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/align.h"
+#include "vm/check.h"
 
 /* ---- an object over an array ---- */
 
