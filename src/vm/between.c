@@ -15,10 +15,12 @@ enum { RECLAIM_TRIES = 8, RECLAIM_BATCH = 16 };
 
 /* ---- transfers ---- */
 
-/* Starts the transfer and, unless nobody waits for it, sees it through. STEP_RESTART, FAULT_UNDERWAY. */
+/* Starts the transfer and, unless nobody waits for it, sees it through. STEP_RESTART, FAULT_UNDERWAY, or -EAGAIN: while it was
+ * started so many others have asked for its pages that they are all who will be told. */
 static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 {
 	struct object *object = io->object;
+	int r = FAULT_UNDERWAY;
 	bool finished;
 
 	io->began = pool_now(pool);
@@ -35,8 +37,8 @@ static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 	pool_lock(pool);
 	finished = io->finished;
 	if (!finished && ask != NULL) {
-		if (ask->as != NULL)
-			io->asks[io->ask_count++] = *ask;
+		if (ask->as != NULL && !io_ask(io, ask))
+			r = -EAGAIN;
 		io->left = true;
 	}
 	while (!finished && ask == NULL) {
@@ -48,7 +50,7 @@ static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 	if (finished)
 		pool_give_io(pool, io);
 	pool_unlock(pool);
-	return finished ? STEP_RESTART : FAULT_UNDERWAY;
+	return finished ? STEP_RESTART : r;
 }
 
 /* Somebody else fills the page, which is busy for us: whom it comes from stays until it is there. */

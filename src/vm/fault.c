@@ -61,10 +61,7 @@ static int join_fill(struct fault *f, struct page *page) must_hold(lock_pool)
 		f->page = page;
 		return STEP_WAIT;
 	}
-	if (io->ask_count == IO_ASKS_MAX)
-		return -EAGAIN;
-	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access };
-	return FAULT_UNDERWAY;
+	return io_ask(io, &(struct ask){ f->as, f->va, f->access }) ? FAULT_UNDERWAY : -EAGAIN;
 }
 
 /* Makes the page of a word busy for this fault. With the lock. */

@@ -73,4 +73,13 @@ struct io {
 	unsigned int depth; /* filters it has passed */
 };
 
+/* Tells `ask` when the pages are there. False: so many ask already. */
+static inline bool io_ask(struct io *io, const struct ask *ask) must_hold(lock_pool)
+{
+	if (io->ask_count == IO_ASKS_MAX)
+		return false;
+	io->asks[io->ask_count++] = *ask;
+	return true;
+}
+
 #endif

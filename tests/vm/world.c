@@ -54,7 +54,11 @@ static void complete(struct source *source, struct io *io)
 static void source_start(struct object *object, struct io *io)
 {
 	struct source *source = of(object);
+	void (*meanwhile)(struct source *) = source->meanwhile;
 
+	source->meanwhile = NULL;
+	if (meanwhile != NULL)
+		meanwhile(source);
 	if (!source->slow) {
 		complete(source, io);
 		return;
