@@ -329,9 +329,9 @@ static int copy_borrowed(struct quire_map *map, uintptr_t va, char *to, size_t l
 	r = pool_stage(pool, page, &memory);
 	if (r == 0)
 		memcpy(to, (const char *)memory + va % PAGE_BYTES, length);
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	pool_unbusy(pool, page);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return r;
 }
 

@@ -4,7 +4,8 @@
  *
  * C17 and clang 14 cannot name a struct's member in an attribute, so what is named is the class: one global variable
  * for all locks of one kind. A function that takes a lock of class lock_as says acquires(lock_as); one that needs it
- * held says must_hold(lock_as). gcc sees nothing. The order is declared here, in one place:
+ * held says must_hold(lock_as); what stands under it says guarded_by(lock_as), but for what is reached by its address alone,
+ * which is not seen. gcc sees nothing. The order is declared here, in one place:
  *
  *	lock_checkpoint  ->  lock_region  ->  lock_quire  ->  lock_as  ->  lock_object  ->  lock_pool
  *

@@ -25,6 +25,7 @@
 #ifndef BASE_SPARSE_H
 #define BASE_SPARSE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,6 +85,12 @@ enum { BLOCKS_PER_CHANGE = 24 };
 /* Until there are `want` free blocks. -ENOMEM. Not for signal handlers. */
 int blocks_refill(struct blocks *blocks, uint32_t want);
 void blocks_done(struct blocks *blocks);
+
+/* How many are free. Any time. */
+static inline uint32_t blocks_free(const struct blocks *blocks)
+{
+	return atomic_load_explicit(&blocks->count, memory_order_relaxed);
+}
 
 /* Memory that leaves and inner nodes take at the moment. */
 size_t blocks_bytes(const struct blocks *blocks);

@@ -16,9 +16,9 @@ static struct amap *fork_amap(const struct amap *parent)
 
 	if (amap == NULL)
 		return NULL;
-	spin_take(&parent->pool->lock);
+	pool_lock(parent->pool);
 	r = amap_fork(amap, parent);
-	spin_give(&parent->pool->lock);
+	pool_unlock(parent->pool);
 	if (r == 0)
 		return amap;
 	amap_unref(amap);

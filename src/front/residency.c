@@ -98,12 +98,12 @@ static bool is_resident(struct as *as, const struct seg *seg, uintptr_t va)
 {
 	uint32_t word = WORD_NONE;
 
-	spin_take(&as->pool->lock);
+	pool_lock(as->pool);
 	if (seg->amap != NULL)
 		word = amap_get(seg->amap, seg_slot(seg, va), NULL);
 	if (word == WORD_NONE && seg->object != NULL)
 		word = sparse_get(&seg->object->pages, seg_index(seg, va), NULL);
-	spin_give(&as->pool->lock);
+	pool_unlock(as->pool);
 	return word_is_frame(word);
 }
 
@@ -144,16 +144,16 @@ bool front_pinned(struct as *as, uintptr_t va)
 	if (seg != NULL && seg->range.start <= va) {
 		const struct page *page;
 
-		spin_take(&as->pool->lock);
+		pool_lock(as->pool);
 		page = shown_at(as, seg, va);
 		pinned = page != NULL && page->pins > 0;
-		spin_give(&as->pool->lock);
+		pool_unlock(as->pool);
 	}
 	as_leave(as, phase);
 	return pinned;
 }
 
-static bool is_dirty(const struct page *page)
+static bool is_dirty(const struct page *page) must_hold(lock_pool)
 {
 	return page->state == PAGE_DIRTY ||
 		((page->state == PAGE_WRITING || page->state == PAGE_FAILED) && page->dirty);
@@ -168,7 +168,7 @@ static uint64_t dirty_in(struct as *as, const struct object *object, uint64_t fi
 		uint64_t end;
 
 		/* A leaf at a time: a fault may wait for the lock. */
-		spin_take(&as->pool->lock);
+		pool_lock(as->pool);
 		index = sparse_next(&object->pages, index, last);
 		for (end = min_u64(last, align_down(index, LEAF_WORDS) + LEAF_WORDS); index < end; index++) {
 			uint32_t word = sparse_get(&object->pages, index, NULL);
@@ -176,7 +176,7 @@ static uint64_t dirty_in(struct as *as, const struct object *object, uint64_t fi
 			if (word_is_frame(word) && is_dirty(pool_page(as->pool, word)))
 				bytes += PAGE_BYTES;
 		}
-		spin_give(&as->pool->lock);
+		pool_unlock(as->pool);
 	}
 	return bytes;
 }

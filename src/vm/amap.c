@@ -26,7 +26,7 @@ struct amap *amap_ref(struct amap *amap)
 }
 
 /* One reference to a leaf goes; with the last, what it holds and its reference to the leaf below. */
-static void leave_leaf(void *user, struct leaf *leaf)
+static void leave_leaf(void *user, struct leaf *leaf) must_hold(lock_pool)
 {
 	struct pool *pool = user;
 
@@ -45,9 +45,9 @@ void amap_unref(struct amap *amap)
 {
 	if (amap == NULL || atomic_fetch_sub(&amap->refs, 1) != 1)
 		return;
-	spin_take(&amap->pool->lock);
+	pool_lock(amap->pool);
 	sparse_done(&amap->words, &amap->pool->blocks, leave_leaf, amap->pool);
-	spin_give(&amap->pool->lock);
+	pool_unlock(amap->pool);
 	free(amap);
 }
 
@@ -65,6 +65,7 @@ bool amap_owns(const struct amap *amap, uint64_t slot, const struct leaf *leaf)
 
 /* A word changes its leaf, and a page its owner (S3). */
 static void adopt_word(struct pool *pool, struct leaf *leaf, uint64_t slot, uint32_t word)
+	must_hold(lock_pool)
 {
 	if (word_is_frame(word)) {
 		pool_page(pool, word)->id.owner = leaf;
@@ -74,7 +75,7 @@ static void adopt_word(struct pool *pool, struct leaf *leaf, uint64_t slot, uint
 }
 
 /* What stands below is seen by nobody else any more: it moves up, and is dropped where it is hidden. */
-static void draw_up(struct pool *pool, struct leaf *leaf, uint64_t slot)
+static void draw_up(struct pool *pool, struct leaf *leaf, uint64_t slot) must_hold(lock_pool)
 {
 	struct leaf *below = leaf->below;
 

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "base/sparse.h"
 
 struct pool;
@@ -32,18 +33,18 @@ struct amap *amap_ref(struct amap *amap); /* takes and returns NULL */
 void amap_unref(struct amap *amap);       /* takes NULL; without the pool's lock */
 
 /* The word seen at a slot; *leaf is where it stands. */
-uint32_t amap_get(const struct amap *amap, uint64_t slot, struct leaf **leaf);
+uint32_t amap_get(const struct amap *amap, uint64_t slot, struct leaf **leaf) must_hold(lock_pool);
 
 /* Does what stands in this leaf belong to this amap alone? */
-bool amap_owns(const struct amap *amap, uint64_t slot, const struct leaf *leaf);
+bool amap_owns(const struct amap *amap, uint64_t slot, const struct leaf *leaf) must_hold(lock_pool);
 
 /* The leaf to put a word into; NULL: the reserve is used up. What was shared with the dead has become its own. */
-struct leaf *amap_own(struct amap *amap, uint64_t slot);
+struct leaf *amap_own(struct amap *amap, uint64_t slot) must_hold(lock_pool);
 
 /* Nothing private in slots [first, last) any more. -ENOMEM: the reserve was used up; part is done. */
-int amap_drop(struct amap *amap, uint64_t first, uint64_t last);
+int amap_drop(struct amap *amap, uint64_t first, uint64_t last) must_hold(lock_pool);
 
 /* `child` is empty and sees the same from now on. -ENOMEM. */
-int amap_fork(struct amap *child, const struct amap *parent);
+int amap_fork(struct amap *child, const struct amap *parent) must_hold(lock_pool);
 
 #endif

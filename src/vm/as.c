@@ -468,21 +468,3 @@ uintptr_t as_place(struct as *as, uintptr_t hint, size_t length)
 	as_leave(as, phase);
 	return place;
 }
-
-void as_check(struct as *as)
-{
-	const struct seglist *list;
-	uintptr_t end = 0;
-
-	lock_space(as);
-	list = atomic_load(&as->list);
-	for (unsigned int i = 0; i < list->count; i++) {
-		const struct pmap_range *range = &list->segs[i]->range;
-
-		assert(range->start >= end);
-		assert(range->start < range->end);
-		assert(is_aligned(range->start | range->end, PAGE_BYTES));
-		end = range->end;
-	}
-	unlock_space(as);
-}

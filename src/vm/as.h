@@ -144,7 +144,4 @@ static inline uint64_t seg_slot(const struct seg *seg, uintptr_t va)
 	return seg->amap_first + ((va - seg->range.start) >> 12);
 }
 
-/* Asserts A1. */
-void as_check(struct as *as);
-
 #endif

@@ -15,10 +15,12 @@ enum { RECLAIM_TRIES = 8, RECLAIM_BATCH = 16 };
 
 /* ---- transfers ---- */
 
-/* Starts the transfer and, unless nobody waits for it, sees it through. STEP_RESTART, FAULT_UNDERWAY. */
+/* Starts the transfer and, unless nobody waits for it, sees it through. STEP_RESTART, FAULT_UNDERWAY, or -EAGAIN: while it was
+ * started so many others have asked for its pages that they are all who will be told. */
 static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 {
 	struct object *object = io->object;
+	int r = FAULT_UNDERWAY;
 	bool finished;
 
 	io->began = pool_now(pool);
@@ -32,23 +34,23 @@ static int transfer(struct pool *pool, struct io *io, const struct ask *ask)
 	else
 		object->ops->start(object, io);
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	finished = io->finished;
 	if (!finished && ask != NULL) {
-		if (ask->as != NULL)
-			io->asks[io->ask_count++] = *ask;
+		if (ask->as != NULL && !io_ask(io, ask))
+			r = -EAGAIN;
 		io->left = true;
 	}
 	while (!finished && ask == NULL) {
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 		object_reap(object, 1);
-		spin_take(&pool->lock);
+		pool_lock(pool);
 		finished = io->finished;
 	}
 	if (finished)
 		pool_give_io(pool, io);
-	spin_give(&pool->lock);
-	return finished ? STEP_RESTART : FAULT_UNDERWAY;
+	pool_unlock(pool);
+	return finished ? STEP_RESTART : r;
 }
 
 /* Somebody else fills the page, which is busy for us: whom it comes from stays until it is there. */
@@ -56,17 +58,17 @@ static void wait_for_fill(struct pool *pool, struct page *page)
 {
 	struct object *source = NULL;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	if (page->state == PAGE_FILLING)
 		source = pool_io_of(pool, page)->object;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	if (source != NULL)
 		object_reap(source, 1);
 	else
 		lock_yield();
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	pool_unbusy(pool, page);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 }
 
 /* ---- frames ---- */
@@ -77,31 +79,31 @@ static int give_up(struct pool *pool, struct page *page)
 	struct sections sections;
 	bool pinned;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	pinned = page->pins > 0;
 	page->busy--;
 	if (pinned || page->busy > 0 || page->state != PAGE_CLEAN || page->id.owner == NULL) {
 		page->busy++;
 		pool_unbusy(pool, page);
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 		lock_yield(); /* somebody else is at it */
 		return pinned ? -EBUSY : STEP_RESTART;
 	}
 	policy_remove(&pool->policy, page);
 	page->state = PAGE_WRITING; /* F3: nobody enters it meanwhile */
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 
 	shown_enter(pool, &sections);
 	shown_hide_page(pool, &sections, page);
 	shown_leave(&sections);
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	page->state = PAGE_CLEAN;
 	if (page->id.owner != NULL)
 		leaf_set(sparse_leaf(&((struct object *)(uintptr_t)page->id.owner)->pages, page->id.index),
 			page->id.index, WORD_NONE);
 	pool_forget(pool, page);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return STEP_RESTART;
 }
 
@@ -110,14 +112,14 @@ bool fault_collect(struct pool *pool)
 	struct page *page = NULL;
 	bool joins;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	for (size_t i = 0; i < pool->io_fresh && page == NULL; i++)
 		if (!pool->io_memory[i].finished && pool->io_memory[i].kind == IO_GET)
 			page = pool->io_memory[i].pages[0];
 	joins = page != NULL && page->state == PAGE_FILLING && page->busy <= BUSY_MAX;
 	if (joins)
 		page->busy++;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	if (joins)
 		wait_for_fill(pool, page);
 	else if (page != NULL)
@@ -130,14 +132,14 @@ static bool frames_move(struct pool *pool)
 {
 	bool moves = atomic_load(&pool->evicting);
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	for (uint32_t i = 0; i < pool->fresh && !moves; i++) {
 		const struct page *page = &pool->pages[i];
 
 		moves = page->busy > 0 || page->state == PAGE_FILLING || page->state == PAGE_WRITING ||
 			pageout_waits_for_epoch(page);
 	}
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return moves;
 }
 

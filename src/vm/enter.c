@@ -10,7 +10,7 @@
 #include "vm/step.h"
 
 /* What the page table may allow without asking again. */
-static unsigned int entry_prot(const struct fault *f)
+static unsigned int entry_prot(const struct fault *f) must_hold(lock_pool)
 {
 	unsigned int prot = f->seg.range.prot | PMAP_READ; /* as on x86 */
 
@@ -30,7 +30,7 @@ static enum tally_figure door_of(const struct fault *f)
 }
 
 /* With the lock, which is what makes its counting cheap: these figures are counted here alone. */
-static void note_use(struct fault *f)
+static void note_use(struct fault *f) must_hold(lock_pool)
 {
 	struct pool *pool = f->as->pool;
 	struct tally *tally = ledger_tally(pool->ledger, f->seg.range.tally);
@@ -62,6 +62,7 @@ struct unit {
 /* The page that the segment would show at va, when it is there and nowhere to be seen. The pages of a unit are in one leaf:
  * `leaf` is that of the object when nothing private can be in front of it. With the lock. */
 static struct page *neighbour(const struct fault *f, uintptr_t va, const struct leaf *leaf)
+	must_hold(lock_pool)
 {
 	struct page *page = NULL;
 
@@ -76,7 +77,7 @@ static struct page *neighbour(const struct fault *f, uintptr_t va, const struct 
 }
 
 /* A neighbour is shown with the page that was asked for. With the lock. */
-static void take_neighbour(const struct fault *f, struct page *page, uintptr_t va)
+static void take_neighbour(const struct fault *f, struct page *page, uintptr_t va) must_hold(lock_pool)
 {
 	page->busy++;
 	page->ahead = false; /* whether somebody will touch it cannot be seen any more */
@@ -84,7 +85,7 @@ static void take_neighbour(const struct fault *f, struct page *page, uintptr_t v
 }
 
 /* Without a gap, around the page that was asked for. Its neighbours are busy. With the lock. */
-static void take_unit(const struct fault *f, struct unit *unit)
+static void take_unit(const struct fault *f, struct unit *unit) must_hold(lock_pool)
 {
 	const struct seg *seg = &f->seg;
 	uint64_t pages = f->as->pool->unit_pages;
@@ -123,7 +124,7 @@ static int enter_unit(const struct fault *f, const struct unit *unit)
 {
 	struct pmap *pmap = f->as->pmap;
 	struct pmap_page *ids[UNIT_PAGES_MAX];
-	unsigned int prot = entry_prot(f);
+	unsigned int prot = f->prot;
 	unsigned int beside = prot & ~(unsigned int)PMAP_WRITTEN;
 	int r;
 
@@ -150,12 +151,13 @@ static bool enters_nothing(const struct fault *f)
 }
 
 /* Remembered first: nobody may think that the page is hidden while it is being entered. With the lock. */
-static void make_ready(struct fault *f, struct unit *unit)
+static void make_ready(struct fault *f, struct unit *unit) must_hold(lock_pool)
 {
 	shown_add(f->page, f->as, f->va);
-	if (has_unit(f))
+	if (unit != NULL && has_unit(f))
 		take_unit(f, unit);
 	note_use(f);
+	f->prot = entry_prot(f);
 	f->ready = true;
 }
 
@@ -173,9 +175,9 @@ int enter_page(struct fault *f)
 	int r;
 
 	if ((f->flags & FAULT_BORROW) != 0) {
-		spin_take(&pool->lock);
+		pool_lock(pool);
 		note_use(f);
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 		return 0;
 	}
 	if (enters_nothing(f)) {
@@ -187,18 +189,18 @@ int enter_page(struct fault *f)
 	unit.asked = 0;
 	unit.pages[0] = page;
 	if (!f->ready) {
-		spin_take(&pool->lock);
+		pool_lock(pool);
 		make_ready(f, &unit);
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 	}
 	r = enter_unit(f, &unit);
 	if (r == -ESTALE)
 		return STEP_STALE;
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	if (r == 0 && (f->flags & FAULT_PIN) != 0)
 		page->pins++;
 	for (uint32_t i = 0; i < unit.count; i++)
 		pool_unbusy(pool, unit.pages[i]);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return r;
 }

@@ -54,12 +54,12 @@ bool pageout_waits_for_epoch(const struct page *page)
 }
 
 /* Its bytes are nowhere else, and there is no swap to take them. */
-static bool homeless(const struct pool *pool, const struct page *page)
+static bool homeless(const struct pool *pool, const struct page *page) must_hold(lock_pool)
 {
 	return pool->swap == NULL && (page->id.own || object_is_memory(page->id.owner));
 }
 
-static bool may_go(void *user, struct page *page)
+static bool may_go(void *user, struct page *page) must_hold(lock_pool)
 {
 	struct evict *evict = user;
 
@@ -78,7 +78,7 @@ static bool may_go(void *user, struct page *page)
 	return !homeless(evict->pool, page) && !shown_locked(&evict->sections, page);
 }
 
-static void take_page(struct evict *evict, struct page *page)
+static void take_page(struct evict *evict, struct page *page) must_hold(lock_pool)
 {
 	page->dirty = page->state == PAGE_DIRTY || page->state == PAGE_FAILED;
 	page->state = PAGE_WRITING;
@@ -86,7 +86,7 @@ static void take_page(struct evict *evict, struct page *page)
 }
 
 /* The rest of its unit goes with a page, but for what was seen again. */
-static void take_unit(struct evict *evict, const struct page *page)
+static void take_unit(struct evict *evict, const struct page *page) must_hold(lock_pool)
 {
 	struct pool *pool = evict->pool;
 	uint64_t first = align_down(page->id.index, pool->unit_pages);
@@ -104,7 +104,7 @@ static void take_unit(struct evict *evict, const struct page *page)
 	}
 }
 
-static void choose_victims(struct evict *evict)
+static void choose_victims(struct evict *evict) must_hold(lock_pool)
 {
 	while (evict->count < evict->want) {
 		struct page *page = policy_victim(&evict->pool->policy, may_go, evict);
@@ -117,14 +117,14 @@ static void choose_victims(struct evict *evict)
 }
 
 /* The first page from `index` on that was written, or, when frames shall go, that is there. */
-static uint64_t next_of_object(const struct evict *evict, uint64_t index)
+static uint64_t next_of_object(const struct evict *evict, uint64_t index) must_hold(lock_pool)
 {
 	return evict->keep ? sparse_next_marked(&evict->object->pages, index, evict->last)
 			   : sparse_next(&evict->object->pages, index, evict->last);
 }
 
 /* Is it to be put, or to go? What is filled or written out at this moment is neither. */
-static bool is_meant(struct evict *evict, struct page *page)
+static bool is_meant(struct evict *evict, struct page *page) must_hold(lock_pool)
 {
 	if (!evict->keep)
 		return may_go(evict, page);
@@ -132,7 +132,7 @@ static bool is_meant(struct evict *evict, struct page *page)
 }
 
 /* What was written of an object, or all of it when frames shall go: from evict->first on, as many as fit. */
-static void choose_of_object(struct evict *evict)
+static void choose_of_object(struct evict *evict) must_hold(lock_pool)
 {
 	uint64_t index = evict->first;
 
@@ -150,9 +150,9 @@ static void choose_of_object(struct evict *evict)
 		if (page->busy > 0) {
 			if (evict->count > 0)
 				break; /* in the next batch */
-			spin_give(&evict->pool->lock);
+			pool_unlock(evict->pool);
 			lock_yield();
-			spin_take(&evict->pool->lock);
+			pool_lock(evict->pool);
 			index--;
 			continue;
 		}
@@ -167,12 +167,12 @@ static void choose_of_object(struct evict *evict)
 static void evict_choose(struct evict *evict)
 {
 	evict->count = 0;
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	if (evict->object != NULL)
 		choose_of_object(evict);
 	else
 		choose_victims(evict);
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 }
 
 /* ---- unmap ---- */
@@ -182,7 +182,7 @@ static void put_back(struct evict *evict, struct page *page)
 {
 	struct pool *pool = evict->pool;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	page->state = PAGE_CLEAN;
 	if (page->dirty)
 		pool_dirty(page, page->error != 0 ? PAGE_FAILED : PAGE_DIRTY);
@@ -192,7 +192,7 @@ static void put_back(struct evict *evict, struct page *page)
 		pool_forget(pool, page); /* meanwhile: somebody unmapped or cut it */
 	else if (page->queue == QUEUE_NONE)
 		policy_insert(&pool->policy, page);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 }
 
 static bool shown_before(const void *x, const void *y)
@@ -204,16 +204,16 @@ static bool shown_before(const void *x, const void *y)
 }
 
 /* A page that more than one address shows. With the lock, which is given up meanwhile. */
-static bool hide_many(struct evict *evict, struct page *page)
+static bool hide_many(struct evict *evict, struct page *page) must_hold(lock_pool)
 {
 	int r;
 
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 	r = shown_hide_page(evict->pool, &evict->sections, page);
 	evict_failed(evict, r);
 	if (r < 0)
 		put_back(evict, page);
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	return r >= 0;
 }
 
@@ -222,7 +222,7 @@ static void list_shown(struct evict *evict)
 	uint32_t count = 0;
 
 	evict->shown_count = 0;
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	for (uint32_t i = 0; i < evict->count; i++) {
 		struct page *page = evict->pages[i];
 		/* A pinned page is written where it stands: who pinned it for the kernel or a device answers for its stores. */
@@ -235,7 +235,7 @@ static void list_shown(struct evict *evict)
 		if (maps != MAPPED_MANY || hide_many(evict, page))
 			evict->pages[count++] = page;
 	}
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 	evict->count = count;
 	sort_in_place(evict->shown, evict->shown_count, sizeof(evict->shown[0]), shown_before);
 }
@@ -315,13 +315,13 @@ static void written_in(void *user, const struct pmap_span *pages)
 			high = middle;
 	}
 	/* The bit shares a byte with others, and a flush that asks at the same time sets it too. */
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	for (uintptr_t va = pages->start; va < pages->end; va += PAGE_BYTES, low++) {
 		assert(low < evict->shown_count);
 		assert(evict->shown[low].va == va);
 		evict->shown[low].page->dirty = true;
 	}
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 }
 
 /* What could not be hidden leaves the batch. It was asked too: the engine may have got half way with it. */
@@ -367,19 +367,19 @@ static void evict_ask(struct evict *evict)
 			r = as->pmap->ops->harvest(
 				as->pmap, &evict->spans[s], evict->keep, written_in, &asking);
 		/* No answer is no permission to drop anything. */
-		spin_take(&evict->pool->lock);
+		pool_lock(evict->pool);
 		for (; r < 0 && first < i; first++)
 			if (can_be_written(evict->shown[first].page))
 				evict->shown[first].page->dirty = true;
-		spin_give(&evict->pool->lock);
+		pool_unlock(evict->pool);
 	}
 	leave_what_stays(evict);
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	/* Those that were hidden: one that was pinned then is entered still, also when it was unpinned since. */
 	for (uint32_t i = 0; i < evict->shown_count; i++)
 		if (!evict->shown[i].stays)
 			evict->shown[i].page->maps = MAPPED_NOWHERE;
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 }
 
 /* ---- sort ---- */
@@ -400,17 +400,17 @@ static void evict_sort(struct evict *evict)
 {
 	bool any = false;
 
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	for (uint32_t i = 0; i < evict->count && !any; i++)
 		any = !evict->pages[i]->id.again;
 	if (any)
 		sort_in_place(evict->pages, evict->count, sizeof(struct page *), page_before);
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 }
 
 /* ---- free ---- */
 
-static void set_word(struct page *page, uint32_t word)
+static void set_word(struct page *page, uint32_t word) must_hold(lock_pool)
 {
 	struct leaf *leaf = (struct leaf *)(uintptr_t)page->id.owner;
 
@@ -420,7 +420,7 @@ static void set_word(struct page *page, uint32_t word)
 }
 
 /* Back to where it was, with what we know now. */
-static void keep_page(struct evict *evict, struct page *page)
+static void keep_page(struct evict *evict, struct page *page) must_hold(lock_pool)
 {
 	bool memory = page->id.own || object_is_memory(page->id.owner);
 	/* Stores to a pinned page go on, and no engine that cannot harvest would tell. */
@@ -437,7 +437,7 @@ static void keep_page(struct evict *evict, struct page *page)
 		policy_insert(&evict->pool->policy, page);
 }
 
-static void free_page(struct evict *evict, struct page *page)
+static void free_page(struct evict *evict, struct page *page) must_hold(lock_pool)
 {
 	struct pool *pool = evict->pool;
 	bool swapped = page->id.own || object_is_memory(page->id.owner);
@@ -457,7 +457,7 @@ static void free_page(struct evict *evict, struct page *page)
 }
 
 /* With the lock. */
-static void free_some(struct evict *evict, struct page **pages, uint32_t count)
+static void free_some(struct evict *evict, struct page **pages, uint32_t count) must_hold(lock_pool)
 {
 	struct pool *pool = evict->pool;
 	uint32_t going = 0;
@@ -484,9 +484,9 @@ static void evict_free(struct evict *evict)
 {
 	evict->freed = 0;
 	for (uint32_t i = 0; i < evict->count; i += EMPTY_MAX) {
-		spin_take(&evict->pool->lock);
+		pool_lock(evict->pool);
 		free_some(evict, &evict->pages[i], (uint32_t)min_u64(EMPTY_MAX, evict->count - i));
-		spin_give(&evict->pool->lock);
+		pool_unlock(evict->pool);
 	}
 }
 

@@ -31,7 +31,7 @@ static int lookup(struct fault *f)
 }
 
 /* A fill that failed: told once, then it may be tried again. With the lock. */
-static int take_failure(struct pool *pool, struct page *page, struct leaf *leaf)
+static int take_failure(struct pool *pool, struct page *page, struct leaf *leaf) must_hold(lock_pool)
 {
 	int error = -(int)page->error;
 
@@ -49,7 +49,7 @@ void fault_take_mark(struct fault *f, struct page *page)
 }
 
 /* Somebody fills the page already: be told when it is there, or wait. With the lock. */
-static int join_fill(struct fault *f, struct page *page)
+static int join_fill(struct fault *f, struct page *page) must_hold(lock_pool)
 {
 	struct io *io = pool_io_of(f->as->pool, page);
 
@@ -61,14 +61,11 @@ static int join_fill(struct fault *f, struct page *page)
 		f->page = page;
 		return STEP_WAIT;
 	}
-	if (io->ask_count == IO_ASKS_MAX)
-		return -EAGAIN;
-	io->asks[io->ask_count++] = (struct ask){ f->as, f->va, f->access };
-	return FAULT_UNDERWAY;
+	return io_ask(io, &(struct ask){ f->as, f->va, f->access }) ? FAULT_UNDERWAY : -EAGAIN;
 }
 
 /* Makes the page of a word busy for this fault. With the lock. */
-static int claim_page(struct fault *f, uint32_t word, struct leaf *leaf)
+static int claim_page(struct fault *f, uint32_t word, struct leaf *leaf) must_hold(lock_pool)
 {
 	struct page *page = pool_page(f->as->pool, word);
 
@@ -96,7 +93,7 @@ static int locate(struct fault *f, bool enters)
 	struct leaf *leaf = NULL;
 	int r = STEP_FETCH;
 
-	spin_take(&f->as->pool->lock);
+	pool_lock(f->as->pool);
 	f->own = false;
 	f->ready = false;
 	if (seg->amap != NULL)
@@ -111,12 +108,12 @@ static int locate(struct fault *f, bool enters)
 		r = claim_page(f, word, leaf);
 	if (r == 0 && enters && !is_to_be_copied(f))
 		enter_soon(f);
-	spin_give(&f->as->pool->lock);
+	pool_unlock(f->as->pool);
 	return r;
 }
 
 /* Puts the copy into the amap, unless somebody else has put one there meanwhile. With the lock. */
-static int install_copy(struct fault *f, struct page *copy)
+static int install_copy(struct fault *f, struct page *copy) must_hold(lock_pool)
 {
 	const struct seg *seg = &f->seg;
 	struct pool *pool = f->as->pool;
@@ -145,9 +142,9 @@ static int copy_page(struct fault *f)
 	void *to;
 	int r;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	copy = pool_take_new(pool, f->seg.range.tally);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	if (copy == NULL)
 		return STEP_RECLAIM;
 	r = pool_stage(pool, copy, &to);
@@ -158,7 +155,7 @@ static int copy_page(struct fault *f)
 	if (r == 0)
 		memcpy(to, from, PAGE_BYTES);
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	if (r == 0)
 		r = install_copy(f, copy);
 	if (r == 0) {
@@ -171,15 +168,15 @@ static int copy_page(struct fault *f)
 	} else {
 		pool_unbusy(pool, copy);
 	}
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return r;
 }
 
 void fault_let_go(const struct fault *f)
 {
-	spin_take(&f->as->pool->lock);
+	pool_lock(f->as->pool);
 	pool_unbusy(f->as->pool, f->page);
-	spin_give(&f->as->pool->lock);
+	pool_unlock(f->as->pool);
 }
 
 static int promote(struct fault *f)
@@ -294,7 +291,7 @@ int fault_borrow(struct as *as, uintptr_t va, struct page **page)
 
 /* The page that was pinned here, if another has taken its place since: a private copy, made by a later store. With the
  * lock. */
-static void find_pinned(struct fault *f)
+static void find_pinned(struct fault *f) must_hold(lock_pool)
 {
 	uint32_t word;
 
@@ -309,7 +306,7 @@ static void find_pinned(struct fault *f)
 }
 
 /* Where nothing faults, the last pin takes the page out of reach. Nobody enters it meanwhile (F3). */
-static void hide_unpinned(struct fault *f)
+static void hide_unpinned(struct fault *f) must_hold(lock_pool)
 {
 	struct pool *pool = f->as->pool;
 	struct page *page = f->page;
@@ -319,11 +316,11 @@ static void hide_unpinned(struct fault *f)
 	page->busy = 0;
 	page->dirty = before != PAGE_CLEAN;
 	page->state = PAGE_WRITING;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	shown_enter(pool, &sections);
 	shown_hide_page(pool, &sections, page);
 	shown_leave(&sections);
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	page->state = before;
 	if (before == PAGE_CLEAN && page->dirty)
 		pool_dirty(page, PAGE_DIRTY);
@@ -337,13 +334,13 @@ void fault_unpin(struct as *as, uintptr_t va)
 	unsigned int phase = as_enter(as);
 
 	if (lookup(&f) == 0 && locate(&f, false) == 0) {
-		spin_take(&as->pool->lock);
+		pool_lock(as->pool);
 		find_pinned(&f);
 		pool_unpin(as->pool, f.page);
 		if ((as->pmap->can & PMAP_PINS_ONLY) != 0 && f.page->pins == 0 && f.page->busy == 1)
 			hide_unpinned(&f);
 		pool_unbusy(as->pool, f.page);
-		spin_give(&as->pool->lock);
+		pool_unlock(as->pool);
 	}
 	as_leave(as, phase);
 }
@@ -359,11 +356,11 @@ static int object_once(struct object *object, uint64_t index, struct fault *f)
 	uint32_t word;
 	int r = STEP_FETCH;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	word = sparse_get(&object->pages, index, &leaf);
 	if (word_is_frame(word))
 		r = claim_page(f, word, leaf);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	f->place = word;
 	return r == STEP_FETCH ? fetch_object(f, object, index, &nobodys) : r;
 }

@@ -16,7 +16,7 @@ enum { STREAM_PART = 32 };
 /* ---- the end of a transfer ---- */
 
 /* What a page that could not be filled leaves behind is met by the next fault on it, once. */
-static void fill_failed(struct pool *pool, struct page *page, int error, bool wanted)
+static void fill_failed(struct pool *pool, struct page *page, int error, bool wanted) must_hold(lock_pool)
 {
 	pool_count(pool, page->tally, TALLY_FILL_ERRORS, 1);
 	if (page->id.owner == NULL)
@@ -39,9 +39,11 @@ static void answer_ask(const struct ask *ask)
 
 /* ---- what can be had again is shown as soon as it is there ---- */
 
-/* Those that were read ahead and nobody waits for, but for a mark: its fault, or that it never comes, tells whether the rest
- * was wanted. In WRITING nobody else enters them. With the lock. */
-static uint32_t take_fresh(struct io *io, const struct seg *seg)
+_Static_assert(IO_PAGES_MAX <= 32, "a bit for each page of a transfer");
+
+/* Those that were read ahead and nobody waits for, a bit each, but for a mark: its fault, or that it never comes, tells
+ * whether the rest was wanted. In WRITING nobody else enters them. With the lock. */
+static uint32_t take_fresh(struct io *io, const struct seg *seg) must_hold(lock_pool)
 {
 	uint32_t count = (uint32_t)min_u64(io->count, (seg->range.end - io->va) >> PAGE_SHIFT);
 	uint32_t taken = 0;
@@ -55,20 +57,20 @@ static uint32_t take_fresh(struct io *io, const struct seg *seg)
 		page->busy = 0;
 		page->ahead = false; /* whether somebody will touch it cannot be seen any more */
 		shown_add(page, io->as, io->va + ((uintptr_t)i << PAGE_SHIFT));
-		taken++;
+		taken |= 1U << i;
 	}
 	return taken;
 }
 
 /* Neighbours in one call of the engine. One that it could not enter is entered by its first fault. */
-static void enter_fresh(const struct io *io)
+static void enter_fresh(const struct io *io, uint32_t taken)
 {
 	struct pmap *pmap = io->as->pmap;
 	struct pmap_page *run[IO_PAGES_MAX];
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i <= io->count; i++) {
-		if (i < io->count && io->pages[i]->state == PAGE_WRITING) {
+		if (i < io->count && (taken >> i & 1) != 0) {
 			run[count++] = &io->pages[i]->id;
 			continue;
 		}
@@ -87,17 +89,17 @@ static void show_fresh(struct io *io)
 
 	if (seg != NULL && seg->range.start <= io->va && seg_index(seg, io->va) == io->first &&
 		seg->amap == NULL && seg->range.prot != 0) {
-		spin_take(&io->pool->lock);
+		pool_lock(io->pool);
 		taken = take_fresh(io, seg);
-		spin_give(&io->pool->lock);
+		pool_unlock(io->pool);
 	}
-	if (taken > 0)
-		enter_fresh(io);
+	if (taken != 0)
+		enter_fresh(io, taken);
 	as_leave(io->as, phase);
 }
 
 /* A page that is there now. With the lock. */
-static void filled(struct pool *pool, struct page *page)
+static void filled(struct pool *pool, struct page *page) must_hold(lock_pool)
 {
 	/* The place in swap is given up when the page comes in: this is its only copy, as a page of memory always is. */
 	if (page->swapped)
@@ -122,7 +124,7 @@ static void fill_done(struct io *io)
 	if (io->as != NULL && io->error == 0)
 		show_fresh(io);
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	pool_took(pool, io->pages[0]->tally, TALLY_TIME_FILL, io->began);
 	for (uint32_t i = 0; i < io->count; i++) {
 		struct page *page = io->pages[i];
@@ -141,7 +143,7 @@ static void fill_done(struct io *io)
 	io->finished = true;
 	if (io->left)
 		pool_give_io(pool, io);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 
 	for (unsigned int i = 0; i < ask_count; i++)
 		answer_ask(&asks[i]);
@@ -162,7 +164,7 @@ void give_identity(struct page *page, const void *owner, struct leaf *leaf, uint
 	leaf_set(leaf, index, word_of_frame(page->id.frame));
 }
 
-static void add_to_io(struct io *io, struct page *page)
+static void add_to_io(struct io *io, struct page *page) must_hold(lock_pool)
 {
 	page->state = PAGE_FILLING;
 	page->prev = (uint32_t)(io - io->pool->io_memory);
@@ -170,8 +172,8 @@ static void add_to_io(struct io *io, struct page *page)
 }
 
 /* One more page of an object joins a get. With the lock. 0, STEP_RESTART when it is there already, or what is missing. */
-static int join_get(
-	struct pool *pool, struct io *io, struct object *object, uint64_t index, const struct want *want)
+static int join_get(struct pool *pool, struct io *io, struct object *object, uint64_t index,
+	const struct want *want) must_hold(lock_pool)
 {
 	struct page *page;
 	struct leaf *leaf;
@@ -199,7 +201,7 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 	int r = STEP_COLLECT;
 
 	count = (uint32_t)min_u64(count, min_u64(IO_PAGES_MAX, ((size - 1) >> PAGE_SHIFT) + 1 - first));
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	io = pool_take_io(pool);
 	for (uint32_t i = 0; io != NULL && i < count; i++) {
 		/* Nothing is read ahead under pressure, nor into the frame that a copy of the first page may need. */
@@ -212,7 +214,7 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 	if (io != NULL && io->count == 0)
 		pool_give_io(pool, io);
 	if (io == NULL || io->count == 0) {
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 		return r;
 	}
 	if (want->mark && io->count > 1)
@@ -223,7 +225,7 @@ static int begin_get(struct object *object, uint64_t first, uint32_t count, uint
 	io->first = first;
 	io->length = min_u64((uint64_t)io->count << PAGE_SHIFT, size - (first << PAGE_SHIFT));
 	io->done = fill_done;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	pool_count(pool, want->tally, TALLY_FILLS, io->count);
 	pool_count(pool, want->tally, TALLY_AHEAD, io->count - !want->ahead);
 	*out = io;
@@ -237,9 +239,9 @@ static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot, uint1
 	struct page *page;
 	void *memory;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	page = pool_take_new(pool, tally);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	if (page == NULL)
 		return STEP_RECLAIM;
 	if (pool_stage(pool, page, &memory) == 0)
@@ -247,7 +249,7 @@ static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot, uint1
 	else
 		memory = NULL;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	if (memory != NULL)
 		leaf = amap_own(amap, slot);
 	/* Somebody else may have been faster. */
@@ -259,7 +261,7 @@ static int make_zeros(struct pool *pool, struct amap *amap, uint64_t slot, uint1
 		pool_count(pool, tally, TALLY_ZEROS, 1);
 	}
 	pool_unbusy(pool, page);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	if (memory == NULL)
 		return -ENOMEM;
 	return leaf == NULL ? STEP_REFILL : STEP_RESTART;
@@ -274,7 +276,7 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 	struct page *page = NULL;
 	struct io *io;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	word = sparse_get(words, index, &leaf);
 	io = pool_take_io(pool);
 	if (io != NULL && (word & WORD_SWAP) != 0)
@@ -282,7 +284,7 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 	if (page == NULL) {
 		if (io != NULL)
 			pool_give_io(pool, io);
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 		if (io == NULL)
 			return STEP_COLLECT;
 		return (word & WORD_SWAP) != 0 ? STEP_RECLAIM : STEP_RESTART;
@@ -297,7 +299,7 @@ static int begin_swap_in(struct pool *pool, const struct sparse *words, const st
 	io->first = page->next;
 	io->length = PAGE_BYTES;
 	io->done = fill_done;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	pool_count(pool, tally, TALLY_FILLS, 1);
 	*out = io;
 	return STEP_TRANSFER;
@@ -315,9 +317,9 @@ static void begin_apart(struct fault *f, struct object *object, const struct ahe
 		if (index > (size - 1) >> PAGE_SHIFT)
 			return;
 		if (pool_is_short(object->pool)) {
-			spin_take(&object->pool->lock);
+			pool_lock(object->pool);
 			readahead_cut(&object->ahead, plan, index);
-			spin_give(&object->pool->lock);
+			pool_unlock(object->pool);
 			return;
 		}
 		want.mark = plan->marks > 0 && i % plan->marks == 0;
@@ -363,9 +365,9 @@ int fetch_object(struct fault *f, struct object *object, uint64_t index, const s
 	if (object_is_memory(object))
 		return begin_get(object, index, 1, size, &want, &f->io); /* of nowhere: zeros */
 	if (!want.alone) {
-		spin_take(&object->pool->lock);
+		pool_lock(object->pool);
 		plan = readahead_plan(&object->ahead, index, want.advice, most_beside(object->pool));
-		spin_give(&object->pool->lock);
+		pool_unlock(object->pool);
 	}
 	want.mark = !want.alone && plan.apart == 0 && plan.count > unit + unit_pages - index;
 	if (!want.alone)
@@ -387,11 +389,11 @@ void fetch_more(struct fault *f)
 	f->marked = false;
 	if (object == NULL || object_size(object, &size) < 0 || size == 0)
 		return;
-	spin_take(&object->pool->lock);
+	pool_lock(object->pool);
 	plan = readahead_go_on(&object->ahead, seg_index(seg, f->va), most_beside(object->pool));
 	atomic_store_explicit(
 		&object->pool->stream_room, 2 * most_beside(object->pool), memory_order_relaxed);
-	spin_give(&object->pool->lock);
+	pool_unlock(object->pool);
 	begin_apart(f, object, &plan, size, &want);
 	if (f->apart_count > 0)
 		f->going_on = object_ref(object);

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/lock.h"
+
 struct as;
 struct object;
 struct page;
@@ -59,16 +61,25 @@ struct io {
 	struct io *next;
 	uint64_t began; /* pool_now() */
 	struct page *pages[IO_PAGES_MAX];
-	struct ask asks[IO_ASKS_MAX];
-	unsigned int ask_count;
+	struct ask asks[IO_ASKS_MAX] guarded_by(lock_pool);
+	unsigned int ask_count guarded_by(lock_pool);
 	struct as *as; /* where pages that can be had again are entered when they come; NULL: nowhere */
 	uintptr_t va;  /* of pages[0] there */
-	bool finished; /* under the pool's lock; also while nobody has taken it */
-	bool left;     /* under the pool's lock: nobody looks at it after done */
+	bool finished guarded_by(lock_pool); /* also while nobody has taken it */
+	bool left guarded_by(lock_pool);     /* nobody looks at it after done */
 
 	/* For whoever serves it: filters from the outermost inwards, then the object. */
 	uint64_t filter[8];
 	unsigned int depth; /* filters it has passed */
 };
+
+/* Tells `ask` when the pages are there. False: so many ask already. */
+static inline bool io_ask(struct io *io, const struct ask *ask) must_hold(lock_pool)
+{
+	if (io->ask_count == IO_ASKS_MAX)
+		return false;
+	io->asks[io->ask_count++] = *ask;
+	return true;
+}
 
 #endif

@@ -32,7 +32,7 @@ struct object *object_ref(struct object *object)
 /* ---- its pages ---- */
 
 /* With the pool's lock. */
-static int join(struct object *object, struct pool *pool)
+static int join(struct object *object, struct pool *pool) must_hold(lock_pool)
 {
 	if (object->pool == NULL) {
 		object->pool = pool;
@@ -46,9 +46,9 @@ int object_join(struct object *object, struct pool *pool)
 {
 	int r;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	r = join(object, pool);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return r;
 }
 
@@ -57,7 +57,7 @@ int object_join_once(struct object *object, struct pool *pool, object_same_fn *s
 	int r = 0;
 
 	*other = NULL;
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	if (object->pool == NULL) {
 		*other = pool->joined;
 		while (*other != NULL && !(same(*other, object) && object_hold(*other)))
@@ -65,7 +65,7 @@ int object_join_once(struct object *object, struct pool *pool, object_same_fn *s
 	}
 	if (*other == NULL)
 		r = join(object, pool);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return r;
 }
 
@@ -81,20 +81,20 @@ void object_reap(struct object *object, unsigned int want)
 }
 
 /* Is somebody reading, writing, copying or entering the page? With the lock. */
-static bool is_in_use(const struct page *page)
+static bool is_in_use(const struct page *page) must_hold(lock_pool)
 {
 	return page->busy > 0 || page->state == PAGE_WRITING;
 }
 
 /* Lets somebody's use of a page of the object come to its end. With the lock, which is given up meanwhile. */
-static void wait_for_use(struct object *object, const struct page *page)
+static void wait_for_use(struct object *object, const struct page *page) must_hold(lock_pool)
 {
 	struct pool *pool = object->pool;
 	struct object *source = page->state == PAGE_FILLING ? pool_io_of(pool, page)->object : object;
 
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	object_reap(source, 0);
-	spin_take(&pool->lock);
+	pool_lock(pool);
 }
 
 /* Pages [first, last) and what is in swap of them are wanted no more. They are hidden already. Transfers that are under way
@@ -104,7 +104,7 @@ static void drop_pages(struct object *object, uint64_t first, uint64_t last)
 	struct pool *pool = object->pool;
 	uint64_t index = first;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	while ((index = sparse_next(&object->pages, index, last)) != UINT64_MAX) {
 		struct leaf *leaf = sparse_leaf(&object->pages, index);
 		uint32_t word = leaf->words[index % LEAF_WORDS];
@@ -116,10 +116,10 @@ static void drop_pages(struct object *object, uint64_t first, uint64_t last)
 		leaf_set(leaf, index++, WORD_NONE);
 		pool_drop_word(pool, word);
 	}
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 }
 
-static void leave_leaf(void *user, struct leaf *leaf)
+static void leave_leaf(void *user, struct leaf *leaf) must_hold(lock_pool)
 {
 	blocks_give(&((struct pool *)user)->blocks, leaf);
 }
@@ -131,7 +131,7 @@ void object_leave(struct object *object)
 
 	(void)object_flush(object, 0, UINT64_MAX, FLUSH_PUT);
 	drop_pages(object, 0, UINT64_MAX);
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	sparse_done(&object->pages, &pool->blocks, leave_leaf, pool);
 	for (struct object **at = &pool->joined; *at != NULL; at = &(*at)->joined)
 		if (*at == object) {
@@ -139,7 +139,7 @@ void object_leave(struct object *object)
 			break;
 		}
 	object->pool = NULL;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	if (object->home.close != NULL)
 		object->home.close(object->home.engine);
 	object->home = (struct pmap_home){ .engine = NULL };
@@ -147,8 +147,16 @@ void object_leave(struct object *object)
 
 void object_leave_all(struct pool *pool)
 {
-	while (pool->joined != NULL)
-		object_leave(pool->joined);
+	for (;;) {
+		struct object *object;
+
+		pool_lock(pool);
+		object = pool->joined;
+		pool_unlock(pool);
+		if (object == NULL)
+			return;
+		object_leave(object);
+	}
 }
 
 bool object_hold(struct object *object)
@@ -211,20 +219,20 @@ int object_get_page(struct object *object, uint64_t index, struct page **page, c
 
 void object_put_page(struct object *object, struct page *page, bool changed)
 {
-	spin_take(&object->pool->lock);
+	pool_lock(object->pool);
 	if (changed)
 		shown_written(object->pool, page);
 	pool_unbusy(object->pool, page);
-	spin_give(&object->pool->lock);
+	pool_unlock(object->pool);
 }
 
 bool object_has_page(struct object *object, uint64_t index)
 {
 	uint32_t word;
 
-	spin_take(&object->pool->lock);
+	pool_lock(object->pool);
 	word = sparse_get(&object->pages, index, NULL);
-	spin_give(&object->pool->lock);
+	pool_unlock(object->pool);
 	return word != WORD_NONE;
 }
 

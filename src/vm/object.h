@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "base/readahead.h"
 #include "base/sparse.h"
 #include "pmap/pmap.h"
@@ -58,27 +59,28 @@ struct object {
 	atomic_uint refs;
 	uint64_t bytes; /* with ops->size NULL */
 
-	/* Of a paged object; under the pool's lock. Pages are in one pool only, so that all who map it see the same ones. */
+	/* Of a paged object. Pages are in one pool only, so that all who map it see the same ones. */
 	struct pool *pool;
-	struct object *joined; /* the next one of the pool */
-	struct sparse pages;   /* dirty ones are marked; a marked one may be clean by now */
-	struct readahead ahead;
-	uint32_t epoch; /* number of the write-back that will be next */
+	struct object *joined guarded_by(lock_pool); /* the next one of the pool */
+	struct sparse pages guarded_by(
+		lock_pool); /* dirty ones are marked; a marked one may be clean by now */
+	struct readahead ahead guarded_by(lock_pool);
+	uint32_t epoch guarded_by(lock_pool); /* number of the write-back that will be next */
 	bool again; /* nobody can write it, and one mapping shows it: its pages are read again rather than kept */
 	atomic_bool epochs;   /* dirty pages leave in a whole epoch only, never by eviction alone (E2) */
 	atomic_int put_error; /* sticky until object_mend(): the first write that failed, -errno */
 	_Atomic uint64_t put_failed_at; /* of that one, in bytes; set before put_error */
 	_Atomic uint64_t put_failed_bytes;
-	bool wanted;           /* a flush was begun for whoever looks after the pool to finish */
-	atomic_int sync_error; /* sticky for good: what was put may be lost */
+	bool wanted guarded_by(lock_pool); /* a flush was begun for whoever looks after the pool to finish */
+	atomic_int sync_error;             /* sticky for good: what was put may be lost */
 };
 
 _Static_assert(offsetof(struct object, home) == 0, "pmap_engine_of() counts on it");
 
 void object_init(struct object *object, const struct object_ops *ops, unsigned int can);
 struct object *object_ref(struct object *object);
-bool object_hold(struct object
-		*object); /* a reference to one that may be closing: false, then. With the pool's lock */
+bool object_hold(struct object *object)
+	must_hold(lock_pool); /* a reference to one that may be closing: false, then. With the pool's lock */
 void object_unref(struct object *object); /* takes NULL */
 
 /* From now on its pages are in this pool. -EBUSY: they are in another. */

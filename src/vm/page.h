@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "pmap/pmap.h"
 
 enum page_state {
@@ -45,28 +46,29 @@ enum page_maps { MAPPED_NOWHERE = 0, MAPPED_ONCE = 1, MAPPED_MANY = 2 };
 struct page {
 	struct pmap_page
 		id; /* owner: an object, or a leaf of an amap; NULL: forgotten while in use, freed by the last user */
-	uint64_t va_page : 48; /* where it is entered, when that is once: page_va() */
-	uint64_t space : 8;    /* of that: an index of pool->spaces */
-	uint64_t maps : 8;     /* enum page_maps */
-	uint32_t next;         /* policy queue, or free list; of a page in neither: its place in swap */
-	uint32_t prev;         /* policy queue; FILLING: pool_io_of() */
-	uint16_t pins;         /* asked for: neither unmapped nor evicted */
-	uint16_t tally;        /* whom it is charged to: an index of the pool's ledger */
-	uint8_t state;         /* enum page_state */
-	uint8_t busy;          /* faults that are between locate and enter */
-	uint8_t error;         /* errno of FAILED */
-	/* Of one byte: all under the pool's lock. */
-	uint8_t queue : 2;   /* of the policy */
-	uint8_t hits : 2;    /* seen by the policy */
-	uint8_t dirty : 1;   /* in WRITING and FAILED: there are bytes to put */
-	uint8_t ahead : 1;   /* nobody has touched it yet */
-	uint8_t mark : 1;    /* who touches it first wants more read ahead */
-	uint8_t swapped : 1; /* FILLING, FAILED: from swap, from the place in `next` */
+	uint64_t va_page : 48 guarded_by(lock_pool); /* where it is entered, when that is once: page_va() */
+	uint64_t space : 8 guarded_by(lock_pool);    /* of that: an index of pool->spaces */
+	uint64_t maps : 8 guarded_by(lock_pool);     /* enum page_maps */
+	uint32_t next guarded_by(
+		lock_pool); /* policy queue, or free list; of a page in neither: its place in swap */
+	uint32_t prev guarded_by(lock_pool); /* policy queue; FILLING: pool_io_of() */
+	uint16_t pins guarded_by(lock_pool); /* asked for: neither unmapped nor evicted */
+	uint16_t tally;                      /* whom it is charged to: an index of the pool's ledger */
+	uint8_t state guarded_by(lock_pool); /* enum page_state */
+	uint8_t busy guarded_by(lock_pool);  /* faults that are between locate and enter */
+	uint8_t error guarded_by(lock_pool); /* errno of FAILED */
+	/* Of one byte. */
+	uint8_t queue : 2 guarded_by(lock_pool);   /* of the policy */
+	uint8_t hits : 2 guarded_by(lock_pool);    /* seen by the policy */
+	uint8_t dirty : 1 guarded_by(lock_pool);   /* in WRITING and FAILED: there are bytes to put */
+	uint8_t ahead : 1 guarded_by(lock_pool);   /* nobody has touched it yet */
+	uint8_t mark : 1 guarded_by(lock_pool);    /* who touches it first wants more read ahead */
+	uint8_t swapped : 1 guarded_by(lock_pool); /* FILLING, FAILED: from swap, from the place in `next` */
 };
 
 _Static_assert(sizeof(struct page) == 48, "the most of what a frame costs: we promise 64 bytes in all");
 
-static inline uintptr_t page_va(const struct page *page)
+static inline uintptr_t page_va(const struct page *page) must_hold(lock_pool)
 {
 	return (uintptr_t)page->va_page << 12;
 }

@@ -13,12 +13,12 @@ static bool end_an_epoch(struct pool *pool)
 	struct object *object;
 	bool ended;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	for (object = pool->joined; object != NULL; object = object->joined)
 		if (object->epochs && sparse_next_marked(&object->pages, 0, UINT64_MAX) != UINT64_MAX &&
 			object_hold(object))
 			break;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	ended = object != NULL && object_flush(object, 0, UINT64_MAX, FLUSH_SYNC) == 0;
 	object_unref(object);
 	return ended;
@@ -80,13 +80,13 @@ static struct object *take_wanted(struct pool *pool)
 {
 	struct object *object;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	for (object = pool->joined; object != NULL; object = object->joined)
 		if (object->wanted && object_hold(object))
 			break;
 	if (object != NULL)
 		object->wanted = false;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return object;
 }
 
@@ -165,9 +165,9 @@ int object_flush(struct object *object, uint64_t first, uint64_t last, enum flus
 	}
 	shown_harvest(object, first, last);
 	if (how == FLUSH_START) {
-		spin_take(&object->pool->lock);
+		pool_lock(object->pool);
 		object->wanted = true;
-		spin_give(&object->pool->lock);
+		pool_unlock(object->pool);
 		return sticky_error(object);
 	}
 	evict = begin_for(object, first, last, true);

@@ -23,6 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
+
 struct object;
 struct page;
 struct pool;
@@ -35,7 +37,7 @@ uint32_t pageout_evict(struct pool *pool, uint32_t want);
 uint32_t pageout_exchange(struct pool *pool);
 
 /* A dirty page that can go when the epoch of its object ends, which pageout_evict() brings about. With the pool's lock. */
-bool pageout_waits_for_epoch(const struct page *page);
+bool pageout_waits_for_epoch(const struct page *page) must_hold(lock_pool);
 
 /* Somebody else is evicting: waits for the end of that. False: nobody was. */
 bool pageout_wait(struct pool *pool);

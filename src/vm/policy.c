@@ -11,7 +11,7 @@ enum { HITS_MAX = 3, SMALL_PART = 10 };
 
 /* ---- queues ---- */
 
-static void push(struct policy *policy, struct page *page, enum policy_queue which)
+static void push(struct policy *policy, struct page *page, enum policy_queue which) must_hold(lock_pool)
 {
 	struct queue *queue = &policy->queues[which];
 	uint32_t frame = page->id.frame;
@@ -47,7 +47,7 @@ void policy_remove(struct policy *policy, struct page *page)
 	page->next = page->prev = NO_FRAME;
 }
 
-static struct page *tail_of(struct policy *policy, enum policy_queue which)
+static struct page *tail_of(struct policy *policy, enum policy_queue which) must_hold(lock_pool)
 {
 	uint32_t frame = policy->queues[which].tail;
 
@@ -104,7 +104,7 @@ void policy_seen(struct policy *policy, struct page *page)
 }
 
 /* Moves the tail of a queue on, when it has earned that. */
-static bool spared(struct policy *policy, struct page *page)
+static bool spared(struct policy *policy, struct page *page) must_hold(lock_pool)
 {
 	if (page->hits == 0)
 		return false;
@@ -147,25 +147,4 @@ struct page *policy_victim(struct policy *policy, bool (*may_go)(void *user, str
 		push(policy, page, QUEUE_MAIN);
 	}
 	return NULL;
-}
-
-void policy_check(const struct policy *policy)
-{
-	for (unsigned int which = QUEUE_SMALL; which < QUEUE_COUNT; which++) {
-		const struct queue *queue = &policy->queues[which];
-		uint32_t count = 0;
-		uint32_t prev = NO_FRAME;
-
-		for (uint32_t frame = queue->head; frame != NO_FRAME; frame = policy->pages[frame].next) {
-			assert(policy->pages[frame].queue == which); /* Q1 */
-			assert(policy->pages[frame].prev == prev);
-			assert(policy->pages[frame].state != PAGE_FILLING);
-			assert(policy->pages[frame].state != PAGE_ABSENT);
-			prev = frame;
-			count++;
-		}
-		assert(queue->tail == prev);
-		assert(queue->count == count);
-		(void)count;
-	}
 }

@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/ghosts.h"
+#include "base/lock.h"
 #include "vm/page.h"
 
 enum policy_kind { POLICY_S3FIFO = 0, POLICY_CLOCK = 1 };
@@ -50,16 +51,16 @@ struct policy {
 int policy_init(struct policy *policy, enum policy_kind kind, struct page *pages, uint32_t page_count);
 void policy_done(struct policy *policy);
 
-void policy_insert(struct policy *policy, struct page *page);
-void policy_seen(struct policy *policy, struct page *page);
-void policy_remove(struct policy *policy, struct page *page); /* also a page in no queue */
+void policy_insert(struct policy *policy, struct page *page) must_hold(lock_pool);
+void policy_seen(struct policy *policy, struct page *page) must_hold(lock_pool);
+void policy_remove(struct policy *policy, struct page *page)
+	must_hold(lock_pool); /* also a page in no queue */
 
 /* The next victim for which may_go says yes, taken out of its queue; NULL: nobody can go. */
-struct page *policy_victim(struct policy *policy, bool (*may_go)(void *user, struct page *page), void *user);
+struct page *policy_victim(struct policy *policy, bool (*may_go)(void *user, struct page *page), void *user)
+	must_hold(lock_pool);
 
 /* The victim is really gone: remember it. */
-void policy_gone(struct policy *policy, const struct page *page);
-
-void policy_check(const struct policy *policy);
+void policy_gone(struct policy *policy, const struct page *page) must_hold(lock_pool);
 
 #endif

@@ -58,22 +58,21 @@ uint16_t pool_take_tally(struct pool *pool, const char *name)
 {
 	uint16_t tally;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	tally = ledger_take(pool->ledger, name);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return tally;
 }
 
 void pool_give_tally(struct pool *pool, uint16_t tally)
 {
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	ledger_give(pool->ledger, tally);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 }
 
-/* What the books take is not for frames. In small pools, which are counted by the frame, they come on top. With the lock, or
- * before anybody else has it. */
-static void set_budget(struct pool *pool)
+/* What the books take is not for frames. In small pools, which are counted by the frame, they come on top. */
+static void set_budget(struct pool *pool) must_hold(lock_pool)
 {
 	uint64_t frames = pool->bytes >> PAGE_SHIFT;
 	uint64_t books = pool->pmap->beside + blocks_bytes(&pool->blocks) + frames * sizeof(struct page) +
@@ -86,6 +85,7 @@ static void set_budget(struct pool *pool)
 
 int pool_init(struct pool *pool, const struct pool_config *config)
 {
+	uint64_t *places;
 	int r;
 
 	r = check_config(config);
@@ -96,25 +96,27 @@ int pool_init(struct pool *pool, const struct pool_config *config)
 	pool->pmap = config->pmap;
 	pool->hostile = config->hostile;
 	pool->unit_pages = config->unit_pages == 0 ? 1 : config->unit_pages;
-	pool->bytes = config->bytes;
-	set_budget(pool);
 	pool->frame_count = (uint32_t)(max_u64(config->bytes, config->bytes_max) >> PAGE_SHIFT);
-	pool->free = NO_FRAME;
 	atomic_store(&pool->evicting, false);
 	r = open_ledger(pool, config);
 	/* Not cleared: what is never used shall take no memory (pool->fresh, io_fresh). */
 	pool->pages = malloc((size_t)pool->frame_count * sizeof(struct page));
 	pool->io_memory = malloc(POOL_IOS * sizeof(struct io));
 	pool->evict = malloc(sizeof(*pool->evict));
-	pool->swap_places.count = (uint32_t)config->swap_pages;
+	places = calloc((size_t)bits_words((uint32_t)config->swap_pages) + 1, sizeof(uint64_t));
+	pool_lock(pool);
+	pool->bytes = config->bytes;
+	pool->free = NO_FRAME;
+	pool->swap_places = (struct bits){ .words = places, .count = (uint32_t)config->swap_pages };
 	pool->swap_free = pool->swap_places.count;
-	pool->swap_places.words = calloc((size_t)bits_words(pool->swap_places.count) + 1, sizeof(uint64_t));
+	set_budget(pool);
+	pool_unlock(pool);
 	if (r == 0)
 		r = policy_init(&pool->policy, config->policy, pool->pages, pool->frame_count);
 	if (r == 0)
 		r = pool_refill(pool);
 	if (r < 0 || pool->pages == NULL || pool->io_memory == NULL || pool->evict == NULL ||
-		pool->swap_places.words == NULL) {
+		places == NULL) {
 		pool_done(pool);
 		return -ENOMEM;
 	}
@@ -131,7 +133,9 @@ void pool_done(struct pool *pool)
 	object_unref(pool->swap);
 	if (pool->own_ledger)
 		free(pool->ledger);
+	pool_lock(pool); /* for the last time */
 	free(pool->swap_places.words);
+	pool_unlock(pool);
 	free(pool->io_memory);
 	free(pool->evict);
 	free(pool->pages);
@@ -142,11 +146,11 @@ int pool_resize(struct pool *pool, uint64_t bytes)
 {
 	if (bytes < PAGE_BYTES || bytes >> PAGE_SHIFT > pool->frame_count)
 		return -EINVAL;
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	pool->bytes = bytes;
 	set_budget(pool);
 	atomic_store(&pool->ledger->cache_bytes, bytes);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return 0;
 }
 
@@ -170,7 +174,7 @@ bool pool_should_begin(const struct pool *pool)
 
 bool pool_needs_care(const struct pool *pool)
 {
-	return pool_should_begin(pool) || pool->blocks.count < BLOCKS_READY / 2;
+	return pool_should_begin(pool) || blocks_free(&pool->blocks) < BLOCKS_READY / 2;
 }
 
 uint32_t pool_beyond(const struct pool *pool)
@@ -189,10 +193,10 @@ int pool_refill(struct pool *pool)
 {
 	int r;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	r = blocks_refill(&pool->blocks, BLOCKS_READY);
 	set_budget(pool);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return r;
 }
 
@@ -211,9 +215,9 @@ int pool_join(struct pool *pool, struct as *as, uint8_t *space)
 
 void pool_leave(struct pool *pool, uint8_t space)
 {
-	spin_take(&pool->lock); /* whoever enters all spaces does so under the lock */
+	pool_lock(pool); /* whoever enters all spaces does so under the lock */
 	atomic_store(&pool->spaces[space], NULL);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 }
 
 /* ---- frames ---- */
@@ -243,7 +247,7 @@ struct page *pool_take_new(struct pool *pool, uint16_t tally)
 	return pool->swap_places.count > 0 && pool->swap_free < SWAP_SPARE ? NULL : pool_take(pool, tally);
 }
 
-static void give_back(struct pool *pool, struct page *page)
+static void give_back(struct pool *pool, struct page *page) must_hold(lock_pool)
 {
 	struct pmap_page *id = &page->id;
 
@@ -251,7 +255,7 @@ static void give_back(struct pool *pool, struct page *page)
 }
 
 /* F1: an orphan goes when its last user does. */
-static void free_when_unused(struct pool *pool, struct page *page)
+static void free_when_unused(struct pool *pool, struct page *page) must_hold(lock_pool)
 {
 	if (page->id.owner != NULL || page->busy > 0 || page->pins > 0 || page->state == PAGE_WRITING)
 		return;
@@ -384,30 +388,4 @@ void pool_drop_word(struct pool *pool, uint32_t word)
 		pool_forget(pool, pool_page(pool, word));
 	else if ((word & WORD_SWAP) != 0)
 		pool_give_swap(pool, word & ~WORD_SWAP);
-}
-
-/* ---- check ---- */
-
-void pool_check(struct pool *pool)
-{
-	uint32_t used = 0;
-	uint32_t free_count = 0;
-
-	spin_take(&pool->lock);
-	for (uint32_t frame = 0; frame < pool->fresh; frame++) {
-		const struct page *page = &pool->pages[frame];
-
-		assert(page->id.frame == frame);
-		used += page->state != PAGE_ABSENT || page->busy > 0;
-		if (page->state == PAGE_ABSENT)
-			continue;
-		assert(page->id.owner != NULL || page->busy > 0 || page->pins > 0); /* F1 */
-		assert(page->state != PAGE_WRITING || page->busy == 0);             /* F3 */
-	}
-	for (uint32_t frame = pool->free; frame != NO_FRAME; frame = pool->pages[frame].next)
-		free_count++;
-	assert(used == pool->in_use); /* F2 */
-	assert(free_count == pool->fresh - pool->in_use);
-	policy_check(&pool->policy);
-	spin_give(&pool->lock);
 }

@@ -95,30 +95,31 @@ struct pool {
 	struct pmap *pmap;
 	struct page *pages;
 	uint32_t frame_count;
-	uint64_t bytes;          /* the bound that was asked for */
-	_Atomic uint32_t budget; /* frames: of the bound, what the books do not take */
-	_Atomic uint32_t in_use; /* like budget, changed under the lock and read by anyone */
+	uint64_t bytes guarded_by(lock_pool); /* the bound that was asked for */
+	_Atomic uint32_t budget;              /* frames: of the bound, what the books do not take */
+	_Atomic uint32_t in_use;              /* like budget, changed under the lock and read by anyone */
 	_Atomic uint32_t
 		stream_room; /* frames that streams take before pageout has found others; halved by each pageout */
-	uint32_t free;       /* list */
-	uint32_t fresh;      /* frames from here on were never used: their pages take no memory */
+	uint32_t free guarded_by(lock_pool); /* list */
+	uint32_t fresh guarded_by(
+		lock_pool);  /* frames from here on were never used: their pages take no memory */
 	uint32_t unit_pages; /* of an object come, are shown and go together */
 	bool hostile;
-	struct policy policy;
-	struct blocks blocks;
-	struct io *ios; /* free ones */
+	struct policy policy guarded_by(lock_pool);
+	struct blocks blocks guarded_by(lock_pool);
+	struct io *ios guarded_by(lock_pool); /* free ones */
 	struct io *io_memory;
-	size_t io_fresh; /* from here on never used */
+	size_t io_fresh guarded_by(lock_pool); /* from here on never used */
 	_Atomic(struct as *) spaces[POOL_SPACES_MAX];
-	struct object *joined; /* objects whose pages are here */
+	struct object *joined guarded_by(lock_pool); /* objects whose pages are here */
 	struct object *swap;
-	struct bits swap_places;
-	uint32_t swap_free;   /* the last of them is for an exchange: see pool_take_swap() */
+	struct bits swap_places guarded_by(lock_pool);
+	uint32_t swap_free guarded_by(
+		lock_pool);   /* the last of them is for an exchange: see pool_take_swap() */
 	atomic_bool evicting; /* one at a time: this struct is large, and handlers have small stacks */
 	struct evict *evict;
 	struct ledger *ledger;
 	bool own_ledger;
-	uint32_t tally_hint;     /* none below is free */
 	uint64_t (*clock)(void); /* NULL: nothing is timed */
 	/* A fault is about to wait for something; NULL: nobody wants to know. */
 	void (*before_wait)(void *waiter);
@@ -151,6 +152,16 @@ void pool_leave(struct pool *pool, uint8_t space);
 uint16_t pool_take_tally(struct pool *pool, const char *name);
 void pool_give_tally(struct pool *pool, uint16_t tally);
 
+static inline void pool_lock(struct pool *pool) acquires(lock_pool) lock_check_off
+{
+	spin_take(&pool->lock);
+}
+
+static inline void pool_unlock(struct pool *pool) releases(lock_pool) lock_check_off
+{
+	spin_give(&pool->lock);
+}
+
 static inline void pool_count(struct pool *pool, uint16_t tally, enum tally_figure what, uint64_t n)
 {
 	tally_add(ledger_tally(pool->ledger, tally), what, n);
@@ -176,53 +187,51 @@ static inline void pool_before_wait(const struct pool *pool)
 
 /* ---- with the lock held ---- */
 
-static inline struct page *pool_page(struct pool *pool, uint32_t word)
+static inline struct page *pool_page(struct pool *pool, uint32_t word) must_hold(lock_pool)
 {
 	return &pool->pages[word_frame(word)];
 }
 
 /* ABSENT, busy, charged to the tally; NULL: none is free */
-struct page *pool_take(struct pool *pool, uint16_t tally);
+struct page *pool_take(struct pool *pool, uint16_t tally) must_hold(lock_pool);
 
 /* The same for a private page that was not there before: not while an exchange is under way, whose frame it would take. */
-struct page *pool_take_new(struct pool *pool, uint16_t tally);
+struct page *pool_take_new(struct pool *pool, uint16_t tally) must_hold(lock_pool);
 
 /* Takes a page out of its queue and gives it no owner; free as soon as nobody uses it. The caller has cleared the word. */
-void pool_forget(struct pool *pool, struct page *page);
+void pool_forget(struct pool *pool, struct page *page) must_hold(lock_pool);
 
 /* It is nobody's from now on; the caller has cleared the word, or does. */
-void pool_disown(struct pool *pool, struct page *page);
+void pool_disown(struct pool *pool, struct page *page) must_hold(lock_pool);
 
 /* The bytes of up to EMPTY_MAX pages that are about to be forgotten: those of neighbours are given back in one call. */
-void pool_empty(struct pool *pool, struct page *const *pages, uint32_t count);
-void pool_unbusy(struct pool *pool, struct page *page);
-void pool_unpin(struct pool *pool, struct page *page);
+void pool_empty(struct pool *pool, struct page *const *pages, uint32_t count) must_hold(lock_pool);
+void pool_unbusy(struct pool *pool, struct page *page) must_hold(lock_pool);
+void pool_unpin(struct pool *pool, struct page *page) must_hold(lock_pool);
 
-struct io *pool_take_io(struct pool *pool); /* NULL: all are in flight */
-void pool_give_io(struct pool *pool, struct io *io);
+struct io *pool_take_io(struct pool *pool) must_hold(lock_pool); /* NULL: all are in flight */
+void pool_give_io(struct pool *pool, struct io *io) must_hold(lock_pool);
 
 /* What a FILLING page is filled by. */
-static inline struct io *pool_io_of(const struct pool *pool, const struct page *page)
+static inline struct io *pool_io_of(const struct pool *pool, const struct page *page) must_hold(lock_pool)
 {
 	return &pool->io_memory[page->prev];
 }
 
 /* A place in swap; BITS_NONE when there is none. The last one is for whoever makes way for a page that comes from there, and
  * leaves a place: in a full swap nothing could come back otherwise. */
-uint32_t pool_take_swap(struct pool *pool, bool exchange);
-void pool_give_swap(struct pool *pool, uint32_t place);
+uint32_t pool_take_swap(struct pool *pool, bool exchange) must_hold(lock_pool);
+void pool_give_swap(struct pool *pool, uint32_t place) must_hold(lock_pool);
 
 /* The page is DIRTY from now on, or FAILED with bytes to put: a flush of its object finds it. */
-void pool_dirty(struct page *page, enum page_state state);
+void pool_dirty(struct page *page, enum page_state state) must_hold(lock_pool);
 
 /* What a word stands for is wanted no more. */
-void pool_drop_word(struct pool *pool, uint32_t word);
+void pool_drop_word(struct pool *pool, uint32_t word) must_hold(lock_pool);
 
 /* ---- without ---- */
 
 /* The bytes of a page. Cannot fail for a page that was staged before. */
 int pool_stage(struct pool *pool, struct page *page, void **memory);
-
-void pool_check(struct pool *pool); /* F1, F2 and Q1 */
 
 #endif

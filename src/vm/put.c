@@ -10,9 +10,9 @@
 
 static void put_done(struct io *io)
 {
-	spin_take(&io->pool->lock);
+	pool_lock(io->pool);
 	io->finished = true;
-	spin_give(&io->pool->lock);
+	pool_unlock(io->pool);
 }
 
 /* Starts it and waits. */
@@ -24,9 +24,9 @@ static int run_io(struct pool *pool, struct io *io)
 	io->done = put_done;
 	io->object->ops->start(io->object, io);
 	while (!finished) {
-		spin_take(&pool->lock);
+		pool_lock(pool);
 		finished = io->finished;
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 		if (!finished)
 			object_reap(io->object, 1);
 	}
@@ -40,9 +40,9 @@ static struct io *wait_for_io(struct pool *pool)
 	struct io *io = NULL;
 
 	while (io == NULL) {
-		spin_take(&pool->lock);
+		pool_lock(pool);
 		io = pool_take_io(pool);
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 		if (io == NULL && !fault_collect(pool))
 			lock_yield();
 	}
@@ -52,13 +52,13 @@ static struct io *wait_for_io(struct pool *pool)
 /* What the pages of an io have come to. */
 static void put_result(struct evict *evict, struct io *io, int error)
 {
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	for (uint32_t i = 0; i < io->count; i++) {
 		pool_count(evict->pool, io->pages[i]->tally, error < 0 ? TALLY_PUT_ERRORS : TALLY_PUT, 1);
 		io->pages[i]->dirty = error < 0;
 		io->pages[i]->error = (uint8_t)-error;
 	}
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 	evict_failed(evict, error);
 }
 
@@ -74,10 +74,10 @@ static struct object *owner_of_dirty(struct pool *pool, const struct page *page,
 {
 	struct object *object;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	object = page->dirty ? (struct object *)(uintptr_t)page->id.owner : NULL;
 	*memory = page->id.own || (object != NULL && object_is_memory(object));
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return object;
 }
 
@@ -114,9 +114,9 @@ static uint32_t put_run(struct evict *evict, struct object *object, uint32_t i)
 		atomic_store(&object->put_failed_bytes, io->length);
 		atomic_store(&object->put_error, r);
 	}
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	pool_give_io(evict->pool, io);
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 	return i;
 }
 
@@ -128,9 +128,9 @@ static void put_in_swap(struct evict *evict, struct page *page)
 	uint32_t place;
 	int r = -ENOSPC;
 
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	place = pool_take_swap(pool, evict->exchange);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	io->kind = IO_PUT;
 	io->object = pool->swap;
 	io->first = place;
@@ -141,23 +141,22 @@ static void put_in_swap(struct evict *evict, struct page *page)
 		r = io->error < 0 ? io->error : run_io(pool, io);
 	}
 	put_result(evict, io, r);
+	pool_lock(pool);
 	page->next = place;
-
-	spin_take(&pool->lock);
 	if (r < 0 && place != UINT32_MAX)
 		pool_give_swap(pool, place);
 	pool_give_io(pool, io);
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 }
 
 static bool any_dirty(struct evict *evict)
 {
 	bool any = false;
 
-	spin_take(&evict->pool->lock);
+	pool_lock(evict->pool);
 	for (uint32_t i = 0; i < evict->count && !any; i++)
 		any = evict->pages[i]->dirty;
-	spin_give(&evict->pool->lock);
+	pool_unlock(evict->pool);
 	return any;
 }
 
@@ -193,10 +192,10 @@ void put_sync(struct object *object)
 	io->kind = IO_SYNC;
 	io->object = object;
 	r = run_io(object->pool, io);
-	spin_take(&object->pool->lock);
+	pool_lock(object->pool);
 	pool_give_io(object->pool, io);
 	object->epoch++;
-	spin_give(&object->pool->lock);
+	pool_unlock(object->pool);
 	if (r < 0)
 		atomic_store(&object->sync_error, r);
 }

@@ -12,7 +12,7 @@
 void shown_enter(struct pool *pool, struct sections *sections)
 {
 	sections->end = 0;
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	for (size_t i = 0; i < POOL_SPACES_MAX; i++) {
 		struct as *as = atomic_load(&pool->spaces[i]);
 
@@ -22,7 +22,7 @@ void shown_enter(struct pool *pool, struct sections *sections)
 		sections->phase[i] = as_enter(as);
 		sections->end = i + 1;
 	}
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 }
 
 void shown_leave(const struct sections *sections)
@@ -76,7 +76,7 @@ struct within {
 };
 
 /* The first address from va on that could show a page: where neither amap nor object has a leaf none does. */
-static uintptr_t next_leaf(const struct seg *seg, uintptr_t va, uintptr_t end)
+static uintptr_t next_leaf(const struct seg *seg, uintptr_t va, uintptr_t end) must_hold(lock_pool)
 {
 	uint64_t first = seg_index(seg, va);
 	uint64_t next;
@@ -96,7 +96,7 @@ static void written_in(void *user, const struct pmap_span *pages)
 	for (uintptr_t va = pages->start; va < pages->end;) {
 		uintptr_t end;
 
-		spin_take(&pool->lock);
+		pool_lock(pool);
 		va = next_leaf(within->seg, va, pages->end);
 		end = min_u64(pages->end, va + LEAF_WORDS * PAGE_BYTES);
 		for (; va < end; va += PAGE_BYTES) {
@@ -106,7 +106,7 @@ static void written_in(void *user, const struct pmap_span *pages)
 			if (page != NULL && page->maps != MAPPED_NOWHERE)
 				shown_written(pool, page);
 		}
-		spin_give(&pool->lock);
+		pool_unlock(pool);
 	}
 }
 
@@ -118,14 +118,14 @@ static void assume_written(struct as *as, const struct seg *seg, uintptr_t start
 
 	if (seg->object == NULL || (seg->object->can & CAN_WRITE) == 0)
 		return; /* private pages are dirty from their first moment */
-	spin_take(&as->pool->lock);
+	pool_lock(as->pool);
 	for (; (index = sparse_next(&seg->object->pages, index, last)) != UINT64_MAX; index++) {
 		uint32_t word = sparse_get(&seg->object->pages, index, NULL);
 
 		if (word_is_frame(word) && pool_page(as->pool, word)->maps != MAPPED_NOWHERE)
 			shown_written(as->pool, pool_page(as->pool, word));
 	}
-	spin_give(&as->pool->lock);
+	pool_unlock(as->pool);
 }
 
 void shown_ask(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
@@ -140,6 +140,7 @@ void shown_ask(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t 
 
 /* Pages of one sparse array within [first, last), shown from va on: they are shown there no more. With the lock. */
 static void unlist(struct as *as, const struct sparse *pages, uint64_t first, uint64_t last, uintptr_t start)
+	must_hold(lock_pool)
 {
 	uint64_t index = first;
 
@@ -160,12 +161,12 @@ void shown_gone(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t
 {
 	uint64_t count = (end - start) >> PAGE_SHIFT;
 
-	spin_take(&as->pool->lock);
+	pool_lock(as->pool);
 	if (seg->object != NULL)
 		unlist(as, &seg->object->pages, seg_index(seg, start), seg_index(seg, start) + count, start);
 	if (seg->amap != NULL)
 		unlist(as, &seg->amap->words, seg_slot(seg, start), seg_slot(seg, start) + count, start);
-	spin_give(&as->pool->lock);
+	pool_unlock(as->pool);
 }
 
 int shown_hide(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end)
@@ -191,16 +192,16 @@ int shown_drop_private(struct as *as, const struct seg *seg, uintptr_t start, ui
 
 	if (r < 0)
 		return r;
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	r = amap_drop(seg->amap, first, first + ((end - start) >> PAGE_SHIFT));
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return r;
 }
 
 /* ---- a page ---- */
 
 /* The address at which a segment shows the page, or 0. With the pool's lock. */
-static uintptr_t va_in(struct as *as, const struct seg *seg, const struct page *page)
+static uintptr_t va_in(struct as *as, const struct seg *seg, const struct page *page) must_hold(lock_pool)
 {
 	uint64_t count = (seg->range.end - seg->range.start) >> PAGE_SHIFT;
 	uint64_t first = page->id.own ? seg->amap_first : seg->range.offset >> PAGE_SHIFT;
@@ -255,10 +256,10 @@ int shown_hide_page(struct pool *pool, const struct sections *sections, struct p
 			struct pmap_span span;
 			int failed;
 
-			spin_take(&pool->lock);
+			pool_lock(pool);
 			span.start = va_in(as, seg, page);
 			span.end = span.start + PAGE_BYTES;
-			spin_give(&pool->lock);
+			pool_unlock(pool);
 			if (span.start == 0)
 				continue;
 			failed = as->pmap->ops->remove(as->pmap, &span, 1);
@@ -268,9 +269,9 @@ int shown_hide_page(struct pool *pool, const struct sections *sections, struct p
 	}
 	if (r < 0)
 		return r;
-	spin_take(&pool->lock);
+	pool_lock(pool);
 	page->maps = MAPPED_NOWHERE;
-	spin_give(&pool->lock);
+	pool_unlock(pool);
 	return 0;
 }
 

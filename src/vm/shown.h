@@ -23,13 +23,13 @@ void shown_leave(const struct sections *sections);
 /* Below, segments must stay: a reader section of their space, or its lock. */
 
 /* Remembers that va of a space is about to show the page. With the pool's lock. */
-void shown_add(struct page *page, const struct as *as, uintptr_t va);
+void shown_add(struct page *page, const struct as *as, uintptr_t va) must_hold(lock_pool);
 
 /* The page that a segment shows at va, or would show when it is touched; NULL: it is not in memory. With the pool's lock. */
-struct page *shown_at(struct as *as, const struct seg *seg, uintptr_t va);
+struct page *shown_at(struct as *as, const struct seg *seg, uintptr_t va) must_hold(lock_pool);
 
 /* Another page is about to be shown there instead. With the pool's lock. */
-void shown_drop(struct page *page, const struct as *as, uintptr_t va);
+void shown_drop(struct page *page, const struct as *as, uintptr_t va) must_hold(lock_pool);
 
 /* No address of [start, end) in a segment shows anything any more; pages that were written are DIRTY. An error of the
  * engine: some may be shown still, and all are DIRTY that could be. */
@@ -46,10 +46,10 @@ int shown_drop_private(struct as *as, const struct seg *seg, uintptr_t start, ui
 int shown_hide_page(struct pool *pool, const struct sections *sections, struct page *page);
 
 /* Somebody has stored into the page. With the pool's lock. */
-void shown_written(struct pool *pool, struct page *page);
+void shown_written(struct pool *pool, struct page *page) must_hold(lock_pool);
 
 /* Is the page in a locked segment? With the pool's lock. */
-bool shown_locked(const struct sections *sections, const struct page *page);
+bool shown_locked(const struct sections *sections, const struct page *page) must_hold(lock_pool);
 
 /* Asks for what was written of [start, end) in a segment: those pages are DIRTY then. */
 void shown_ask(struct as *as, const struct seg *seg, uintptr_t start, uintptr_t end);

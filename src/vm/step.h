@@ -42,6 +42,7 @@ struct fault {
 	bool marked;             /* set by enter: the page was the mark of a stream */
 	struct object *going_on; /* set by fetch_more: a reference; apart is of it */
 	bool ready;              /* set by locate: enter has been made ready */
+	unsigned int prot;       /* set with ready: what the page table may allow */
 	bool fetched;            /* set by fetch: this fault brought the page in */
 	unsigned int tries;      /* of reclaiming */
 };
@@ -57,7 +58,8 @@ struct want {
 };
 
 /* A frame that becomes page `index` of an owner whose word for it is in `leaf`. With the lock. */
-void give_identity(struct page *page, const void *owner, struct leaf *leaf, uint64_t index);
+void give_identity(struct page *page, const void *owner, struct leaf *leaf, uint64_t index)
+	must_hold(lock_pool);
 
 /* The page of f is nowhere in memory: STEP_TRANSFER with f->io, or another step. With nobody's lock. */
 int fetch_page(struct fault *f);
@@ -73,7 +75,7 @@ int enter_page(struct fault *f);
 
 /* What enter_page() does under the lock, done while it is held: the page is the one that will be entered, as far as can be
  * seen. */
-void enter_soon(struct fault *f);
+void enter_soon(struct fault *f) must_hold(lock_pool);
 
 /* What a step asked for, done outside of the reader section. STEP_RESTART, FAULT_UNDERWAY or -errno. */
 int fault_between(struct fault *f, int step);
@@ -88,6 +90,6 @@ void fault_look(struct object *object);
 void fault_let_go(const struct fault *f);
 
 /* f is the first to touch the page: if that is the mark of a stream, it is noted. With the lock. */
-void fault_take_mark(struct fault *f, struct page *page);
+void fault_take_mark(struct fault *f, struct page *page) must_hold(lock_pool);
 
 #endif

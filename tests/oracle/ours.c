@@ -20,6 +20,7 @@
 #include "front/front.h"
 #include "oracle/real.h"
 #include "pmap/uffd.h"
+#include "vm/check.h"
 #include "vm/world.h"
 
 /* Addresses above the arena, for what is placed elsewhere. */

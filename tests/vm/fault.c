@@ -183,6 +183,29 @@ static void prefetch_is_a_fault_nobody_waits_for(void **state)
 	assert_int_equal(file.calls, 2);
 }
 
+/* Faults of other threads on the same page, while the first is still starting the transfer. */
+static void others_ask(struct source *source)
+{
+	(void)source;
+	for (int i = 0; i < IO_ASKS_MAX; i++)
+		assert_int_equal(fault_handle(&w.as, WORLD_BASE + PAGE, R, FAULT_NOWAIT), FAULT_UNDERWAY);
+	assert_int_equal(fault_handle(&w.as, WORLD_BASE + PAGE, R, FAULT_NOWAIT), -EAGAIN);
+}
+
+static void who_starts_a_transfer_may_find_that_no_more_can_ask_for_it(void **state)
+{
+	uintptr_t va = world_map(&w, 0, 4, &file.object, 0, R, PMAP_SHARED);
+
+	(void)state;
+	file.slow = true;
+	file.meanwhile = others_ask;
+	assert_int_equal(fault_handle(&w.as, va + PAGE, R, FAULT_NOWAIT), -EAGAIN);
+	assert_false(fake_present(&w.fake, va + PAGE));
+	assert_int_equal(file.object.ops->reap(&file.object, 1), 1);
+	assert_true(fake_present(&w.fake, va + PAGE));
+	assert_int_equal(fault_handle(&w.as, va + PAGE, R, FAULT_NOWAIT), 0);
+}
+
 static void a_fault_that_waits_sees_a_slow_transfer_through(void **state)
 {
 	uintptr_t va = world_map(&w, 0, 4, &file.object, 0, RW, PMAP_SHARED);
@@ -258,6 +281,7 @@ int main(void)
 		CASE(evicted_pages_come_back_with_their_bytes),
 		CASE(a_pinned_page_stays_where_it_is),
 		CASE(prefetch_is_a_fault_nobody_waits_for),
+		CASE(who_starts_a_transfer_may_find_that_no_more_can_ask_for_it),
 		CASE(a_fault_that_waits_sees_a_slow_transfer_through),
 		CASE(a_store_waits_for_a_frame_while_all_are_being_filled),
 		CASE(unmapping_remembers_what_was_written),

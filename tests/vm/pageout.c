@@ -152,7 +152,9 @@ static void one_epoch_is_whole_before_the_next_begins(void **state)
 	}
 	assert_true(syncs > 4);
 	assert_int_equal(file.log[file.log_count - 1].kind, IO_SYNC);
+	pool_lock(&w.pool);
 	assert_int_equal(file.object.epoch, syncs);
+	pool_unlock(&w.pool);
 	finish();
 }
 
@@ -304,8 +306,10 @@ static void what_could_not_be_hidden_goes_with_its_addresses(void **state)
 		assert_int_equal(world_store(&w, va + i * PAGE, 'x'), 0);
 	fail_next(FAKE_REMOVE, -EFAULT);
 	assert_int_equal(as_unmap(&w.as, va, va + 8 * PAGE), 0);
+	pool_lock(&w.pool);
 	for (uint32_t i = 0; i < w.pool.fresh; i++)
 		assert_int_equal(w.pool.pages[i].maps, MAPPED_NOWHERE);
+	pool_unlock(&w.pool);
 	assert_int_equal(pageout_evict(&w.pool, 8), 8);
 	assert_int_equal(file.bytes[7 * PAGE], 'x');
 	finish();
@@ -367,8 +371,10 @@ static void transfers_that_nobody_waits_for_are_collected_by_who_needs_one(void 
 	file.slow = true;
 	for (size_t i = 0; i < 2 * POOL_IOS; i += 2)
 		(void)fault_ahead(&w.as, va + i * PAGE, va + (i + 1) * PAGE);
+	pool_lock(&w.pool);
 	assert_int_equal(w.pool.io_fresh, POOL_IOS);
 	assert_null(w.pool.ios);
+	pool_unlock(&w.pool);
 	(void)alarm(20); /* without it this would wait for ever */
 	assert_int_equal(world_load(&w, va + 399 * PAGE), source_byte(399 * PAGE));
 	for (size_t i = 0; i < 2 * POOL_IOS; i += 2)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Eviction policies over synthetic traces: no frames, no pmap, only who goes next. */
+/* Eviction policies over synthetic traces: no frames, no pmap, only who goes next. There is no pool whose lock could be taken,
+ * and one thread: tests say that they hold it. */
 #include "support/run.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "vm/check.h"
 #include "vm/policy.h"
 
 enum { CACHE = 128, KEYS = 100000 };
@@ -37,7 +39,7 @@ static bool anybody(void *user, struct page *page)
 	return true;
 }
 
-static void touch(uint32_t key)
+static void touch(uint32_t key) must_hold(lock_pool)
 {
 	struct page *page;
 
@@ -64,7 +66,7 @@ static void touch(uint32_t key)
 }
 
 /* A hot set of half the cache, read again and again, while a scan of everything else runs past it. */
-static uint64_t hot_hits_under_a_scan(enum policy_kind kind)
+static uint64_t hot_hits_under_a_scan(enum policy_kind kind) must_hold(lock_pool)
 {
 	uint64_t before;
 	uint64_t hot = 0;
@@ -86,7 +88,7 @@ static uint64_t hot_hits_under_a_scan(enum policy_kind kind)
 	return hot;
 }
 
-static void a_scan_does_not_push_out_the_hot_set(void **state)
+static void a_scan_does_not_push_out_the_hot_set(void **state) must_hold(lock_pool)
 {
 	uint64_t asked = 19000 / 4;
 	uint64_t fifo = hot_hits_under_a_scan(POLICY_S3FIFO);
@@ -99,7 +101,7 @@ static void a_scan_does_not_push_out_the_hot_set(void **state)
 	assert_true(fifo > 2 * clock);
 }
 
-static void who_returns_from_the_ghosts_goes_to_the_main_queue(void **state)
+static void who_returns_from_the_ghosts_goes_to_the_main_queue(void **state) must_hold(lock_pool)
 {
 	(void)state;
 	begin(POLICY_S3FIFO);
@@ -119,7 +121,7 @@ static bool nobody(void *user, struct page *page)
 	return false;
 }
 
-static void when_nobody_may_go_the_search_ends(void **state)
+static void when_nobody_may_go_the_search_ends(void **state) must_hold(lock_pool)
 {
 	uint64_t looks = 0;
 

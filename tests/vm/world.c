@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/align.h"
+#include "vm/check.h"
 
 /* ---- an object over an array ---- */
 
@@ -53,7 +54,11 @@ static void complete(struct source *source, struct io *io)
 static void source_start(struct object *object, struct io *io)
 {
 	struct source *source = of(object);
+	void (*meanwhile)(struct source *) = source->meanwhile;
 
+	source->meanwhile = NULL;
+	if (meanwhile != NULL)
+		meanwhile(source);
 	if (!source->slow) {
 		complete(source, io);
 		return;

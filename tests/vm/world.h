@@ -40,6 +40,7 @@ struct source {
 	bool only_puts; /* those of them that are */
 	bool slow;      /* completes only when reaped */
 	bool closed;
+	void (*meanwhile)(struct source *source); /* called once, by the start of the next transfer */
 	unsigned int log_count;
 	struct source_event log[SOURCE_LOG];
 };
