@@ -433,6 +433,9 @@ static void keep_page(struct evict *evict, struct page *page) must_hold(lock_poo
 	}
 	if (page->state != PAGE_FAILED)
 		page->dirty = false;
+	if (page->swapped)
+		pool_give_swap(evict->pool, page->next);
+	page->swapped = false;
 	if (page->queue == QUEUE_NONE)
 		policy_insert(&evict->pool->policy, page);
 }
@@ -440,14 +443,14 @@ static void keep_page(struct evict *evict, struct page *page) must_hold(lock_poo
 static void free_page(struct evict *evict, struct page *page) must_hold(lock_pool)
 {
 	struct pool *pool = evict->pool;
-	bool swapped = page->id.own || object_is_memory(page->id.owner);
 
 	if (page->ahead) {
 		pool_count(pool, page->tally, TALLY_AHEAD_WASTED, 1);
 		readahead_wasted(&((struct object *)(uintptr_t)page->id.owner)->ahead);
 	}
 	/* A page of memory that was never stored into is dirty too: it was made so. */
-	set_word(page, swapped ? WORD_SWAP | page->next : WORD_NONE);
+	set_word(page, page->swapped ? WORD_SWAP | page->next : WORD_NONE);
+	page->swapped = false; /* the place stays taken */
 	policy_gone(&pool->policy, page);
 	page->state = PAGE_CLEAN;
 	page->dirty = false;

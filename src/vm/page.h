@@ -58,12 +58,13 @@ struct page {
 	uint8_t busy guarded_by(lock_pool);  /* faults that are between locate and enter */
 	uint8_t error guarded_by(lock_pool); /* errno of FAILED */
 	/* Of one byte. */
-	uint8_t queue : 2 guarded_by(lock_pool);   /* of the policy */
-	uint8_t hits : 2 guarded_by(lock_pool);    /* seen by the policy */
-	uint8_t dirty : 1 guarded_by(lock_pool);   /* in WRITING and FAILED: there are bytes to put */
-	uint8_t ahead : 1 guarded_by(lock_pool);   /* nobody has touched it yet */
-	uint8_t mark : 1 guarded_by(lock_pool);    /* who touches it first wants more read ahead */
-	uint8_t swapped : 1 guarded_by(lock_pool); /* FILLING, FAILED: from swap, from the place in `next` */
+	uint8_t queue : 2 guarded_by(lock_pool); /* of the policy */
+	uint8_t hits : 2 guarded_by(lock_pool);  /* seen by the policy */
+	uint8_t dirty : 1 guarded_by(lock_pool); /* in WRITING and FAILED: there are bytes to put */
+	uint8_t ahead : 1 guarded_by(lock_pool); /* nobody has touched it yet */
+	uint8_t mark : 1 guarded_by(lock_pool);  /* who touches it first wants more read ahead */
+	uint8_t swapped : 1 guarded_by(
+		lock_pool); /* FILLING, FAILED: from swap, WRITING: to it; the place is in `next` */
 };
 
 _Static_assert(sizeof(struct page) == 48, "the most of what a frame costs: we promise 64 bytes in all");

@@ -120,7 +120,7 @@ static uint32_t put_run(struct evict *evict, struct object *object, uint32_t i)
 	return i;
 }
 
-/* To swap; the place is kept in page->next until free. */
+/* To swap; the place is the page's when its bytes are there, unless the page is nobody's by then. */
 static void put_in_swap(struct evict *evict, struct page *page)
 {
 	struct pool *pool = evict->pool;
@@ -142,8 +142,10 @@ static void put_in_swap(struct evict *evict, struct page *page)
 	}
 	put_result(evict, io, r);
 	pool_lock(pool);
-	page->next = place;
-	if (r < 0 && place != UINT32_MAX)
+	page->swapped = r == 0 && page->id.owner != NULL;
+	if (page->swapped)
+		page->next = place;
+	else if (place != UINT32_MAX)
 		pool_give_swap(pool, place);
 	pool_give_io(pool, io);
 	pool_unlock(pool);

@@ -363,6 +363,29 @@ static void what_is_cut_waits_for_who_fills_it(void **state)
 	finish();
 }
 
+static void unmap_first(struct source *swap)
+{
+	(void)swap;
+	assert_int_equal(as_unmap(&w.as, WORLD_BASE + 10 * PAGE, WORLD_BASE + 11 * PAGE), 0);
+}
+
+/* Its place is nobody's then: with sixteen of them, a store finds none a moment later. */
+static void what_is_unmapped_on_its_way_to_swap_leaves_its_place(void **state)
+{
+	uintptr_t mine;
+
+	(void)state;
+	begin(&(struct world_config){ .frames = 16, .swap_pages = 16 }, 1);
+	for (int round = 0; round < 20; round++) {
+		mine = world_map(&w, 10, 1, NULL, 0, RW, 0);
+		assert_int_equal(world_store(&w, mine, 'x'), 0);
+		w.swap.meanwhile = unmap_first;
+		assert_int_equal(pageout_evict(&w.pool, 16), 1);
+		assert_null(w.swap.meanwhile);
+	}
+	finish();
+}
+
 /* More is read ahead than transfers can be in flight, and then the program does something else: whoever needs one collects. */
 static void transfers_that_nobody_waits_for_are_collected_by_who_needs_one(void **state)
 {
@@ -458,6 +481,7 @@ int main(void)
 		cmocka_unit_test(what_could_not_be_hidden_goes_with_its_addresses),
 		cmocka_unit_test(one_page_that_stays_does_not_keep_the_others),
 		cmocka_unit_test(only_what_was_written_is_put),
+		cmocka_unit_test(what_is_unmapped_on_its_way_to_swap_leaves_its_place),
 		cmocka_unit_test(what_is_cut_waits_for_who_fills_it),
 		cmocka_unit_test(transfers_that_nobody_waits_for_are_collected_by_who_needs_one),
 		cmocka_unit_test(what_is_forgotten_waits_for_who_brings_it_from_swap),

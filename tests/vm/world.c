@@ -186,6 +186,9 @@ void world_end(struct world *world, struct source *file)
 	object_unref(&file->object);
 	source_done(file);
 	assert_int_equal(world->pool.in_use, 0);
+	pool_lock(&world->pool);
+	assert_int_equal(world->pool.swap_free, world->pool.swap_places.count);
+	pool_unlock(&world->pool);
 	world_done(world);
 }
 
