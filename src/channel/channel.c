@@ -128,22 +128,22 @@ static uint64_t load(const _Atomic uint64_t *counter)
 }
 
 /* Another thread may be at work: its figures are a little apart, but no link goes away while we look at it. */
-__attribute__((no_sanitize("thread"))) void channel_count(struct channel *c, struct counts *t)
+void channel_count(struct channel *c, struct counts *t)
 {
 	const struct layout_control *own = c->own.control;
 
 	t->sent_records += load(&own->records);
 	t->sent_bytes += load(&own->bytes);
-	t->received_records += c->in.records;
-	t->received_bytes += c->in.bytes;
-	t->lost_records += c->in.lost;
-	t->dropped_readers += c->dropped;
+	t->received_records += figure_of(&c->in.records);
+	t->received_bytes += figure_of(&c->in.bytes);
+	t->lost_records += figure_of(&c->in.lost);
 	t->data_sleeps += load(&own->data_sleeps);
 	t->data_sleep_ns += load(&own->data_sleep_ns);
 	t->space_sleeps += load(&own->space_sleeps);
 	t->space_sleep_ns += load(&own->space_sleep_ns);
 	t->bells += load(&own->bells);
 	lock_take(&c->lock);
+	t->dropped_readers += c->dropped;
 	t->peers += c->link_count;
 	t->ring_bytes = c->out.capacity != 0 ? c->out.capacity : c->in.capacity;
 	if (c->link_count > 0)
@@ -151,7 +151,7 @@ __attribute__((no_sanitize("thread"))) void channel_count(struct channel *c, str
 	for (uint32_t i = 0; i < c->link_count; i++) {
 		const struct link *link = &c->links[i];
 		uint64_t head = c->in.data != NULL ? load(&link->control->head) : load(&own->head);
-		uint64_t tail = c->in.data != NULL ? c->in.tail : load(&link->control->tail);
+		uint64_t tail = c->in.data != NULL ? figure_of(&c->in.tail) : load(&link->control->tail);
 
 		t->fill_bytes = max_u64(t->fill_bytes, head > tail ? head - tail : 0);
 	}

@@ -140,14 +140,6 @@ int channel_release_slow(struct channel *c, uint64_t count)
 
 /* ---- by copy ---- */
 
-/* As if it had not been looked at. */
-static void put_back(struct ring_reader *in, const struct record *record)
-{
-	in->next -= record_step(record->length);
-	in->bytes -= record->length;
-	in->held--;
-}
-
 static int64_t receive_message(struct channel *c, void *bytes, size_t room, uint64_t deadline_ns)
 {
 	struct record record;
@@ -159,7 +151,7 @@ static int64_t receive_message(struct channel *c, void *bytes, size_t room, uint
 		if (r < 0)
 			return r;
 		if (record.length > room) {
-			put_back(&c->in, &record);
+			ring_put_back(&c->in, &record);
 			return error_set(-EMSGSIZE,
 				"the next message has %" PRIu64
 				" bytes, there is room for %zu; it is still there",
@@ -169,7 +161,7 @@ static int64_t receive_message(struct channel *c, void *bytes, size_t room, uint
 			memcpy(bytes, record.bytes, record.length);
 		if (!c->in.checks || !ring_overtaken(&c->in, c->in.next - record_step(record.length)))
 			break;
-		put_back(&c->in, &record); /* newer bytes may be among those we copied */
+		ring_put_back(&c->in, &record); /* newer bytes may be among those we copied */
 		r = try_again(c, deadline_ns, &turns);
 		if (r < 0)
 			return r;

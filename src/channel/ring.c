@@ -108,7 +108,7 @@ int64_t ring_peek_batch(struct ring_reader *r, struct iovec *records, size_t cou
 	}
 	r->next = next;
 	r->held += n;
-	r->bytes += bytes;
+	figure_set(&r->bytes, r->bytes + bytes);
 	return (int64_t)n;
 }
 
@@ -126,9 +126,9 @@ int ring_release(struct ring_reader *r, uint64_t count)
 
 		if (length > record_max(r->capacity) || record_step(length) > r->next - r->tail)
 			return -EPROTO;
-		r->tail += record_step(length);
+		figure_set(&r->tail, r->tail + record_step(length));
+		figure_set(&r->records, r->records + 1);
 		r->held--;
-		r->records++;
 	}
 	return 0;
 }
@@ -198,11 +198,19 @@ int ring_resync(struct ring_reader *r)
 	 * the writer is busy with a record of nearly the whole ring, behind that. */
 	if (at <= r->next || records < seen || !is_aligned(at, RECORD_ALIGN))
 		return ring_overtaken(r, r->next) && at > r->next ? -EPROTO : -EAGAIN;
-	r->lost += records - seen;
-	r->records += r->held;
+	figure_set(&r->lost, r->lost + records - seen);
+	figure_set(&r->records, r->records + r->held);
+	figure_set(&r->tail, at);
 	r->held = 0;
-	r->next = r->tail = at;
+	r->next = at;
 	return 0;
+}
+
+void ring_put_back(struct ring_reader *r, const struct record *record)
+{
+	r->next -= record_step(record->length);
+	r->held--;
+	figure_set(&r->bytes, r->bytes - record->length);
 }
 
 /* Each turn either ends or goes forward to a newer mark. */
@@ -210,13 +218,13 @@ int ring_peek_checked(struct ring_reader *r, struct record *record)
 {
 	for (;;) {
 		uint64_t at = r->next;
-		struct ring_reader before = *r;
 		int found = ring_peek(r, record);
 		int moved;
 
 		if (!ring_overtaken(r, at))
 			return found;
-		*r = before;
+		if (found > 0)
+			ring_put_back(r, record);
 		if (!r->lossy)
 			return -ENOBUFS;
 		moved = ring_resync(r);

@@ -44,9 +44,10 @@ struct ring_reader {
 	const unsigned char *data; /* NULL: there is no ring */
 	uint64_t capacity;
 	uint64_t next; /* the next header to look at */
-	uint64_t tail; /* given back by the caller */
 	uint64_t told; /* the tail the writer can see */
 	uint64_t held; /* records looked at and not given back */
+	/* Figures: set by figure_set() only. */
+	uint64_t tail; /* given back by the caller */
 	uint64_t records;
 	uint64_t bytes;
 	uint64_t lost;
@@ -56,6 +57,17 @@ struct ring_reader {
 	struct layout_control *control;            /* our own */
 	const struct layout_control *from_control; /* the writer's */
 };
+
+/* A number that one thread changes and looks at as at any other, and that others may ask for at any time. */
+static inline void figure_set(uint64_t *figure, uint64_t value)
+{
+	__atomic_store_n(figure, value, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t figure_of(const uint64_t *figure)
+{
+	return __atomic_load_n(figure, __ATOMIC_RELAXED);
+}
 
 /* record: one record in a ring, as it was checked */
 struct record {
@@ -152,9 +164,12 @@ static inline int ring_peek(struct ring_reader *r, struct record *record)
 	record->length = length;
 	r->next += record_step(length);
 	r->held++;
-	r->bytes += length;
+	figure_set(&r->bytes, r->bytes + length);
 	return 1;
 }
+
+/* As if the last record had not been looked at. */
+void ring_put_back(struct ring_reader *r, const struct record *record);
 
 /* As many as are there, at most count: how many, or -EPROTO. Not for who may be overtaken. */
 int64_t ring_peek_batch(struct ring_reader *r, struct iovec *records, size_t count);
@@ -173,8 +188,8 @@ static inline bool ring_has_data(const struct ring_reader *r)
 /* Everything that was looked at is given back: what nearly every caller does. */
 static inline void ring_release_all(struct ring_reader *r)
 {
-	r->tail = r->next;
-	r->records += r->held;
+	figure_set(&r->tail, r->next);
+	figure_set(&r->records, r->records + r->held);
 	r->held = 0;
 }
 
