@@ -13,8 +13,9 @@
 #include "sys/userfaultfd.h"
 #include "vm/fault.h"
 
-/* Nobody waits for an answer longer than three of these. */
-enum { LOOK_MS = 300, MESSAGES = 16, WAKE_NS = 100000 };
+/* Where no handler is left, who faults waits for two or three looks. Where there are some, they are slow - all wait for a
+ * slow disk, or for a processor - or each waits for a fault that none is left to answer: a minute tells the two apart. */
+enum { LOOK_MS = 300, LOOKS_ALONE = 1, LOOKS_BESIDE = 200, MESSAGES = 16, WAKE_NS = 100000 };
 
 static bool is_waiting(const struct uffd *uffd)
 {
@@ -58,7 +59,7 @@ void *keeper_run(void *user)
 	const int ours[] = { serve->stop, uffd_descriptor(serve->uffd, true),
 		uffd_descriptor(serve->uffd, false) };
 	unsigned long before = 0;
-	bool waited = false;
+	unsigned int looks = 0; /* at which somebody waited, and no message was read between them */
 
 	atomic_store(&serve->kept, sys_keep_descriptors(ours, sizeof(ours) / sizeof(ours[0])) == 0);
 	atomic_store(&serve->settled, 1);
@@ -67,7 +68,7 @@ void *keeper_run(void *user)
 		return NULL; /* an old kernel: nobody keeps them */
 	for (;;) {
 		unsigned long answered;
-		bool waiting;
+		unsigned int most;
 
 		(void)sys_poll(&stop, 1, LOOK_MS);
 		if (atomic_load(&serve->ending)) {
@@ -75,12 +76,12 @@ void *keeper_run(void *user)
 			return NULL;
 		}
 		answered = atomic_load(&serve->answered);
-		waiting = is_waiting(serve->uffd);
-		if (waiting && waited && answered == before) {
+		looks = !is_waiting(serve->uffd) ? 0 : answered != before ? 1 : looks + 1;
+		before = answered;
+		most = atomic_load(&serve->running) == 0 ? LOOKS_ALONE : LOOKS_BESIDE;
+		if (looks > most) {
 			refuse_all(serve, uffd_descriptor(serve->uffd, true));
 			refuse_all(serve, uffd_descriptor(serve->uffd, false));
 		}
-		waited = waiting;
-		before = answered;
 	}
 }

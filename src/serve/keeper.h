@@ -4,8 +4,8 @@
  *
  * When the last descriptor of a userfaultfd goes, the kernel forgets what was registered there, and the next load of a page
  * that is not entered finds zeros: wrong bytes, and nobody is told. So a thread with a table of descriptors of its own, in which
- * there is nothing but ours, keeps them. It also looks whether messages are read: those that nobody reads it answers
- * with an error, in less than a second.
+ * there is nothing but ours, keeps them. It also looks whether messages are read: when no handler is left to read them it
+ * answers with an error, in less than a second; when handlers are there and read none, in a minute.
  */
 #ifndef SERVE_KEEPER_H
 #define SERVE_KEEPER_H

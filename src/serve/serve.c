@@ -203,6 +203,7 @@ static void *handler_run(void *user)
 		goes_on = !atomic_load(&serve->ending) && lead(serve);
 	}
 	give_lead(serve);
+	atomic_fetch_sub(&serve->running, 1);
 	return NULL;
 }
 
@@ -218,9 +219,12 @@ static int handlers_start(struct serve *serve, unsigned int count)
 	serve->pool->before_wait = give_lead;
 	serve->pool->waiter = serve;
 	while (r == 0 && serve->handler_count < count) {
+		atomic_fetch_add(&serve->running, 1);
 		r = worker_start(&serve->handlers[serve->handler_count], handler_run, serve);
 		if (r == 0)
 			serve->handler_count++;
+		else
+			atomic_fetch_sub(&serve->running, 1);
 	}
 	return r;
 }
@@ -261,6 +265,7 @@ int serve_open(struct serve *serve, unsigned int handlers)
 	int r = 0;
 
 	serve->handler_count = 0;
+	atomic_store(&serve->running, 0);
 	atomic_store(&serve->answered, 0);
 	atomic_store(&serve->ending, false);
 	atomic_store(&serve->ended, false);

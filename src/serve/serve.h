@@ -46,7 +46,9 @@ struct serve {
 	uint64_t preempted;    /* how often it had lost its processor when that was last looked at */
 	struct worker pageout;
 	struct worker keeper;
-	atomic_ulong answered; /* reads of messages, for the keeper to see that there is somebody */
+	atomic_uint
+		running; /* handlers that have not ended, as they do when they find their descriptors closed */
+	atomic_ulong answered; /* reads of messages, for the keeper to see that they get on */
 	atomic_uint settled;   /* the keeper has its own table of descriptors, or cannot have one: not 0 */
 	atomic_bool kept;      /* it has */
 	atomic_bool ending;    /* set before `stop` is signalled */

@@ -12,6 +12,17 @@
 
 enum { CHURNERS = 2 };
 
+/* Its allocator's locks stay taken in the child when another thread had them at the fork (clang 14). */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { MEMORY_OF_A_CHILD_HANGS = 1 };
+#define HANGS_KNOWN
+#endif
+#endif
+#ifndef HANGS_KNOWN
+enum { MEMORY_OF_A_CHILD_HANGS = 0 };
+#endif
+
 /* A child that has everything its parent has, and does nothing with it. */
 static void leave_a_child(void)
 {
@@ -180,6 +191,10 @@ static void a_child_of_many_threads_opens_channels_of_its_own(void **state)
 	int failed = 0;
 
 	(void)state;
+	if (MEMORY_OF_A_CHILD_HANGS) {
+		print_message("# the sanitizer's allocator does not survive a fork beside other threads\n");
+		skip();
+	}
 	atomic_store(&enough, false);
 	for (int i = 0; i < CHURNERS; i++) {
 		(void)snprintf(names[i], sizeof(names[i]), "%s", fresh_name());

@@ -37,13 +37,14 @@ static inline uint64_t in_ms(uint64_t ms)
 	return now_ns() + ms * 1000000U;
 }
 
-/* A name that no other test has. */
+/* A name that no other test has: abstract names are of a network, in which processes of several pid namespaces may be. */
 static inline const char *fresh_name(void)
 {
 	static char name[64];
 	static int number;
 
-	(void)snprintf(name, sizeof(name), "@quire-test-%d-%d", (int)getpid(), number++);
+	(void)snprintf(name, sizeof(name), "@quire-test-%d-%llx-%d", (int)getpid(),
+		(unsigned long long)now_ns(), number++);
 	return name;
 }
 

@@ -119,7 +119,8 @@ static void dirty_pages_are_found_one_by_one(void **state)
 	for (unsigned int i = 0; i < PAGES; i++) {
 		bool wanted = found < ARRAY_COUNT(dirty) && dirty[found] == i;
 
-		assert_int_equal((map[i] & (QUIRE_PAGE_DIRTY | QUIRE_PAGE_WRITING)) != 0, wanted);
+		if (((map[i] & (QUIRE_PAGE_DIRTY | QUIRE_PAGE_WRITING)) != 0) != wanted)
+			fail_msg("page %u: %d, wanted %d", i, map[i], wanted);
 		assert_int_equal(map[i] & QUIRE_PAGE_CACHED, QUIRE_PAGE_CACHED);
 		found += wanted;
 	}

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,11 @@ def turns(quick, usual, hunt):
 
 class Skip(Exception):
     pass
+
+
+# A test must not depend on who runs it: a shell starts what it puts into the background with an interrupt ignored.
+os.umask(0o022)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def environment(**more):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 PAGE = 4096
+TRIES = 1000  # until nobody else was quicker: a sync of others, or the kernel, writes back whatever is dirty at any moment
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -395,6 +396,84 @@ static void a_changed_page_is_an_error_and_its_neighbours_are_not(void **state)
 	unlink(path);
 }
 
+/* ---- a source that is slow ---- */
+
+static atomic_bool begun;
+static atomic_bool let_go;
+
+static int get_slowly(void *user, uint64_t offset, void *memory, size_t length)
+{
+	const struct timespec nap = { .tv_nsec = 1000000 };
+
+	(void)user;
+	atomic_store(&begun, true);
+	while (offset == 0 && !atomic_load(&let_go))
+		(void)nanosleep(&nap, NULL);
+	memset(memory, 's', length);
+	return 0;
+}
+
+/* By a system call: who faults itself could answer itself, and would not notice that the handlers do not. */
+static void *pass_one(void *user)
+{
+	char byte = 0;
+	int ends[2];
+	bool passed = pipe(ends) == 0 && write(ends[1], user, 1) == 1 && read(ends[0], &byte, 1) == 1;
+
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	return passed && byte == 's' ? user : NULL;
+}
+
+/* Who waits for its turn gets the bytes, however long it takes: a second is enough for the keeper to see that no handler is
+ * left, where none is. */
+static void a_fault_behind_a_slow_one_waits_for_it(void **state)
+{
+	const struct timespec longer = { .tv_sec = 1, .tv_nsec = 500000000 };
+	struct quire_pool_stats stats = { .size = sizeof(stats) };
+	struct quire_object *object;
+	struct quire_pool *pool;
+	struct quire_map *map;
+	pthread_t threads[2];
+
+	(void)state;
+	atomic_store(&begun, false);
+	atomic_store(&let_go, false);
+	assert_int_equal(quire_pool_open(QUIRE_OPTIONS(pool, .cache_bytes = POOL_BYTES,
+						 .delivery = QUIRE_DELIVERY_THREAD, .handlers = 1),
+				 &pool),
+		0);
+	assert_int_equal(
+		quire_object_open(QUIRE_OPTIONS(object, .get = get_slowly, .length = 4 * PAGE), &object), 0);
+	assert_int_equal(quire_map(NULL,
+				 QUIRE_OPTIONS(map, .object = object, .engine = QUIRE_ENGINE_PAGED,
+					 .pool = pool, .sharing = QUIRE_SHARED, .protection = QUIRE_READ,
+					 .guard = QUIRE_GUARD_ZEROS, .advice = QUIRE_RANDOM),
+				 &map),
+		0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(pthread_create(&threads[i], NULL, pass_one,
+					 (char *)quire_map_address(map) + i * PAGE),
+			0);
+		while (!atomic_load(&begun)) /* the first is the slow one */
+			(void)sched_yield();
+	}
+	(void)nanosleep(&longer, NULL);
+	atomic_store(&let_go, true);
+	for (size_t i = 0; i < 2; i++) {
+		void *right;
+
+		assert_int_equal(pthread_join(threads[i], &right), 0);
+		assert_non_null(right);
+	}
+	assert_int_equal(quire_map_error(map, NULL), 0);
+	assert_int_equal(quire_pool_stats(pool, &stats), 0);
+	assert_int_equal(stats.by_thread, 2);
+	assert_int_equal(quire_unmap(map), 0);
+	quire_object_close(object);
+	assert_int_equal(quire_pool_close(pool), 0);
+}
+
 static void a_smaller_bound_is_kept_at_once_and_pins_are_respected(void **state)
 {
 	struct quire_pool_stats stats = { .size = sizeof(stats) };
@@ -435,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_only_read_through_any_door),
 		cmocka_unit_test(no_store_is_lost_between_eviction_and_write_back),
 		cmocka_unit_test(a_changed_page_is_an_error_and_its_neighbours_are_not),
+		cmocka_unit_test(a_fault_behind_a_slow_one_waits_for_it),
 		cmocka_unit_test(a_smaller_bound_is_kept_at_once_and_pins_are_respected),
 	};
 	const char *wanted = getenv("QUIRE_SEED");

@@ -46,5 +46,6 @@ int main(int argc, char **argv)
 	};
 
 	what = argc > 1 ? argv[1] : "nothing";
+	run_patience_ms = 200; /* what is left on purpose stays */
 	return RUN(tests);
 }

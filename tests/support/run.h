@@ -27,6 +27,9 @@
 
 #define RUN(tests) run_group(tests, sizeof(tests) / sizeof((tests)[0]))
 
+/* How long threads that are there too many may take to end. */
+extern int run_patience_ms;
+
 /* Returns the number of failed cases. */
 int run_group(const struct CMUnitTest *tests, size_t count);
 
