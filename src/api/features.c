@@ -33,6 +33,8 @@ static int kernel_feature(enum probe what, struct quire_feature *out)
 		.since = words->since,
 	};
 
+	if (result.error == -EMFILE || result.error == -ENFILE)
+		found.why = "not known: too many open files at the moment";
 	if (result.masked)
 		found.why = "hidden by QUIRE_MASK";
 	return give(&found, out);

@@ -145,7 +145,7 @@ static int open_faults(struct quire_pool *pool, const struct quire_pool_options 
 	return open_threads(pool, &options);
 }
 
-/* Not for want of memory or descriptors: then pins would fail too, or hide what is wrong. */
+/* Not error_is_want(): then pins would fail too, or hide what is wrong. */
 static bool is_refusal(int error)
 {
 	return error == -EPERM || error == -EACCES || error == -ENOSYS || error == -EINVAL;
@@ -219,8 +219,8 @@ static int make_frames(struct quire_pool *pool, const struct quire_pool_options 
 	};
 	int r = pool_init(&pool->pool, &config);
 
-	return r < 0 ? error_set(r, "no memory for %llu frames",
-			       (unsigned long long)(o->cache_bytes_max >> PAGE_SHIFT))
+	return r < 0 ? error_set(r, "no memory for %llu frames: %s",
+			       (unsigned long long)(o->cache_bytes_max >> PAGE_SHIFT), strerror(-r))
 		     : 0;
 }
 
@@ -307,7 +307,7 @@ int quire_pool_open(const struct quire_pool_options *options, struct quire_pool 
 		r = pool_make(pool, &o);
 	if (r < 0) {
 		free(pool);
-		return r;
+		return error_default(r, "a pool cannot be opened: %s", strerror(-r));
 	}
 	*out = pool;
 	return 0;

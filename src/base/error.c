@@ -2,6 +2,7 @@
 #include "base/error.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -49,4 +50,9 @@ void error_clear(void)
 const char *error_text(void)
 {
 	return text;
+}
+
+bool error_is_want(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }

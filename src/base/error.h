@@ -8,6 +8,8 @@
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
 
+#include <stdbool.h>
+
 #define ERROR_TEXT_BYTES 512
 
 /* Leaves a sentence and returns `error`, so that `return error_set(-EINVAL, "...")` reads as one step. Cold: the compiler
@@ -21,5 +23,8 @@ int error_default(int error, const char *format, ...) __attribute__((cold, forma
 void error_clear(void);
 
 const char *error_text(void);
+
+/* For want of memory or of descriptors: says nothing about what the kernel can do, and may be gone the next moment. */
+bool error_is_want(int error);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/align.h"
 #include "base/error.h"
@@ -193,7 +194,7 @@ int pin_open(uint32_t frames, pmap_up_fn *up, void *above, struct pin **out)
 	r = open_steps(pin);
 	if (r < 0) {
 		pin_close(pin);
-		return error_set(r, "no memory for %u frames", frames);
+		return error_set(r, "no memory for %u frames: %s", frames, strerror(-r));
 	}
 	*out = pin;
 	return 0;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/align.h"
 #include "base/error.h"
@@ -370,6 +371,15 @@ static int open_context(struct uffd *uffd, uint64_t features, int *fd)
 	return *fd < 0 ? *fd : 0;
 }
 
+static int refuse_open(int error)
+{
+	if (error_is_want(error))
+		return error_set(error, "/proc/self/pagemap and mem cannot be opened: %s", strerror(-error));
+	return error_set(error == -EACCES ? error : -ENOENT,
+		"paged mappings need /proc/self/pagemap and mem: /proc is not mounted, or this process hides "
+		"itself (PR_SET_DUMPABLE)");
+}
+
 static int open_steps(struct uffd *uffd)
 {
 	uint64_t shmem = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM;
@@ -383,7 +393,8 @@ static int open_steps(struct uffd *uffd)
 				(tracks ? UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED : 0),
 			&uffd->shared);
 	if (r < 0)
-		return error_set(r, "userfaultfd: %s", sys_probe_words(PROBE_UFFD)->why_not);
+		return error_set(r, "userfaultfd: %s",
+			error_is_want(r) ? strerror(-r) : sys_probe_words(PROBE_UFFD)->why_not);
 
 	uffd->pmap.can = PMAP_CAN_PLACE | (tracks ? PMAP_CAN_HARVEST : 0);
 	if (sys_has(PROBE_UFFD_POISON))
@@ -391,10 +402,9 @@ static int open_steps(struct uffd *uffd)
 	uffd->pagemap = sys_open("/proc/self/pagemap", O_RDONLY, 0);
 	uffd->memory = sys_open("/proc/self/mem", O_RDONLY, 0);
 	uffd->self = sys_pidfd_self();
-	if (uffd->pagemap < 0 || uffd->memory < 0 || uffd->self < 0)
-		return error_set(uffd->memory == -EACCES ? -EACCES : -ENOENT,
-			"paged mappings need /proc/self/pagemap and mem: /proc is not mounted, or this process hides "
-			"itself (PR_SET_DUMPABLE)");
+	r = uffd->pagemap < 0 ? uffd->pagemap : uffd->memory < 0 ? uffd->memory : uffd->self;
+	if (r < 0)
+		return refuse_open(r);
 	r = frames_open(
 		&uffd->frames, uffd->options.frames, uffd->private, uffd->memory, sys_has(PROBE_UFFD_MOVE));
 	uffd->pmap.beside = (size_t)uffd->frames.free_slots.count * PAGE_BYTES;

@@ -281,10 +281,9 @@ int serve_open(struct serve *serve, unsigned int handlers)
 	atomic_store(&serve->leader, 0);
 	lock_init(&serve->lead);
 	serve->stop = sys_event_open();
-	if (serve->stop < 0)
-		r = serve->stop;
-	else
-		serve->identity = sys_event_identity(serve->stop);
+	serve->identity = serve->stop < 0 ? serve->stop : sys_event_identity(serve->stop);
+	if (serve->identity < 0)
+		r = (int)serve->identity;
 	if (r == 0)
 		r = worker_start(&serve->pageout, pageout_run, serve);
 	if (r == 0 && serve->uffd != NULL)
@@ -300,9 +299,11 @@ int serve_open(struct serve *serve, unsigned int handlers)
 
 void serve_close(struct serve *serve)
 {
-	/* To write to a number that was ours would be to write into a stranger's file. The keeper sees by itself that all ends. */
-	atomic_store(&serve->lost,
-		atomic_load(&serve->kept) && sys_event_identity(serve->stop) != serve->identity);
+	int64_t now = sys_event_identity(serve->stop);
+
+	/* To write to a number that was ours would be to write into a stranger's file. The keeper sees by itself that all ends.
+	 * Who has no descriptor left to find that out with gets ours back. */
+	atomic_store(&serve->lost, atomic_load(&serve->kept) && now >= 0 && now != serve->identity);
 	atomic_store(&serve->ending, true);
 	begin_pageout(serve);
 	if (serve->stop >= 0 && !atomic_load(&serve->lost))

@@ -30,7 +30,7 @@ struct serve {
 	struct pool *pool;
 	struct uffd *uffd; /* NULL: pages are pinned only, nothing arrives */
 	int stop;          /* an eventfd */
-	uint64_t identity; /* of that; 0: not known */
+	int64_t identity;  /* of that; 0: there is no /proc */
 	atomic_bool
 		lost; /* set by serve_close: the program has closed our descriptors, whose numbers may be others' now */
 	atomic_uint begun; /* the pageout thread sleeps while it is 0 */

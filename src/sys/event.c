@@ -27,7 +27,7 @@ void sys_event_signal(int event)
 		errno = saved; /* EAGAIN: it is signalled 2^64 - 2 times already */
 }
 
-uint64_t sys_event_identity(int event)
+int64_t sys_event_identity(int event)
 {
 	static const char name[] = "eventfd-id:";
 	char path[64];
@@ -39,12 +39,12 @@ uint64_t sys_event_identity(int event)
 	(void)snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", event);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return 0;
+		return errno == ENOENT ? 0 : -errno;
 	n = read(fd, text, sizeof(text) - 1);
 	(void)close(fd);
 	text[n < 0 ? 0 : n] = 0;
 	at = strstr(text, name);
-	return at == NULL ? 0 : strtoull(at + sizeof(name) - 1, NULL, 10) + 1;
+	return at == NULL ? 0 : strtoll(at + sizeof(name) - 1, NULL, 10) + 1;
 }
 
 int sys_watch_open(const int *fds, unsigned int count)

@@ -11,8 +11,8 @@ int sys_event_open(void);         /* close-on-exec, non-blocking */
 void sys_event_signal(int event); /* async-signal-safe */
 
 /* Which one it is, of all there are: a number of the kernel's that another never gets, while the descriptor's number may be
- * anybody's once it was closed. 0: it is no event, or /proc cannot be read. */
-uint64_t sys_event_identity(int event);
+ * anybody's once it was closed. 0: it is no event, or there is no /proc; -errno: it cannot be found out now. */
+int64_t sys_event_identity(int event);
 
 /* Waits for several at once. `fds` stay open for as long. A descriptor, to be closed, or -errno. */
 int sys_watch_open(const int *fds, unsigned int count);

@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "sys/file.h"
 #include "sys/uapi.h"
 #include "sys/userfaultfd.h"
@@ -188,25 +189,33 @@ static int probe_seal_exec(int unused)
 	return fd < 0 ? fd : 0;
 }
 
+static int read_setting(const char *path, char *text, size_t text_bytes)
+{
+	ssize_t n = sys_read_small(path, text, text_bytes);
+
+	return n >= 0 ? 0 : error_is_want((int)n) ? (int)n : -ENOSYS;
+}
+
 static int probe_huge(int shift)
 {
 	char path[80];
 	char text[32];
+	int r;
 
 	(void)snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%lukB/free_hugepages",
 		1UL << (shift - 10));
-	if (sys_read_small(path, text, sizeof(text)) < 0)
-		return -ENOSYS;
-	return strtoul(text, NULL, 10) > 0 ? 0 : -ENOMEM;
+	r = read_setting(path, text, sizeof(text));
+	return r < 0 ? r : strtoul(text, NULL, 10) > 0 ? 0 : -ENOMEM;
 }
 
 static int probe_thp(int unused)
 {
 	char text[64];
+	int r = read_setting("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
 
 	(void)unused;
-	if (sys_read_small("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)) < 0)
-		return -ENOSYS;
+	if (r < 0)
+		return r;
 	return strstr(text, "[never]") != NULL ? -EPERM : 0;
 }
 
@@ -364,7 +373,8 @@ struct probe_result sys_probe(enum probe what)
 
 	if (seen == 0) {
 		seen = 1 - feature->ask(feature->argument);
-		atomic_store(&known[what], seen);
+		if (!error_is_want(1 - seen))
+			atomic_store(&known[what], seen);
 		errno = saved;
 	}
 	result.error = result.masked ? -ENOSYS : 1 - seen;

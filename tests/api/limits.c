@@ -306,6 +306,52 @@ static void the_largest_file_body(void *argument)
 }
 CHILD_CASE(the_largest_file)
 
+/* Bit i: feature i is there. */
+static uint64_t features_found(void)
+{
+	struct quire_feature feature = { .size = sizeof(feature) };
+	uint64_t found = 0;
+
+	for (unsigned int i = 0; i < 64 && quire_features(i, NULL, &feature) == 1; i++)
+		found |= (uint64_t)(feature.available != 0) << i;
+	return found;
+}
+
+static void features_body(void *argument)
+{
+	*(uint64_t *)argument = features_found();
+}
+
+static void features_later_body(void *argument)
+{
+	uint64_t *found = argument;
+	struct rlimit before;
+	struct rlimit none;
+
+	EXPECT_IS(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	EXPECT_IS(setrlimit(RLIMIT_NOFILE, &none), 0);
+	found[0] = features_found();
+	EXPECT_IS(setrlimit(RLIMIT_NOFILE, &before), 0);
+	found[1] = features_found();
+}
+
+/* What could not be found out for want of descriptors is asked again, and not held to be missing for ever. */
+static void a_feature_nobody_could_ask_for(void **state)
+{
+	uint64_t *found = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	EXPECT(found != MAP_FAILED);
+	child_passes(features_body, found);
+	child_passes(features_later_body, found + 1);
+	print_message("# features %llx, without descriptors %llx\n", (unsigned long long)found[0],
+		(unsigned long long)found[1]);
+	EXPECT(found[1] != found[0]); /* some need a descriptor */
+	EXPECT_IS(found[2], found[0]);
+	EXPECT_IS(munmap(found, PAGE), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +366,7 @@ int main(void)
 		cmocka_unit_test(a_small_dev_shm),
 		cmocka_unit_test(too_many_open_files),
 		cmocka_unit_test(the_largest_file),
+		cmocka_unit_test(a_feature_nobody_could_ask_for),
 	};
 
 	return RUN(tests);

@@ -6,6 +6,7 @@
  *	truncate, EIO and ENOSPC   x   threads, inline   x   load, store, eviction, flush
  *	fork                       x   threads, inline   x   child touches, child calls, parent goes on
  *	descriptors closed         x   threads, inline   x   load of what is there, of what is not, store, unmap
+ *	no descriptor left         x   threads, inline   x   open, close
  */
 #include "support/run.h"
 
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <quire/quire.h>
@@ -328,6 +330,63 @@ static void closed_descriptors_body(void *user)
 	check_strangers();
 }
 
+static int next_descriptor(void)
+{
+	int next = dup(fd);
+
+	EXPECT(next >= 0);
+	EXPECT_IS(close(next), 0);
+	return next;
+}
+
+static void leave_descriptors(int number)
+{
+	struct rlimit limit;
+
+	EXPECT_IS(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = number < 0 ? limit.rlim_max : (rlim_t)number;
+	EXPECT_IS(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* One descriptor more each time, until they are enough: never is it said that the kernel could not do it. */
+static void open_in_little_room(uint32_t delivery)
+{
+	const int next = next_descriptor();
+	int room = 0;
+	int r;
+
+	do {
+		leave_descriptors(next + room++);
+		r = quire_pool_open(
+			QUIRE_OPTIONS(pool, .cache_bytes = POOL_PAGES * PAGE, .delivery = delivery), &pool);
+		EXPECT(r == 0 || r == -EMFILE);
+		EXPECT(r == 0 || strstr(quire_error_text(), strerror(EMFILE)) != NULL);
+		EXPECT_IS(r == 0 ? quire_pool_close(pool) : 0, 0);
+		leave_descriptors(-1);
+		EXPECT_IS(next_descriptor(), next);
+	} while (r < 0);
+}
+
+/* Whoever is out of descriptors closes a pool to have some again. */
+static void no_descriptor_left_body(void *user)
+{
+	const uint32_t delivery = *(const uint32_t *)user;
+	int next;
+
+	open_all(delivery, &no_fault);
+	EXPECT_IS(bytes[0], of_file(0));
+	next = next_descriptor();
+	leave_descriptors(next);
+	EXPECT_IS(quire_unmap(map), 0);
+	quire_object_close(object);
+	EXPECT_IS(quire_pool_close(pool), 0);
+	leave_descriptors(-1);
+	EXPECT(next_descriptor() < next);
+
+	open_in_little_room(delivery);
+	open_in_little_room(QUIRE_DELIVERY_PIN);
+}
+
 /* ---- a read that needs another fault ---- */
 
 static int get_through(void *user, uint64_t offset, void *memory, size_t length)
@@ -395,6 +454,7 @@ EACH_DELIVERY(a_store_that_fails)
 EACH_DELIVERY(a_file_that_is_cut)
 EACH_DELIVERY(a_fork)
 EACH_DELIVERY(closed_descriptors)
+EACH_DELIVERY(no_descriptor_left)
 
 static void a_write_back_that_fails(void **state)
 {
@@ -419,6 +479,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_cut),
 		cmocka_unit_test(a_fork),
 		cmocka_unit_test(closed_descriptors),
+		cmocka_unit_test(no_descriptor_left),
 		cmocka_unit_test(a_get_that_faults),
 	};
 
