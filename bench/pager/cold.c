@@ -157,14 +157,14 @@ static void bounded(struct cold *cold)
 static void unhinted(struct cold *cold)
 {
 	static const struct way ways[] = { { "ours", cold_ours, NULL }, { "mmap", cold_mmap_random, NULL },
-		{ "pread", cold_pread, NULL } };
+		{ "pread", cold_pread, NULL }, { "floor", cold_floor, NULL } };
 	struct bench_pairs ratios[WAYS_MAX];
 
 	cold->bound = cold->bytes / 2;
-	race(cold, "random.1", ways, 3, ratios);
+	race(cold, "random.1", ways, 4, ratios);
 	goal("pager.random.1", &ratios[1]);
 	cold->readers = 16;
-	race(cold, "random.16", ways, 3, ratios);
+	race(cold, "random.16", ways, 4, ratios);
 	goal("pager.random.16", &ratios[1]);
 	cold->readers = 1;
 }
@@ -174,13 +174,13 @@ static void in_order(struct cold *cold)
 	static const struct way ways[] = { { "ours", cold_ours_sequential, NULL },
 		{ "mmap", cold_mmap_sequential, NULL },
 		{ "mmap-sequential", cold_mmap_sequential_hinted, NULL },
-		{ "pread", cold_pread_sequential, NULL } };
+		{ "pread", cold_pread_sequential, NULL }, { "floor", cold_floor_sequential, NULL } };
 	struct bench_pairs ratios[WAYS_MAX];
 	uint64_t bytes = cold->bytes;
 
 	cold->bytes = bench_quick() ? bytes / 4 : bytes / 2;
 	cold->bound = cold->bytes / 4;
-	race(cold, "sequential", ways, 4, ratios);
+	race(cold, "sequential", ways, 5, ratios);
 	/* Against the better of plain and advised. */
 	goal("pager.sequential", ratios[1].ratio < ratios[2].ratio ? &ratios[1] : &ratios[2]);
 	cold->bytes = bytes;

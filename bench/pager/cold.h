@@ -37,6 +37,10 @@ extern struct cold_result *cold_shared; /* between a way's process and us */
 cold_way cold_ours_listed, cold_ours, cold_ours_sequential;
 cold_way cold_mmap, cold_mmap_random, cold_mmap_willneed, cold_mmap_sequential, cold_mmap_sequential_hinted;
 cold_way cold_ring, cold_pread, cold_pread_sequential;
+cold_way cold_floor, cold_floor_sequential; /* of floor.c */
+
+/* A way: loads of random pages of what is mapped there, by all readers. */
+double cold_read_pages(const struct cold *cold, const unsigned char *bytes);
 
 /* Runs a way in a child, in the group unless that is NULL. */
 double cold_run(cold_way *way, struct cold *cold, const char *group);

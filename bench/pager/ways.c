@@ -81,6 +81,11 @@ static double with_readers(const struct cold *cold, const unsigned char *bytes, 
 	return (double)reads * 1e9 / (double)(bench_ns() - began);
 }
 
+double cold_read_pages(const struct cold *cold, const unsigned char *bytes)
+{
+	return with_readers(cold, bytes, load_pages);
+}
+
 /* ---- ours ---- */
 
 static int64_t memory_before;
