@@ -15,7 +15,7 @@ const char *const difference_names[NAMED_COUNT] = { "same", "different", "anon-n
 	"unlocked-neighbours", "move-many" };
 
 /* A script takes some milliseconds; under a sanitizer and load, hundreds. */
-enum { PATIENCE_S = 20 };
+enum { PATIENCE_S = 60 };
 
 bool machine_died;
 size_t left_out_count;

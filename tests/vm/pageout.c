@@ -398,7 +398,7 @@ static void transfers_that_nobody_waits_for_are_collected_by_who_needs_one(void 
 	assert_int_equal(w.pool.io_fresh, POOL_IOS);
 	assert_null(w.pool.ios);
 	pool_unlock(&w.pool);
-	(void)alarm(20); /* without it this would wait for ever */
+	(void)alarm(60); /* without it this would wait for ever */
 	assert_int_equal(world_load(&w, va + 399 * PAGE), source_byte(399 * PAGE));
 	for (size_t i = 0; i < 2 * POOL_IOS; i += 2)
 		(void)fault_ahead(&w.as, va + (i + 1) * PAGE, va + (i + 2) * PAGE);
