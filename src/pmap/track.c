@@ -52,6 +52,17 @@ const char *track_name(const struct track *track)
 	return track->exact ? "wp-async" : "pagemap";
 }
 
+/* What found could not take is written as before: the next harvest reports it. */
+static int put_back(const struct track *track, const struct page_region *ranges, long count, int error)
+{
+	int r = 0;
+
+	for (long i = 0; r == 0 && i < count; i++)
+		r = sys_uffd_write_protect(
+			track->uffd, ranges[i].start, ranges[i].end - ranges[i].start, false);
+	return r < 0 ? -EIO : error;
+}
+
 static int harvest_written(
 	const struct track *track, const struct pmap_span *span, track_found_fn *found, void *user)
 {
@@ -63,13 +74,13 @@ static int harvest_written(
 			ranges, ARRAY_COUNT(ranges), &at[0]);
 
 		if (n < 0)
-			return (int)n;
+			return n == -ENOMEM ? -EIO : (int)n; /* what was armed before that is not known */
 		for (long i = 0; i < n; i++) {
 			const struct pmap_span pages = { ranges[i].start, ranges[i].end };
 			int r = found(user, &pages);
 
 			if (r < 0)
-				return r;
+				return put_back(track, ranges + i, n - i, r);
 		}
 	}
 	return 0;

@@ -45,8 +45,8 @@ int track_arm(struct track *track, const struct pmap_span *span);
 
 typedef int track_found_fn(void *user, const struct pmap_span *pages);
 
-/* Calls found for every run of reported pages, in order, and re-arms them before it is called (T1). Stops at the first error,
- * also one of found's. */
+/* Calls found for every run of reported pages, in order, and re-arms them before it is called (T1). Stops at the first error.
+ * -ENOMEM is found's alone, and what it did not take is reported again; after any other, written pages may be lost. */
 int track_harvest(struct track *track, const struct pmap_span *span, track_found_fn *found, void *user);
 
 #endif

@@ -31,7 +31,8 @@ struct commit {
 	struct region *region; /* in */
 	uint64_t upto;         /* set by join: the callers it answers */
 	struct record *record; /* set by freeze; NULL: nothing was written, nothing is to be done */
-	bool wrote;            /* set by log: the journal may hold something of it */
+	struct record_head *head;
+	bool wrote; /* set by log: the journal may hold something of it */
 };
 
 /* ---- who may store, who may commit ---- */
@@ -182,7 +183,8 @@ static int commit_freeze(struct commit *c)
 	if (rg->dirty_count > UINT32_MAX / 2)
 		return error_set(-EFBIG, "%zu dirty pages are more than one commit holds", rg->dirty_count);
 	c->record = journal_record_new((uint32_t)(rg->dirty_count - (MUTANT("log-one-less") != 0)));
-	return c->record == NULL ? error_set(-ENOMEM, "no memory for a record") : 0;
+	c->head = c->record == NULL ? NULL : journal_head_new(c->record);
+	return c->head == NULL ? error_set(-ENOMEM, "no memory for a record") : 0;
 }
 
 /* ---- log ---- */
@@ -287,7 +289,7 @@ static int commit_log(struct commit *c)
 	if (r == 0)
 		r = pagefile_lost(&rg->file); /* zeros that were copied are nobody's stores */
 	if (r == 0)
-		r = journal_put_head(&rg->journal, record);
+		r = journal_put_head(&rg->journal, record, c->head);
 	return r;
 }
 
@@ -379,6 +381,7 @@ static uint64_t commit_thaw(struct commit *c)
 	checkpoint_wake(rg);
 	epoch = rg->sealed;
 	region_unlock(rg);
+	free(c->head);
 	commit_answer(c, 0);
 	return epoch;
 }
@@ -403,6 +406,7 @@ static int commit_undo(struct commit *c, int error)
 	if (c->wrote)
 		fail_commit(c->region, error, gone);
 	free(c->record);
+	free(c->head);
 	failed = region_ready(c->region, true); /* a checkpoint on the way may have failed, too */
 	error = failed < 0 ? failed : error;
 	commit_answer(c, error);

@@ -155,8 +155,8 @@ int dirty_collect(struct region *rg)
 {
 	int r = collect_all(rg);
 
-	/* What was armed again and could not be noted would be forgotten. */
-	return r < 0 ? region_fail(rg, r) : 0;
+	/* What was armed again and could not be noted would be forgotten; for want of memory it is not armed (track_harvest). */
+	return r < 0 && r != -ENOMEM ? region_fail(rg, r) : r;
 }
 
 void dirty_forget(struct region *rg)

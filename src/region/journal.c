@@ -473,14 +473,15 @@ int journal_put_images(const struct journal *journal, const struct record *recor
 	return ring_write(journal, journal_image_offset(journal, record, first), bytes, count * PAGE_BYTES);
 }
 
-int journal_put_head(const struct journal *journal, const struct record *record)
+struct record_head *journal_head_new(const struct record *record)
+{
+	return calloc(record->head_pages, PAGE_BYTES);
+}
+
+int journal_put_head(const struct journal *journal, const struct record *record, struct record_head *head)
 {
 	size_t bytes = record->head_pages * PAGE_BYTES;
-	struct record_head *head = calloc(1, bytes);
-	int r;
 
-	if (head == NULL)
-		return error_set(-ENOMEM, "no memory for a record");
 	head->magic = RECORD_MAGIC;
 	head->epoch = record->epoch;
 	head->position = record->position;
@@ -490,9 +491,7 @@ int journal_put_head(const struct journal *journal, const struct record *record)
 	head->image_count = record->image_count;
 	memcpy(head->entries, record->entries, record->image_count * sizeof(struct entry));
 	head->sum = sum_bytes(head, bytes);
-	r = ring_write(journal, record->offset, head, bytes);
-	free(head);
-	return r;
+	return ring_write(journal, record->offset, head, bytes);
 }
 
 int journal_flush(const struct journal *journal)

@@ -121,7 +121,8 @@ int journal_rewrite(struct journal *journal, void *stage, size_t stage_bytes);
 /* ---- writing ---- */
 
 struct record *journal_record_new(uint32_t image_count);
-uint64_t journal_bytes(uint32_t image_count); /* of a record */
+struct record_head *journal_head_new(const struct record *record); /* zeros; free() */
+uint64_t journal_bytes(uint32_t image_count);                      /* of a record */
 uint64_t journal_free(const struct journal *journal);
 
 /* The ring grows to at least `bytes` of free space. -EAGAIN it cannot while its records lie where they lie, -EFBIG its limit,
@@ -136,7 +137,8 @@ void journal_place(const struct journal *journal, struct record *record);
 /* Images first .. first + count of a placed record. */
 int journal_put_images(const struct journal *journal, const struct record *record, uint32_t first,
 	uint32_t count, const void *bytes);
-int journal_put_head(const struct journal *journal, const struct record *record);
+/* head: from journal_head_new(), made before anything is written, for what fails then makes the region FAILED. */
+int journal_put_head(const struct journal *journal, const struct record *record, struct record_head *head);
 int journal_flush(const struct journal *journal);
 
 /* J3: a placed record that failed can never be read as one. */

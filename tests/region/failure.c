@@ -26,7 +26,7 @@ static struct {
 	unsigned int countdown;
 	int error;
 	size_t part; /* of a write: so many bytes are written all the same */
-} writes, flushes;
+} writes, flushes, allocations;
 
 static uint64_t full_from; /* not 0: a write there, up to where a region's pages lie, finds the disk full */
 
@@ -183,6 +183,7 @@ static int begin(void **state)
 	(void)state;
 	memset(&writes, 0, sizeof(writes));
 	memset(&flushes, 0, sizeof(flushes));
+	memset(&allocations, 0, sizeof(allocations));
 	full_from = 0;
 	return scratch_make() == NULL;
 }
@@ -344,6 +345,69 @@ static void a_recovery_that_is_killed_again_and_again_gets_on(void **state)
 	assert_true(lives > 0);
 }
 
+void *__real_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+
+void *__wrap_malloc(size_t bytes)
+{
+	return due(&allocations.countdown) ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+	return due(&allocations.countdown) ? NULL : __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+	return due(&allocations.countdown) ? NULL : __real_realloc(memory, bytes);
+}
+
+enum { FAR_PAGES = 4096, FAR_STEP = 97 }; /* notes and the dirty list grow in every commit */
+
+static void assert_far(struct quire_region *region, unsigned char mark)
+{
+	for (size_t page = 0; page < FAR_PAGES; page++)
+		assert_int_equal(bytes_of(region)[page * PAGE], page % FAR_STEP == 0 ? mark : 0);
+}
+
+/* Without memory for the notes of what was written, a commit is refused, and the next one finds all of it again. */
+static void a_commit_without_memory_loses_nothing(void **state)
+{
+	struct quire_region *region = NULL;
+	unsigned int refused = 0;
+	int r = -ENOMEM;
+
+	(void)state;
+	for (unsigned int nth = 1; r < 0; nth++) {
+		assert_int_equal(
+			quire_region_open(NULL, scratch_path("m"),
+				QUIRE_OPTIONS(region, .flags = QUIRE_REGION_CREATE | QUIRE_REGION_NO_THREAD,
+					.length = FAR_PAGES * PAGE, .reserve_bytes = 32 << 20),
+				&region),
+			0);
+		for (size_t page = 0; page < FAR_PAGES; page += FAR_STEP)
+			bytes_of(region)[page * PAGE] = (unsigned char)nth;
+		allocations.countdown = nth;
+		r = quire_region_commit(region, NULL);
+		allocations.countdown = 0;
+		if (r < 0) {
+			assert_int_equal(r, -ENOMEM);
+			refused++;
+			assert_int_equal(quire_region_commit(region, NULL), 0);
+		}
+		assert_int_equal(quire_region_close(region), 0);
+		assert_int_equal(quire_region_open(NULL, scratch_path("m"), NULL, &region), 0);
+		assert_far(region, (unsigned char)nth);
+		assert_int_equal(quire_region_close(region), 0);
+	}
+	assert_true(refused > 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +418,7 @@ int main(void)
 			a_region_whose_file_cannot_be_created_is_not_there, begin, end),
 		cmocka_unit_test_setup_teardown(a_full_disk_costs_no_commit, begin, end),
 		cmocka_unit_test_setup_teardown(a_heap_fills_the_disk_to_the_last_block, begin, end),
+		cmocka_unit_test_setup_teardown(a_commit_without_memory_loses_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(
 			a_recovery_that_is_killed_again_and_again_gets_on, begin, end),
 	};
