@@ -40,12 +40,13 @@ struct quire_map {
 	struct file_object *file; /* NULL: anonymous, or an object of another kind */
 	struct object *object;    /* of a paged mapping that is no file's; NULL: none */
 	const void *owner;        /* of its segments, where another floor has attached them; NULL: itself */
-	uintptr_t start;
-	uintptr_t end;
-	uintptr_t outer_start;
-	uintptr_t outer_end;
+	/* Changed by a resize while other threads ask, flush or advise; the length, which they check against, last. */
+	_Atomic uintptr_t start;
+	_Atomic uintptr_t end;
+	_Atomic uintptr_t outer_start;
+	_Atomic uintptr_t outer_end;
+	_Atomic size_t length; /* of what the caller sees, in bytes */
 	size_t skew;
-	size_t length;   /* of what the caller sees, in bytes */
 	uint64_t offset; /* of the byte at start + skew in the object */
 	uint32_t kind;
 	uint32_t sharing;

@@ -293,11 +293,13 @@ static int place_in_kept(struct opening *op, size_t length)
 	size_t inner = max_u64(align_up(op->options.reserve_bytes, align), length);
 	size_t slack = op->options.placement == QUIRE_PLACE_EXACT ? 0 : align - PAGE_BYTES;
 	size_t outer = op->below + max_u64(inner, PAGE_BYTES) + slack;
+	uintptr_t outer_start;
 	int r;
 
-	r = keep_addresses(op, outer, &map->outer_start);
+	r = keep_addresses(op, outer, &outer_start);
 	if (r < 0)
 		return r;
+	map->outer_start = outer_start;
 
 	map->kept = true;
 	map->outer_end = map->outer_start + outer;
@@ -344,6 +346,7 @@ static int place_alone(struct opening *op, size_t length)
 	const struct quire_map_options *o = &op->options;
 	struct quire_map *map = op->map;
 	struct map_request request;
+	uintptr_t start;
 	int r;
 
 	request_for(op, &request);
@@ -352,11 +355,11 @@ static int place_alone(struct opening *op, size_t length)
 	request.range.end = request.range.start + length;
 	if (request.range.end < request.range.start && o->placement == QUIRE_PLACE_EXACT)
 		return error_set(-ENOMEM, ".address and .length go beyond the address space");
-	r = as_map(map_as(op->map), &request, &map->start);
+	r = as_map(map_as(op->map), &request, &start);
 	if (r < 0)
 		return r;
-	map->end = map->outer_end = map->start + length;
-	map->outer_start = map->start;
+	map->start = map->outer_start = start;
+	map->end = map->outer_end = start + length;
 	return 0;
 }
 

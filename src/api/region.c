@@ -30,12 +30,17 @@ void region_follow(struct quire_region *region)
 {
 	const struct pagefile *file = &region->region->file;
 	struct quire_map *map = &region->map;
-	uintptr_t end = file->start + file->pages * PAGE_BYTES;
+	uintptr_t end;
 
-	if (map->end == end)
-		return;
-	map->end = map->outer_end = end;
-	map->length = map->end - map->start;
+	lock_take(
+		&region->region
+			 ->heap_lock); /* a heap grows by itself, perhaps this moment; and who comes late stays out */
+	end = file->start + file->pages * PAGE_BYTES;
+	if (map->end != end) {
+		map->end = map->outer_end = end;
+		map->length = end - map->start;
+	}
+	lock_give(&region->region->heap_lock);
 }
 
 /* ---- opening ---- */
@@ -171,9 +176,7 @@ struct quire_map *quire_region_map(struct quire_region *region)
 {
 	if (region == NULL)
 		return NULL;
-	lock_take(&region->region->heap_lock); /* a heap grows by itself, perhaps this moment */
 	region_follow(region);
-	lock_give(&region->region->heap_lock);
 	return &region->map;
 }
 

@@ -61,7 +61,7 @@ struct pagefile {
 	struct track track;
 	struct guard *guard; /* of the window: a file that is cut shows zeros, and pagefile_lost() says so */
 	uintptr_t start;
-	uint64_t pages; /* mapped */
+	_Atomic uint64_t pages; /* mapped; a heap grows while other threads ask where something lies */
 	bool writable;
 };
 

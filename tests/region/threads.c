@@ -41,6 +41,40 @@ static int end(void **state)
 	return 0;
 }
 
+static void *ask_where(void *stop)
+{
+	char *start = quire_map_address(quire_region_map(region));
+	size_t before = 0;
+
+	while (!atomic_load((atomic_bool *)stop)) {
+		size_t now = quire_map_length(quire_region_map(region));
+
+		if (now < before)
+			return "shorter";
+		before = now;
+		if (quire_region_pointer(region, quire_region_offset(region, start + now - 1)) !=
+			start + now - 1)
+			return "elsewhere";
+	}
+	return NULL;
+}
+
+static void places_may_be_asked_for_while_it_grows(void **state)
+{
+	atomic_bool stop = false;
+	pthread_t thread;
+	void *wrong;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, ask_where, &stop), 0);
+	for (size_t pages = 65; pages < 250; pages += 4)
+		assert_int_equal(quire_region_resize(region, pages * PAGE), 0);
+	atomic_store(&stop, true);
+	assert_int_equal(pthread_join(thread, &wrong), 0);
+	assert_null(wrong);
+	assert_int_equal(quire_map_length(quire_region_map(region)), 249 * PAGE);
+}
+
 /* Each thread counts in a page of its own and in one that all share: the sum is always equal. */
 static void *count(void *arg)
 {
@@ -242,6 +276,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_store_beside_a_commit_is_not_lost, begin, end),
 		cmocka_unit_test_setup_teardown(what_two_search_is_found_once, begin, end),
 		cmocka_unit_test_setup_teardown(who_is_inside_cannot_commit, begin, end),
+		cmocka_unit_test_setup_teardown(places_may_be_asked_for_while_it_grows, begin, end),
 		cmocka_unit_test_setup_teardown(a_fork_child_has_no_part, begin, end),
 	};
 
