@@ -121,7 +121,9 @@ static void dirty_pages_are_found_one_by_one(void **state)
 
 		if (((map[i] & (QUIRE_PAGE_DIRTY | QUIRE_PAGE_WRITING)) != 0) != wanted)
 			fail_msg("page %u: %d, wanted %d", i, map[i], wanted);
-		assert_int_equal(map[i] & QUIRE_PAGE_CACHED, QUIRE_PAGE_CACHED);
+		if ((map[i] & QUIRE_PAGE_CACHED) == 0 &&
+			counts.cached == PAGES) /* else the kernel has dropped some */
+			fail_msg("page %u is cached, and the map says %d", i, map[i]);
 		found += wanted;
 	}
 	assert_int_equal(found, ARRAY_COUNT(dirty));

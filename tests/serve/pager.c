@@ -413,20 +413,16 @@ static int get_slowly(void *user, uint64_t offset, void *memory, size_t length)
 	return 0;
 }
 
-/* By a system call: who faults itself could answer itself, and would not notice that the handlers do not. */
-static void *pass_one(void *user)
+static void *load_one(void *user)
 {
-	char byte = 0;
-	int ends[2];
-	bool passed = pipe(ends) == 0 && write(ends[1], user, 1) == 1 && read(ends[0], &byte, 1) == 1;
+	const volatile char *byte = user;
 
-	(void)close(ends[0]);
-	(void)close(ends[1]);
-	return passed && byte == 's' ? user : NULL;
+	return *byte == 's' ? user : NULL;
 }
 
-/* Who waits for its turn gets the bytes, however long it takes: a second is enough for the keeper to see that no handler is
- * left, where none is. */
+/* Who waits for its turn is answered by the handlers, however long it takes: a second is enough for the keeper to see that
+ * none is left, where none is. What it refuses comes as a signal, in which a load is answered all the same; but a system
+ * call would end with EFAULT. */
 static void a_fault_behind_a_slow_one_waits_for_it(void **state)
 {
 	const struct timespec longer = { .tv_sec = 1, .tv_nsec = 500000000 };
@@ -452,7 +448,7 @@ static void a_fault_behind_a_slow_one_waits_for_it(void **state)
 				 &map),
 		0);
 	for (size_t i = 0; i < 2; i++) {
-		assert_int_equal(pthread_create(&threads[i], NULL, pass_one,
+		assert_int_equal(pthread_create(&threads[i], NULL, load_one,
 					 (char *)quire_map_address(map) + i * PAGE),
 			0);
 		while (!atomic_load(&begun)) /* the first is the slow one */
@@ -468,7 +464,7 @@ static void a_fault_behind_a_slow_one_waits_for_it(void **state)
 	}
 	assert_int_equal(quire_map_error(map, NULL), 0);
 	assert_int_equal(quire_pool_stats(pool, &stats), 0);
-	assert_int_equal(stats.by_thread, 2);
+	assert_int_equal(stats.by_signal, 0);
 	assert_int_equal(quire_unmap(map), 0);
 	quire_object_close(object);
 	assert_int_equal(quire_pool_close(pool), 0);
