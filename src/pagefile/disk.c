@@ -11,6 +11,7 @@
 #include "base/align.h"
 #include "base/error.h"
 #include "base/mutant.h"
+#include "sys/directory.h"
 #include "sys/file.h"
 
 static const char new_suffix[] = ".new";
@@ -216,6 +217,16 @@ void disk_create_undo(struct disk *disk)
 	if (strcmp(disk->path + strlen(disk->path) - strlen(new_suffix), new_suffix) == 0)
 		(void)sys_unlink(disk->path); /* what stays is found and cut by the next who creates */
 	disk_close(disk);
+}
+
+void disk_remove_orphan(const char *path, const char *suffix)
+{
+	char *name = path_of(path, suffix, "");
+	struct stat stat;
+
+	if (name != NULL && sys_fstatat(AT_FDCWD, path, &stat, AT_SYMLINK_NOFOLLOW) == -ENOENT)
+		(void)sys_unlink(name);
+	free(name);
 }
 
 int disk_random(void *bytes, size_t length)

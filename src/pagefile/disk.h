@@ -48,6 +48,9 @@ int disk_create_begin(struct disk *disk, const char *path, const char *suffix, u
 int disk_create_finish(struct disk *disk, bool replace);
 void disk_create_undo(struct disk *disk);
 
+/* Removes path+suffix, unless there is a path: then it belongs to that. */
+void disk_remove_orphan(const char *path, const char *suffix);
+
 int disk_random(void *bytes, size_t length);
 int disk_process(void); /* the number of this process */
 

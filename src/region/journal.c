@@ -70,6 +70,11 @@ static int put_header(const struct disk *disk, struct journal_header *header)
 		disk, header, sizeof(*header), MUTANT("one-header") ? 0 : header->sequence % 2 * PAGE_BYTES);
 }
 
+void journal_uncreate(const char *path)
+{
+	disk_remove_orphan(path, suffix);
+}
+
 int journal_create(const char *path, const uint8_t *uuid, uint64_t ring_bytes, uint32_t mode)
 {
 	struct journal_header header = {

@@ -93,6 +93,7 @@ struct journal {
 };
 
 int journal_create(const char *path, const uint8_t *uuid, uint64_t ring_bytes, uint32_t mode);
+void journal_uncreate(const char *path); /* when its region was not born after all */
 
 /* -EBADMSG: damaged, or another region's. Reads no records yet. */
 int journal_open(struct journal *journal, const char *path, const uint8_t *uuid, bool write);

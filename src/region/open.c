@@ -150,6 +150,8 @@ static int create_files(const struct region_request *request)
 		r = journal_create(request->path, head.uuid, align_up(ring, PAGE_BYTES), request->mode);
 	if (r == 0 && !MUTANT("region-before-journal"))
 		r = pagefile_create(request->path, &head, pages, &page0, request->mode);
+	if (r < 0) /* on a full disk its blocks are the ones that are missing */
+		journal_uncreate(request->path);
 	return r;
 }
 

@@ -234,6 +234,7 @@ static void a_region_whose_file_cannot_be_created_is_not_there(void **state)
 		}
 		writes.countdown = 0;
 		assert_int_equal(quire_region_open(NULL, scratch_path("n"), NULL, &region), -ENOENT);
+		assert_int_equal(access(scratch_path("n.journal"), F_OK), -1);
 	}
 }
 

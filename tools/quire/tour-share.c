@@ -123,8 +123,8 @@ static int ask_stranger(const struct quire_map *map, struct finding *finding)
 	close(ends[1]);
 	if (r == 0) {
 		r = quire_map_send(map, ends[0]);
-		if (r == 0)
-			n = recv(ends[0], finding, sizeof(*finding), 0);
+		while (r == 0 && (n = recv(ends[0], finding, sizeof(*finding), 0)) < 0 && errno == EINTR)
+			continue;
 		close(ends[0]);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			continue;
