@@ -78,13 +78,13 @@ static char read_ahead_path[256];
 static int read_ahead(void)
 {
 	FILE *file = fopen(read_ahead_path, "re");
-	int kib = -1;
+	char line[32] = "-1";
 
-	if (file == NULL || fscanf(file, "%d", &kib) != 1)
-		kib = -1;
+	if (file != NULL && fgets(line, sizeof(line), file) == NULL)
+		(void)snprintf(line, sizeof(line), "-1");
 	if (file != NULL)
 		(void)fclose(file);
-	return kib;
+	return (int)strtol(line, NULL, 10);
 }
 
 static bool set_read_ahead(int kib)

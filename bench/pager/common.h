@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -137,13 +138,12 @@ static inline int64_t memory_of_process(void)
 	FILE *file = fopen("/proc/self/smaps_rollup", "re");
 	char line[256];
 	int64_t sum = 0;
-	long kib;
 	int found = 0;
 
 	bench_must(file != NULL, "/proc/self/smaps_rollup");
 	while (fgets(line, sizeof(line), file) != NULL)
-		if (sscanf(line, "Pss_Anon: %ld", &kib) == 1 || sscanf(line, "Pss_Shmem: %ld", &kib) == 1) {
-			sum += kib;
+		if (strncmp(line, "Pss_Anon:", 9) == 0 || strncmp(line, "Pss_Shmem:", 10) == 0) {
+			sum += strtol(strchr(line, ':') + 1, NULL, 10);
 			found++;
 		}
 	(void)fclose(file);

@@ -80,11 +80,12 @@ static void plan_windows(
 	uint32_t pages = (uint32_t)min_u64(ahead->window, most);
 	uint64_t end = stream->last + 2 * (uint64_t)pages;
 
-	if (most < AHEAD_MAX || end <= stream->end)
-		return;
 	plan->from = stream->end;
 	plan->each = (uint32_t)min_u64(pages, AHEAD_MAX);
-	plan->marks = (uint32_t)max_u64(1, pages / AHEAD_MAX / MARKS);
+	plan->marks = (uint32_t)max_u64(1, (pages / AHEAD_MAX + MARKS - 1) / MARKS);
+	/* Of less than from mark to mark each would be marked, and the next ones as well. */
+	if (most < AHEAD_MAX || end < stream->end + (uint64_t)plan->marks * plan->each)
+		return;
 	plan->apart = (uint32_t)min_u64((end - stream->end) / plan->each, AHEAD_APART_MAX);
 	plan->stride = plan->each;
 	stream->end += (uint64_t)plan->apart * plan->each;

@@ -106,8 +106,9 @@ uint32_t pageout_balance(struct pool *pool)
 	uint32_t now = pool_should_begin(pool);
 
 	(void)pool_refill(pool); /* no memory: faults find out */
+	/* In small steps where the pool is small: who reads a stream waits for the first of them. */
 	while (now > 0 && (pool_over(pool) > 0 || pool_beyond(pool) > 0)) {
-		now = pageout_evict(pool, (uint32_t)min_u64(EVICT_MAX, pool->in_use / 16 + 1));
+		now = pageout_evict(pool, (uint32_t)min_u64(EVICT_MAX, pool->in_use / 64 + 1));
 		freed += now;
 	}
 	atomic_store(&pool->stream_room, pool->stream_room / 2); /* until a stream goes on */
