@@ -56,9 +56,10 @@ static void source_start(struct object *object, struct io *io)
 	struct source *source = of(object);
 	void (*meanwhile)(struct source *) = source->meanwhile;
 
-	source->meanwhile = NULL;
-	if (meanwhile != NULL)
+	if (meanwhile != NULL) { /* set by a test of one thread only: several may start transfers */
+		source->meanwhile = NULL;
 		meanwhile(source);
+	}
 	if (!source->slow) {
 		complete(source, io);
 		return;
