@@ -128,7 +128,7 @@ int filter_checksum(struct object *next, const char *path, struct object **objec
 	r = object_size(next, &bytes);
 	if (r == 0) {
 		checksum->pages = align_up(bytes, PAGE_BYTES) >> PAGE_SHIFT;
-		checksum->sums = calloc(max_u64(checksum->pages, 1), sizeof(uint64_t));
+		checksum->sums = calloc(max_u64(checksum->pages, 1), sizeof(*checksum->sums));
 		checksum->path = path == NULL ? NULL : strdup(path);
 		if (checksum->sums == NULL || (path != NULL && checksum->path == NULL))
 			r = error_set(
