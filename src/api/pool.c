@@ -119,6 +119,7 @@ static int open_threads(struct quire_pool *pool, const struct uffd_options *like
 	r = uffd_open(&options, serve_up, &pool->serve, &pool->uffd);
 	if (r != -EPERM && r != -EACCES)
 		return r;
+	error_clear(); /* an answer, not yet a failure */
 	options.user_only = true;
 	pool->why = "threads answer faults of user code; this user may not handle faults of system calls "
 		    "(vm.unprivileged_userfaultfd): they get EFAULT for pages that are not in memory";
@@ -165,6 +166,7 @@ static int open_engine(struct quire_pool *pool, const struct quire_pool_options 
 	(void)snprintf(pool->refusal, sizeof(pool->refusal),
 		"nothing may fault here (%s): pages are reachable while they are pinned, and an error at any other time",
 		error_text());
+	error_clear();
 	pool->why = pool->refusal;
 	return open_pins(pool, frames);
 }

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "sys/file.h"
 #include "sys/uapi.h"
 
@@ -38,7 +39,8 @@ static int open_any(bool user_only)
 	int by_device = open_device(flags);
 	int by_syscall;
 
-	if (by_device >= 0)
+	if (by_device >= 0 ||
+		error_is_want(by_device)) /* who has no descriptor for the device has none for the call */
 		return by_device;
 	by_syscall = open_syscall(flags);
 	if (by_syscall == -ENOSYS && (by_device == -EPERM || by_device == -EACCES))
