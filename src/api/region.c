@@ -32,9 +32,8 @@ void region_follow(struct quire_region *region)
 	struct quire_map *map = &region->map;
 	uintptr_t end;
 
-	lock_take(
-		&region->region
-			 ->heap_lock); /* a heap grows by itself, perhaps this moment; and who comes late stays out */
+	/* A heap grows by itself, perhaps this moment; and who comes late stays out. */
+	lock_take(&region->region->heap_lock);
 	end = file->start + file->pages * PAGE_BYTES;
 	if (map->end != end) {
 		map->end = map->outer_end = end;

@@ -386,25 +386,19 @@ static uint64_t commit_thaw(struct commit *c)
 	return epoch;
 }
 
-static void fail_commit(struct region *rg, int error, bool gone)
-{
-	region_lock(rg);
-	if (rg->failed == 0)
-		rg->failed_left = !gone;
-	(void)region_fail_held(rg, error);
-	region_unlock(rg);
-}
-
 /* Back to DIRTY: what was frozen stays on the list. After a write that failed there is no way back. */
 static int commit_undo(struct commit *c, int error)
 {
-	bool gone = true;
+	bool left = false;
 	int failed;
 
 	if (c->wrote && !MUTANT("leave-failed-record"))
-		gone = journal_void(&c->region->journal, c->record) == 0; /* J3 */
-	if (c->wrote)
-		fail_commit(c->region, error, gone);
+		left = journal_void(&c->region->journal, c->record) != 0; /* J3 */
+	if (c->wrote) {
+		region_lock(c->region);
+		(void)region_fail_held(c->region, error, left);
+		region_unlock(c->region);
+	}
 	free(c->record);
 	free(c->head);
 	failed = region_ready(c->region, true); /* a checkpoint on the way may have failed, too */

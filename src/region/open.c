@@ -59,10 +59,11 @@ void region_publish(struct region *rg)
 
 /* ---- state ---- */
 
-int region_fail_held(struct region *rg, int error)
+int region_fail_held(struct region *rg, int error, bool left)
 {
 	if (rg->failed == 0 && !MUTANT("failed-goes-on")) {
 		rg->failed = error;
+		rg->failed_left = left;
 		rg->failed_epoch = rg->sealed + 1;
 	}
 	condition_wake_all(&rg->changed);
@@ -72,7 +73,7 @@ int region_fail_held(struct region *rg, int error)
 int region_fail(struct region *rg, int error)
 {
 	region_lock(rg);
-	(void)region_fail_held(rg, error);
+	(void)region_fail_held(rg, error, false);
 	region_unlock(rg);
 	return error;
 }

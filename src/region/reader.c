@@ -215,7 +215,8 @@ static int refresh_once(struct region *rg) must_hold(lock_region)
 	if (r < 0) {
 		if (l.epoch > seen)
 			pins_give(&rg->pins, l.epoch);
-		return r == -EAGAIN ? r : region_fail_held(rg, r); /* partly newer: no state that ever was */
+		/* Partly newer: no state that ever was. */
+		return r == -EAGAIN ? r : region_fail_held(rg, r, false);
 	}
 	if (l.epoch > seen)
 		pins_give(&rg->pins, seen);

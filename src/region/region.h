@@ -202,7 +202,8 @@ int region_ours(const struct region *rg); /* -EPERM in a fork child */
 int region_ready(struct region *rg, bool write);
 int region_fail(struct region *rg, int error); /* makes it FAILED; returns the error */
 int region_whole(struct region *rg);           /* FAILED when pages of the window have died */
-int region_fail_held(struct region *rg, int error) must_hold(lock_region);
+/* left: the record that failed can perhaps still be read. */
+int region_fail_held(struct region *rg, int error, bool left) must_hold(lock_region);
 
 /* ---- dirty.c ---- */
 
